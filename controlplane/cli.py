@@ -1,0 +1,5 @@
+"""What the user types."""
+
+
+def main() -> None:
+    """Run the command line."""

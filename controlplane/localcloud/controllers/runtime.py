@@ -1,0 +1,92 @@
+"""The loop that every controller of the local cloud runs in: watch, remember keys, reconcile one key at a time.
+
+Level-triggered, as in Kubernetes: a reconcile function is told which object to look at, never what happened to it.
+A key that fails is tried again with a growing delay; two changes to one key while it waits are one piece of work.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from controlplane.localcloud.apiserver.api import Api, Change
+from controlplane.localcloud.clock import Clock
+
+log = logging.getLogger(__name__)
+
+# (namespace, name) of the object a controller reconciles.
+Key: TypeAlias = tuple[str, str]
+# Gives the keys that a change concerns, for example a Pod's owner.
+KeysOf: TypeAlias = Callable[[Change], Iterable[Key]]
+# Does the work; the float it may give back is the number of seconds after which to look again.
+Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
+
+FIRST_RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 5.0
+
+
+class Controller:
+    """One controller: what it watches, which keys a change means, and what is done for a key."""
+
+    def __init__(
+        self, name: str, api: Api, clock: Clock, *, sources: Mapping[str, KeysOf], reconcile: Reconcile
+    ) -> None:
+        self.name = name
+        self._api = api
+        self._clock = clock
+        self._sources = sources
+        self._reconcile = reconcile
+        self._waiting: dict[Key, None] = {}
+        self._failures: dict[Key, int] = {}
+        self._wake = asyncio.Event()
+        self._timers: dict[Key, asyncio.Task[None]] = {}
+
+    def enqueue(self, key: Key) -> None:
+        """Have this key looked at soon."""
+        self._waiting[key] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._work())
+
+    async def _listen(self) -> None:
+        async for change in self._api.watch(*self._sources):
+            for key in self._sources[change.resource](change):
+                self.enqueue(key)
+
+    async def _work(self) -> None:
+        while True:
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            again = await self._once(key)
+            if again is not None:
+                self._later(key, again)
+            await asyncio.sleep(0)  # noqa: TID251 - gives way to others; no time passes
+
+    async def _once(self, key: Key) -> float | None:
+        try:
+            again: float | None = await self._reconcile(key)
+        except Exception as error:  # noqa: BLE001 - one broken object must not stop the controller
+            failures = self._failures.get(key, 0) + 1
+            self._failures[key] = failures
+            log.debug("%s: %s failed (%d): %r", self.name, key, failures, error)
+            return min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LONGEST_RETRY_SECONDS)
+        self._failures.pop(key, None)
+        return again
+
+    def _later(self, key: Key, seconds: float) -> None:
+        if (old := self._timers.pop(key, None)) is not None:
+            old.cancel()
+
+        async def fire() -> None:
+            await self._clock.sleep(seconds)
+            self._timers.pop(key, None)
+            self.enqueue(key)
+
+        self._timers[key] = asyncio.get_running_loop().create_task(fire())

@@ -1,0 +1,202 @@
+"""What one pass decided: actions as data, a verdict for every offering, conditions for the status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from controlplane.model.memory import Memory
+from controlplane.model.offering import ClusterRef, Offering
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlacement:
+    """Create the placement's Deployment, or bring it to this many replicas and the service's template.
+
+    resource_version: of the live Deployment that was observed, the precondition; None when it must not exist yet.
+    adds: replicas this adds over what was observed (0 for a template change alone).
+    """
+
+    offering: Offering
+    replicas: int
+    resource_version: str | None
+    adds: int
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"apply {self.offering} with {self.replicas} replica(s): {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDownPlacement:
+    """Bring the placement's Deployment down to fewer replicas, under its resourceVersion."""
+
+    offering: Offering
+    replicas: int
+    removes: int
+    uid: str
+    resource_version: str
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"scale down {self.offering} to {self.replicas} replica(s): {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePlacement:
+    """Delete the placement's Deployment, under its uid and resourceVersion."""
+
+    offering: Offering
+    uid: str
+    resource_version: str
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"delete {self.offering}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class WireIngress:
+    """Write the whole list of clusters (links, sorted, never empty) into the MultiClusterService."""
+
+    clusters: tuple[str, ...]
+    adds: tuple[str, ...]
+    removes: tuple[str, ...]
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"wire the address to {', '.join(self.clusters)}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnwireIngress:
+    """Delete the MultiClusterIngress and what belongs to it; only when the service is being deleted."""
+
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"take the address down: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseMember:
+    """Delete what we put into a member cluster besides Deployments (ServiceAccount and such); service being deleted."""
+
+    cluster: ClusterRef
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"clean up {self.cluster}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Let the GPUService go; everything of it is down."""
+
+    why: str
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"remove the finalizer: {self.why}"
+
+
+Action: TypeAlias = (
+    ApplyPlacement
+    | ScaleDownPlacement
+    | DeletePlacement
+    | WireIngress
+    | UnwireIngress
+    | ReleaseMember
+    | RemoveFinalizer
+)
+
+
+class Standing(StrEnum):
+    """What a verdict says about an offering in this pass."""
+
+    CHOSEN = "Chosen"
+    HELD = "Held"
+    RANKED = "Ranked"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One offering in one pass: chosen, held, ranked lower, or refused; why; and when it is tried next.
+
+    reasons: values of `controlplane.model.reasons.Reason`, the first one decides.
+    score: lower is better; None when a filter refused it.
+    """
+
+    offering: Offering
+    standing: Standing
+    reasons: tuple[str, ...]
+    message: str
+    score: float | None = None
+    price: float | None = None
+    next_try: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A status condition, Cluster API style. `status` is True, False or Unknown; reason and message say why."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """An action that a safety guard removed, by which guard (S1, S2 ...) and why."""
+
+    action: Action
+    guard: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Replicas by what they are, and what they cost an hour at the prices known."""
+
+    wanted: int
+    hunting: int
+    warming: int
+    serving: int
+    draining: int
+    hourly_cost: float
+    regions: tuple[str, ...]
+    accelerators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one pass for one service.
+
+    `feasible` is False when no offering could be tried now or later under the present spec and facts.
+    """
+
+    plan: tuple[Action, ...]
+    memory: Memory
+    verdicts: tuple[Verdict, ...]
+    conditions: tuple[Condition, ...]
+    counts: Counts
+    suppressed: tuple[Suppressed, ...] = ()
+    feasible: bool = True
+
+    @property
+    def histogram(self) -> Mapping[str, int]:
+        """How many offerings were refused for which first reason, most frequent first."""
+        tally: dict[str, int] = {}
+        for verdict in self.verdicts:
+            if verdict.standing is Standing.REFUSED:
+                tally[verdict.reasons[0]] = tally.get(verdict.reasons[0], 0) + 1
+        return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,101 @@
+"""What must outlive a pass. It lives in the status of the GPUService and is bounded in size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from controlplane.model.offering import Offering, RefusalClass
+
+MEMORY_VERSION = 1
+
+
+class Phase(StrEnum):
+    """Where a placement stands."""
+
+    HUNTING = "Hunting"
+    WARMING = "Warming"
+    SERVING = "Serving"
+    DRAINING = "Draining"
+    COOLING = "Cooling"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, or that it has not."""
+
+    OPEN = "Open"
+    OBTAINED = "Obtained"
+    REFUSED = "Refused"
+    TIMED_OUT = "TimedOut"
+    WITHDRAWN = "Withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at getting `replicas` more from an offering."""
+
+    offering: Offering
+    started_at: datetime
+    deadline: datetime
+    replicas: int
+    outcome: Outcome = Outcome.OPEN
+    ended_at: datetime | None = None
+    refusal: RefusalClass | None = None
+    message: str = ""
+    failback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementMemory:
+    """A placement's phase and since when; `replicas` is what it is meant to hold."""
+
+    offering: Offering
+    phase: Phase
+    since: datetime
+    replicas: int
+    serving_since: datetime | None = None
+    unwired_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferingMemory:
+    """What was learnt about one offering.
+
+    budget: how many replicas the next attempt may ask for; doubled by success, one again after a failure.
+    not_before: no attempt before this instant.
+    """
+
+    budget: int = 1
+    failures: int = 0
+    not_before: datetime | None = None
+    last_refusal: RefusalClass | None = None
+    last_refused_at: datetime | None = None
+    last_message: str = ""
+    last_obtained_at: datetime | None = None
+    last_lost_at: datetime | None = None
+    blocked_generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The service left a region by our own action (for the bound of two moves per region and hour)."""
+
+    region: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All of it for one service. `last_seen` tells when each member cluster last answered, by link."""
+
+    version: int = MEMORY_VERSION
+    fence: int = 0
+    passes: int = 0
+    placements: tuple[PlacementMemory, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    offerings: Mapping[str, OfferingMemory] = field(default_factory=dict)
+    moves: tuple[Move, ...] = ()
+    last_seen: Mapping[str, datetime] = field(default_factory=dict)
+    preferred_since: datetime | None = None
+    below_target_since: datetime | None = None

@@ -1,0 +1,98 @@
+"""Offerings: the things that can be tried, and why one is refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Capacity(StrEnum):
+    """How Google Cloud sells the capacity. The values are the `cloud.google.com/gke-provisioning` labels' meaning."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
+    FLEX_START = "flex-start"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Accelerator:
+    """A GPU type by its node label value (`nvidia-l4`) and how many of them one Pod takes."""
+
+    type: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        """Give `nvidia-l4` or `4x nvidia-l4`."""
+        return self.type if self.count == 1 else f"{self.count}x {self.type}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClusterRef:
+    """A cluster as MultiClusterService links it: LOCATION/NAME."""
+
+    location: str
+    name: str
+
+    @property
+    def link(self) -> str:
+        """The form `spec.clusters[].link` takes."""
+        return f"{self.location}/{self.name}"
+
+    @property
+    def region(self) -> str:
+        """The region of a regional or zonal location (`us-west1-a` and `us-west1` are both in us-west1)."""
+        return region_of(self.location)
+
+    def __str__(self) -> str:
+        """Give the link."""
+        return self.link
+
+
+def region_of(location: str) -> str:
+    """Give the region of a zone or region name. AI zones look like `us-south1-ai1b`: all before the last dash."""
+    return location.rsplit("-", 1)[0] if location.count("-") >= 2 else location
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Offering:
+    """One thing that can be tried: this many GPUs of this type, of this capacity type, in this member cluster."""
+
+    cluster: ClusterRef
+    accelerator: Accelerator
+    capacity: Capacity
+
+    @property
+    def region(self) -> str:
+        """The region the GPUs are in."""
+        return self.cluster.region
+
+    @property
+    def key(self) -> str:
+        """A stable text key, unique in a fleet: `us-central1/gpu-1:nvidia-l4:1:spot`."""
+        return f"{self.cluster.link}:{self.accelerator.type}:{self.accelerator.count}:{self.capacity.value}"
+
+    @classmethod
+    def parse(cls, key: str) -> "Offering":
+        """Read what `key` gives. Raises ValueError on anything else."""
+        link, accelerator, count, capacity = key.split(":")
+        location, name = link.split("/")
+        return cls(ClusterRef(location, name), Accelerator(accelerator, int(count)), Capacity(capacity))
+
+    def __str__(self) -> str:
+        """Give `us-central1 nvidia-l4 spot`, for people."""
+        return f"{self.region} {self.accelerator} {self.capacity.value}"
+
+
+class RefusalClass(StrEnum):
+    """Why GPUs were not obtained or kept, by consequence (what it blocks, whether trying elsewhere helps)."""
+
+    STOCK_OUT = "StockOut"
+    QUOTA_REGION = "QuotaRegion"
+    QUOTA_PROJECT = "QuotaProject"
+    IP_SPACE = "IpSpaceExhausted"
+    REJECTED_SPEC = "RejectedSpec"
+    PROVISIONING_TIMEOUT = "ProvisioningTimeout"
+    BACKING_OFF = "AutoscalerBackingOff"
+    PREEMPTED = "Preempted"
+    APP_UNHEALTHY = "AppUnhealthy"
+    UNREACHABLE = "Unreachable"
+    UNAUTHORISED = "Unauthorised"
+    UNCLASSIFIED = "Unclassified"

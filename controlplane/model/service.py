@@ -1,0 +1,96 @@
+"""What the user wants, as values. `api/` reads it from the custom resource and has checked every field by then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from controlplane.model.offering import Accelerator, Capacity
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Residency: where GPUs may be. `allowed` None means everywhere; a denied region is never used, come what may."""
+
+    allowed: frozenset[str] | None = None
+    denied: frozenset[str] = frozenset()
+
+    def permits(self, region: str) -> bool:
+        """Say whether a Pod of the service may ever run in this region."""
+        return region not in self.denied and (self.allowed is None or region in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the replicas are to lie over regions."""
+
+    min_regions: int = 1
+    max_replicas_per_region: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All durations the decision uses. Defaults follow GKE's own figures (provisioning up to 15 min, back-off 5-30)."""
+
+    attempt_deadline: timedelta = timedelta(minutes=15)
+    warmup_deadline: timedelta = timedelta(minutes=15)
+    backoff_initial: timedelta = timedelta(minutes=5)
+    backoff_max: timedelta = timedelta(minutes=30)
+    stabilisation_window: timedelta = timedelta(minutes=10)
+    min_dwell: timedelta = timedelta(minutes=10)
+    unreachable_grace: timedelta = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`."""
+
+    image: str
+    port: int
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[Mapping[str, Any], ...] = ()
+    requests: Mapping[str, str] = field(default_factory=dict)
+    startup_probe: Mapping[str, Any] | None = None
+    readiness_probe: Mapping[str, Any] | None = None
+    liveness_probe: Mapping[str, Any] | None = None
+    termination_grace_seconds: int = 15
+    pre_stop_seconds: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """How the world reaches the service."""
+
+    static_address: str | None = None
+    host: str | None = None
+    health_path: str = "/"
+    timeout_seconds: int = 300
+    draining_seconds: int = 300
+    check_interval_seconds: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One GPUService as the decision sees it."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    replicas: int
+    accelerators: tuple[Accelerator, ...]
+    pod: PodTemplate
+    capacity_types: tuple[Capacity, ...] = (Capacity.SPOT, Capacity.ON_DEMAND)
+    regions: Regions = Regions()
+    spread: Spread = Spread()
+    max_hourly_cost: float | None = None
+    timing: Timing = Timing()
+    ingress: Ingress = Ingress()
+    paused: bool = False
+    deleting: bool = False
+
+    @property
+    def key(self) -> str:
+        """Give namespace/name."""
+        return f"{self.namespace}/{self.name}"
