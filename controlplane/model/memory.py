@@ -87,7 +87,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All of it for one service. `last_seen` tells when each member cluster last answered, by link."""
+    """All of it for one service.
+
+    unknown_since: by link, the instant of the first pass that could not see this member cluster; absent while it
+    answers, so that a pass in which nothing happens changes nothing that would have to be written.
+    passes: counted in memory, but never a reason to write the status.
+    """
 
     version: int = MEMORY_VERSION
     fence: int = 0
@@ -96,6 +101,6 @@ class Memory:
     attempts: tuple[Attempt, ...] = ()
     offerings: Mapping[str, OfferingMemory] = field(default_factory=dict)
     moves: tuple[Move, ...] = ()
-    last_seen: Mapping[str, datetime] = field(default_factory=dict)
+    unknown_since: Mapping[str, datetime] = field(default_factory=dict)
     preferred_since: datetime | None = None
     below_target_since: datetime | None = None
