@@ -1,1 +1,17 @@
-"""TODO."""
+"""The custom resources as users write them: defaults, checks, the CRD's schema, and the way to values and back."""
+
+from controlplane.api.codec import MemoryUnreadable, memory_from_status, memory_to_status
+from controlplane.api.parse import parse_service
+from controlplane.api.problems import Problem, SpecError
+from controlplane.api.status import status_of, worth_writing
+
+__all__ = [
+    "MemoryUnreadable",
+    "Problem",
+    "SpecError",
+    "memory_from_status",
+    "memory_to_status",
+    "parse_service",
+    "status_of",
+    "worth_writing",
+]

@@ -1,0 +1,130 @@
+"""What a user may write into a GPUService, and what is said of what may not be written."""
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controlplane.api import SpecError, parse_service
+from controlplane.model.offering import Accelerator, Capacity
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "apiVersion": "gpuhunter.dev/v1alpha1",
+        "kind": "GPUService",
+        "metadata": {"name": "demo"},
+        "spec": {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}},
+    }
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    obj = copy.deepcopy(minimal())
+    *parents, last = path.split(".")
+    node = obj
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = value
+    return obj
+
+
+def test_the_smallest_service_gets_documented_defaults() -> None:
+    """A service that names a GPU and an image is complete; Spot comes before on-demand, timing follows GKE's."""
+    spec = parse_service(minimal())
+    assert (spec.replicas, spec.namespace, spec.pod.port) == (1, "default", 7860)
+    assert spec.capacity_types == (Capacity.SPOT, Capacity.ON_DEMAND)
+    assert spec.accelerators == (Accelerator("nvidia-l4", 1),)
+    assert spec.timing.attempt_deadline == timedelta(minutes=15)
+    assert spec.max_hourly_cost is None
+
+
+def test_the_startup_budget_is_at_least_the_warm_up() -> None:
+    """A model that loads for the whole warm-up is not shot by its own startup probe."""
+    probe = parse_service(minimal()).pod.startup_probe
+    assert probe is not None
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 15 * 60
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        pytest.param("spec.replcas", 2, 'spec.replcas: unknown key; did you mean "replicas"?', id="unknown-key"),
+        pytest.param("spec.replicas", 0, "spec.replicas: 0 is not allowed here; give at least 1", id="zero"),
+        pytest.param("spec.replicas", -3, "spec.replicas: -3 is not allowed here; give at least 1", id="negative"),
+        pytest.param("spec.replicas", "2", "spec.replicas: '2' is not allowed here; write a whole number", id="quoted"),
+        pytest.param("spec.replicas", True, "spec.replicas: True is not allowed here; write a whole", id="boolean"),
+        pytest.param("spec.replicas", 1.5, "spec.replicas: 1.5 is not allowed here", id="fraction"),
+        pytest.param("spec.replicas", 10**30, "spec.replicas: ", id="huge"),
+        pytest.param("spec.maxHourlyCost", float("nan"), "spec.maxHourlyCost: nan is not allowed here", id="nan"),
+        pytest.param("spec.maxHourlyCost", float("inf"), "spec.maxHourlyCost: inf is not allowed", id="infinite"),
+        pytest.param("spec.maxHourlyCost", "5", "spec.maxHourlyCost: write the cap as a number", id="cap-as-text"),
+        pytest.param("spec.maxHourlyCost", 0, "spec.maxHourlyCost: 0 is not allowed here; give more", id="cap-zero"),
+        pytest.param(
+            "spec.accelerators",
+            [{"type": "nvidia-l5"}],
+            'spec.accelerators[0].type: "nvidia-l5" is not a GPU type of GKE; did you mean "nvidia-l4"?',
+            id="unknown-gpu",
+        ),
+        pytest.param("spec.accelerators", [], "spec.accelerators: [] is not allowed here; give", id="no-gpu"),
+        pytest.param("spec.accelerators", [{"type": "nvidia-l4", "count": 3}], "use 1, 2, 4 or 8", id="three-gpus"),
+        pytest.param(
+            "spec.accelerators", [{"type": "nvidia-l4"}, {"type": "nvidia-l4"}], "repeats an earlier one", id="twice"
+        ),
+        pytest.param("spec.capacityTypes", ["preemptible"], "use 'on-demand', 'spot' or 'flex-start'", id="capacity"),
+        pytest.param(
+            "spec.regions", {"allowed": ["us-centrall1"]}, 'did you mean "us-central1"?', id="unknown-region"
+        ),
+        pytest.param("spec.regions", {"allowed": []}, "spec.regions.allowed: [] is not allowed", id="empty-regions"),
+        pytest.param(
+            "spec.regions",
+            {"allowed": ["us-east1"], "denied": ["us-east1"]},
+            "spec.regions: every allowed region is also denied",
+            id="allowed-and-denied",
+        ),
+        pytest.param("spec.spread", {"minRegions": 2}, "spec: spread.minRegions is more than replicas", id="spread"),
+        pytest.param("spec.timing", {"attemptDeadline": 15}, "15 is not a duration", id="duration-as-number"),
+        pytest.param("spec.timing", {"attemptDeadline": "0s"}, "out of range", id="duration-zero"),
+        pytest.param("spec.timing", {"attemptDeadline": "9999h"}, "out of range", id="duration-too-long"),
+        pytest.param(
+            "spec.timing", {"backoff": {"initial": "5m", "max": "1m"}}, "max is shorter than initial", id="backoff"
+        ),
+        pytest.param("spec.pod", None, "spec.pod: None is not allowed here; write a mapping", id="no-pod"),
+        pytest.param("spec.pod", {"image": ""}, "spec.pod.image: '' is not allowed here", id="no-image"),
+        pytest.param("spec.pod", {"image": "a", "port": 70000}, "give at most 65535", id="port"),
+        pytest.param(
+            "spec.pod",
+            {"image": "a", "resources": {"cpu": "0"}},
+            'spec.pod.resources.cpu: "0" asks for nothing',
+            id="zero-cpu",
+        ),
+        pytest.param(
+            "spec.pod",
+            {"image": "a", "terminationGrace": "5s", "preStop": "5s"},
+            "preStop uses up the whole terminationGrace",
+            id="grace",
+        ),
+        pytest.param("metadata.name", "Demo", "metadata.name: 'Demo' is not a name", id="name"),
+        pytest.param("metadata.name", "x" * 40, "metadata.name: has 40 characters; use at most 30", id="long-name"),
+        pytest.param("kind", "GpuService", "kind: is 'GpuService'; write kind: GPUService", id="kind"),
+        pytest.param("apiVersion", "v1", "apiVersion: is 'v1'; write apiVersion: gpuhunter.dev/v1alpha1", id="version"),
+        pytest.param("specs", {}, 'specs: unknown key; did you mean "spec"?', id="top-level-key"),
+    ],
+)
+def test_a_wrong_field_gets_one_line_with_path_fault_and_remedy(path: str, value: Any, expected: str) -> None:
+    """Every wrong value is refused in one line that names the path, what is wrong and what to do."""
+    with pytest.raises(SpecError) as caught:
+        parse_service(changed(path, value))
+    lines = str(caught.value).splitlines()
+    assert any(expected in line for line in lines), lines
+    assert all(line.count(";") >= 1 for line in lines)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """A user mends a file once, not once per mistake."""
+    obj = changed("spec.replicas", 0)
+    obj["spec"]["pod"]["image"] = ""
+    obj["kind"] = "x"
+    with pytest.raises(SpecError) as caught:
+        parse_service(obj)
+    assert {problem.path for problem in caught.value.problems} == {"kind", "spec.replicas", "spec.pod.image"}
