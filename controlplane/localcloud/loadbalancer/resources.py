@@ -1,0 +1,53 @@
+"""The load balancer's parts as Google Cloud resources: backend services, network endpoint groups and their health."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """One Pod behind the load balancer; `healthy` is None until a health check has said something."""
+
+    address: str
+    port: int
+    healthy: bool | None
+    pod: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHealth:
+    """One zonal network endpoint group: the Pods of one backend service in one zone of one cluster."""
+
+    name: str
+    zone: str
+    cluster: str
+    endpoints: tuple[EndpointHealth, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendServiceHealth:
+    """One backend service: a MultiClusterService's port, as the load balancer has it programmed."""
+
+    name: str
+    namespace: str
+    service: str
+    port: int
+    groups: tuple[GroupHealth, ...] = ()
+    timeout_seconds: int = 30
+    draining_seconds: int = 0
+    health_check: str = ""
+    check_path: str = "/"
+    check_interval_seconds: int = 15
+    affinity: str = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingRule:
+    """One address of the load balancer: a MultiClusterIngress, as it is programmed."""
+
+    name: str
+    address: str
+    port: int
+    target_proxy: str
+    url_map: str
+    backend_services: tuple[str, ...] = field(default=())
