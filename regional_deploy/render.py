@@ -1,0 +1,191 @@
+"""Fills the manifests for one placement, as data structures.
+
+The YAML files beside this module are complete, readable manifests of an example service. Text templates would make
+them unreadable and let a value break out of its place; here every value is put where it belongs in the parsed object.
+Quantities and label values are strings, as the API wants them. Autopilot rewrites what it admits, so whether a live
+Deployment is up to date is told by the annotated hash of what was applied, never by comparing templates.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from controlplane.model import naming
+from controlplane.model.offering import Capacity, Offering
+from controlplane.model.service import ServiceSpec
+
+LEAST_STARTUP_SECONDS = 900
+"""Image pull and model load take minutes; a start-up probe gives at least this long."""
+
+
+@cache
+def _parsed(name: str) -> dict[str, Any]:
+    text = resources.files("regional_deploy").joinpath("manifests", f"{name}.yaml").read_text("utf-8")
+    value: dict[str, Any] = yaml.safe_load(text)
+    return value
+
+
+def load(name: str) -> dict[str, Any]:
+    """Give a manifest of this package as a structure of one's own."""
+    return deepcopy(_parsed(name))
+
+
+def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_hash: str, fence: int) -> dict[str, Any]:
+    """Render the placement's Deployment."""
+    manifest = load("deployment")
+    labels = naming.placement_labels(spec.name, offering)
+    manifest["metadata"] = {
+        "name": naming.deployment_name(spec.name, offering.accelerator, offering.capacity),
+        "namespace": spec.namespace,
+        "labels": labels,
+        "annotations": {
+            naming.ANNOTATION_SPEC_HASH: spec_hash,
+            naming.ANNOTATION_FENCE: str(fence),
+            naming.ANNOTATION_OWNER_UID: spec.uid,
+        },
+    }
+    body = manifest["spec"]
+    body["replicas"] = replicas
+    patience = spec.timing.attempt_deadline + spec.timing.warmup_deadline
+    body["progressDeadlineSeconds"] = max(body["progressDeadlineSeconds"], int(patience.total_seconds()) + 60)
+    body["selector"]["matchLabels"] = dict(labels)
+    body["template"]["metadata"]["labels"] = dict(labels)
+    _fill_pod(body["template"]["spec"], spec, offering)
+    return manifest
+
+
+def region_manifests(spec: ServiceSpec) -> list[dict[str, Any]]:
+    """Render what the service needs in a region once, whatever runs there: in the order of applying."""
+    return [_service_account(spec), _service(spec), _disruption_budget(spec), _network_policy(spec)]
+
+
+def placement_manifests(
+    spec: ServiceSpec, offering: Offering, *, replicas: int, spec_hash: str, fence: int
+) -> list[dict[str, Any]]:
+    """Render all that a placement needs in its region, the Deployment last."""
+    return [*region_manifests(spec), deployment(spec, offering, replicas=replicas, spec_hash=spec_hash, fence=fence)]
+
+
+def release_order(spec: ServiceSpec) -> list[dict[str, Any]]:
+    """Give what is deleted from a region when the service goes, after its Deployments: the reverse of applying."""
+    return region_manifests(spec)[::-1]
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Render a namespace for a member cluster that lacks it."""
+    manifest = load("namespace")
+    manifest["metadata"]["name"] = name
+    return manifest
+
+
+def node_selector(offering: Offering) -> dict[str, str]:
+    """Give the labels of the node that Autopilot is to provide."""
+    selector = {
+        naming.NODE_ACCELERATOR: offering.accelerator.type,
+        naming.NODE_ACCELERATOR_COUNT: str(offering.accelerator.count),
+    }
+    if offering.capacity is Capacity.SPOT:
+        selector[naming.NODE_SPOT] = "true"
+    elif offering.capacity is Capacity.FLEX_START:
+        selector[naming.NODE_FLEX_START] = "true"
+    return selector
+
+
+def _fill_pod(pod: dict[str, Any], spec: ServiceSpec, offering: Offering) -> None:
+    pod["serviceAccountName"] = spec.name
+    pod["nodeSelector"] = node_selector(offering)
+    pod["terminationGracePeriodSeconds"] = spec.pod.termination_grace_seconds
+    container = pod["containers"][0]
+    container["image"] = spec.pod.image
+    container["ports"][0]["containerPort"] = spec.pod.port
+    for key, words in (("command", spec.pod.command), ("args", spec.pod.args)):
+        if words:
+            container[key] = list(words)
+    container["env"] = _environment(container["env"], spec, offering)
+    container["resources"] = {
+        "requests": {name: str(quantity) for name, quantity in spec.pod.requests.items()},
+        "limits": {"nvidia.com/gpu": str(offering.accelerator.count)},
+    }
+    _fill_probes(container, spec)
+    if spec.pod.pre_stop_seconds > 0:
+        container["lifecycle"]["preStop"]["sleep"]["seconds"] = spec.pod.pre_stop_seconds
+    else:
+        del container["lifecycle"]
+
+
+def _environment(told: list[dict[str, Any]], spec: ServiceSpec, offering: Offering) -> list[dict[str, Any]]:
+    """Placement variables first; a variable of the user's of the same name wins, since names must be unique."""
+    values = {
+        "GPU_HUNTER_SERVICE": spec.name,
+        "GPU_HUNTER_REGION": offering.region,
+        "GPU_HUNTER_ACCELERATOR": offering.accelerator.type,
+        "GPU_HUNTER_CAPACITY": offering.capacity.value,
+    }
+    own = {str(variable["name"]) for variable in spec.pod.env}
+    placement = [v | {"value": values[v["name"]]} if v["name"] in values else v for v in told if v["name"] not in own]
+    return [*placement, *(_plain(variable) for variable in spec.pod.env)]
+
+
+def _fill_probes(container: dict[str, Any], spec: ServiceSpec) -> None:
+    pod = spec.pod
+    for key in ("startupProbe", "readinessProbe"):
+        container[key]["httpGet"]["path"] = spec.ingress.health_path
+    startup = container["startupProbe"]
+    patience = max(LEAST_STARTUP_SECONDS, int(spec.timing.warmup_deadline.total_seconds()))
+    startup["failureThreshold"] = -(-patience // startup["periodSeconds"])
+    given = {
+        "startupProbe": pod.startup_probe,
+        "readinessProbe": pod.readiness_probe,
+        "livenessProbe": pod.liveness_probe,
+    }
+    for key, probe in given.items():
+        if probe is not None:
+            container[key] = _plain(probe)
+
+
+def _metadata(spec: ServiceSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "labels": {naming.LABEL_APP: spec.name, **naming.service_labels(spec.name)},
+    }
+
+
+def _selector(spec: ServiceSpec) -> dict[str, str]:
+    return {naming.LABEL_APP: spec.name, naming.LABEL_SERVICE: spec.name}
+
+
+def _service_account(spec: ServiceSpec) -> dict[str, Any]:
+    return load("serviceaccount") | {"metadata": _metadata(spec)}
+
+
+def _service(spec: ServiceSpec) -> dict[str, Any]:
+    manifest = load("service") | {"metadata": _metadata(spec)}
+    manifest["spec"]["selector"] = _selector(spec)
+    return manifest
+
+
+def _disruption_budget(spec: ServiceSpec) -> dict[str, Any]:
+    manifest = load("poddisruptionbudget") | {"metadata": _metadata(spec)}
+    manifest["spec"]["selector"]["matchLabels"] = _selector(spec)
+    return manifest
+
+
+def _network_policy(spec: ServiceSpec) -> dict[str, Any]:
+    manifest = load("networkpolicy") | {"metadata": _metadata(spec)}
+    manifest["spec"]["podSelector"]["matchLabels"] = _selector(spec)
+    manifest["spec"]["ingress"][0]["ports"][0]["port"] = spec.pod.port
+    return manifest
+
+
+def _plain(value: Any) -> Any:
+    """Turn mappings and tuples of the frozen spec into what JSON and YAML writers take."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
