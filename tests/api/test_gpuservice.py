@@ -72,9 +72,7 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
             "spec.accelerators", [{"type": "nvidia-l4"}, {"type": "nvidia-l4"}], "repeats an earlier one", id="twice"
         ),
         pytest.param("spec.capacityTypes", ["preemptible"], "use 'on-demand', 'spot' or 'flex-start'", id="capacity"),
-        pytest.param(
-            "spec.regions", {"allowed": ["us-centrall1"]}, 'did you mean "us-central1"?', id="unknown-region"
-        ),
+        pytest.param("spec.regions", {"allowed": ["us-centrall1"]}, 'did you mean "us-central1"?', id="unknown-region"),
         pytest.param("spec.regions", {"allowed": []}, "spec.regions.allowed: [] is not allowed", id="empty-regions"),
         pytest.param(
             "spec.regions",

@@ -1,5 +1,0 @@
-"""What the user types."""
-
-
-def main() -> None:
-    """Run the command line."""

@@ -1,0 +1,100 @@
+"""The root of the command line: options that hold for every command, and the one place where errors become exit codes.
+
+Exit codes: 0 steady or progressing, 2 below target, 3 nothing feasible, 4 cut off, 64 bad configuration or usage,
+69 the local cloud cannot be used, 70 a bug, 130 interrupted.
+"""
+
+import os
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from controlplane.cli import drill, hunt, local, show
+from controlplane.cli.connect import Settings
+from controlplane.cli.output import fail_line, note
+
+EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_BUG, EXIT_INTERRUPTED = 64, 69, 70, 130
+
+app = typer.Typer(
+    name="gpuhunter",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Finds GPUs in whichever region has them, serves from there behind one address, and moves on when they go.\n\n"
+    "With nothing configured it works on a local cloud that it starts by itself. Begin with `demo`, "
+    "or with `local up`, `apply -f`, `reconcile --watch`.",
+    epilog="Exit codes: 0 steady or progressing, 2 below target, 3 nothing feasible, 4 cut off, "
+    "64 bad configuration, 69 local cloud not usable, 70 bug.",
+)
+app.add_typer(local.app, name="local")
+app.add_typer(drill.fail_app, name="fail")
+app.add_typer(drill.recover_app, name="recover")
+hunt.register(app)
+show.register(app)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="GPUHUNTER_LOCAL_DIR", help="Folder of the local cloud's state.", file_okay=False),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(envvar="GPUHUNTER_PROJECT", help="Google Cloud project; none means the local cloud.")
+    ] = None,
+    config_cluster: Annotated[
+        str | None, typer.Option(envvar="GPUHUNTER_CONFIG_CLUSTER", help="Config cluster as LOCATION/NAME.")
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(envvar="GPUHUNTER_PRICES", help="Price table (YAML) to use instead of the built-in one."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log lines of every step.")] = False,
+) -> None:
+    """Keep the options that hold for every command."""
+    context.obj = Settings(state_dir, project or None, config_cluster, prices, verbose)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and give its exit code; every expected failure is one line on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=arguments, prog_name="gpuhunter", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return EXIT_USAGE
+    except click.UsageError as error:
+        fail_line(error.format_message())
+        if error.ctx is not None:
+            note(f"{error.ctx.get_usage()}\nTry `{error.ctx.command_path} --help`.")
+        return EXIT_USAGE
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        fail_line("interrupted")
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for what has a name
+        return _failed(error)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    from controlplane.wiring import explain_failure
+
+    known = explain_failure(error)
+    if known is None and type(error).__name__ == "LocalCloudError":
+        known = (EXIT_UNAVAILABLE, str(error))
+    if known is not None:
+        fail_line(known[1])
+        return known[0]
+    fail_line(f"bug: {type(error).__name__}: {error}")
+    if os.environ.get("GPUHUNTER_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        note("Set GPUHUNTER_DEBUG=1 to see where.")
+    return EXIT_BUG

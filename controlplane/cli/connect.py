@@ -1,0 +1,79 @@
+"""Which cloud a command talks to: Google Cloud when a project is named, the embedded local cloud otherwise.
+
+Nothing below this layer knows the difference: both are a project, a config cluster, endpoints and credentials.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from controlplane.cli.output import note
+from controlplane.wiring import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options before the command say."""
+
+    state_dir: Path | None = None
+    project: str | None = None
+    config_cluster: str | None = None
+    prices: Path | None = None
+    verbose: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def local(self) -> bool:
+        """No project is named, so the local cloud is meant."""
+        return self.project is None
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """Give the settings that the root callback stored."""
+    found = context.find_object(Settings)
+    return found if found is not None else Settings()
+
+
+def local_dir(settings: Settings) -> Path:
+    """Give the folder in which the local cloud keeps its state."""
+    if settings.state_dir is not None:
+        return settings.state_dir
+    if named := os.environ.get("GPUHUNTER_LOCAL_DIR"):
+        return Path(named)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "gpu-hunter"
+
+
+def target_of(settings: Settings, *, start: bool = True) -> Target:
+    """Give the cloud to talk to; starts the local one when it is meant and not running, and says so."""
+    if not settings.local:
+        return google_target(settings)
+    from controlplane.localcloud import control
+
+    where = local_dir(settings)
+    if control.status(where) is None:
+        if not start:
+            raise control.LocalCloudError("the local cloud is not running; start it with `local up`")
+        note("No Google Cloud project is configured: using the local cloud, which is not running. Starting it ...")
+        control.up(where, None, progress=note)
+    connection = control.connection(where)
+    return Target(
+        project=connection.project,
+        config_cluster=connection.config_cluster,
+        endpoints=dict(connection.endpoints),
+        ca_file=connection.ca_file,
+        credentials_file=connection.credentials_file,
+        prices_file=settings.prices or connection.prices_file,
+    )
+
+
+def google_target(settings: Settings) -> Target:
+    """Give Google Cloud with application default credentials."""
+    from controlplane.api import Problem, SpecError
+
+    if not settings.config_cluster or settings.config_cluster.count("/") != 1:
+        problem = Problem("--config-cluster", "is missing or not LOCATION/NAME", "give it, such as us-west1/gpu-config")
+        raise SpecError([problem])
+    return Target(project=settings.project or "", config_cluster=settings.config_cluster, prices_file=settings.prices)

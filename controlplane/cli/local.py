@@ -1,0 +1,109 @@
+"""`local`: the embedded cloud's life."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.connect import local_dir, settings_of
+from controlplane.cli.output import Output, OutputOption, console, emit, note, table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Start, stop and look at the local cloud: real Kubernetes and Google Cloud APIs, no account.",
+)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    scenario: Annotated[
+        Path | None,
+        typer.Option("--scenario", "-s", help="Scenario file: clusters, GPU stock, quotas, prices, delays."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Start the local cloud, or say that it runs already."""
+    from controlplane.localcloud import control
+
+    where = local_dir(settings_of(context))
+    status = control.up(where, scenario, progress=note)
+    emit(_plain(status), output, lambda: _show(status))
+
+
+@app.command()
+def down(context: typer.Context) -> None:
+    """Stop the local cloud. Its state stays for the next `up`."""
+    from controlplane.localcloud import control
+
+    where = local_dir(settings_of(context))
+    was_running = control.status(where) is not None
+    control.down(where)
+    console.print("stopped" if was_running else "was not running")
+
+
+@app.command()
+def status(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show the clusters, where they answer, and the state of GPU stock."""
+    from controlplane.localcloud import control
+
+    found = control.status(local_dir(settings_of(context)))
+    if found is None:
+        emit({"running": False}, output, lambda: console.print("not running; start it with `local up`"))
+        raise typer.Exit(1)
+    emit({"running": True, **_plain(found)}, output, lambda: _show(found))
+
+
+@app.command()
+def kubeconfig(
+    context: typer.Context,
+    path: Annotated[bool, typer.Option("--path", help="Print the file's path instead of its content.")] = False,
+) -> None:
+    """Print a kubeconfig with one context per cluster, each named after its cluster."""
+    from controlplane.localcloud import control
+
+    file = control.kubeconfig(local_dir(settings_of(context)))
+    typer.echo(str(file) if path else file.read_text(encoding="utf-8").rstrip("\n"))
+
+
+@app.command()
+def reset(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Stop the local cloud and forget everything in it."""
+    from controlplane.localcloud import control
+
+    where = local_dir(settings_of(context))
+    if not yes:
+        typer.confirm(f"Forget everything of the local cloud in {where}?", abort=True)
+    control.reset(where)
+    console.print("forgotten")
+
+
+@app.command()
+def stock(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show the GPUs: how many are free and in use, by zone, type and capacity type."""
+    from controlplane.localcloud import control
+
+    found = control.call(local_dir(settings_of(context)), "stock")
+    rows = found.get("stock", [])
+    columns = ("zone", "accelerator", "capacity", "free", "in_use")
+    emit(found, output, lambda: table([c.upper() for c in columns], [[row.get(c) for c in columns] for row in rows]))
+
+
+def _plain(status: Any) -> dict[str, Any]:
+    from dataclasses import asdict, is_dataclass
+
+    return asdict(status) if is_dataclass(status) and not isinstance(status, type) else dict(vars(status))
+
+
+def _show(status: Any) -> None:
+    plain = _plain(status)
+    for key, value in plain.items():
+        if not isinstance(value, list | tuple | dict):
+            console.print(f"[bold]{key.replace('_', ' ')}[/bold]  {value}")
+    clusters = plain.get("clusters") or []
+    if clusters and isinstance(clusters[0], dict):
+        columns = list(clusters[0])
+        table([c.upper() for c in columns], [[row[c] for c in columns] for row in clusters])

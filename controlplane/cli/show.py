@@ -1,0 +1,124 @@
+"""`status` and `explain`: what stands, and why each offering is or is not used."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
+
+Name = Annotated[str | None, typer.Argument(help="Name of one GPUService; none means all.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Only this namespace.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command()(status)
+    app.command()(explain)
+
+
+def status(
+    context: typer.Context, name: Name = None, namespace: Namespace = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Show what the last pass left: replicas, placements, conditions, address. Reads the config cluster only."""
+    from controlplane.wiring import build
+
+    services = build(target_of(settings_of(context), start=False)).services(namespace, name)
+    emit([_brief(service) for service in services], output, lambda: _show_all(services))
+
+
+def explain(
+    context: typer.Context, name: Name = None, namespace: Namespace = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Say for every offering of the fleet whether it is used and why, and when it is tried next. Writes nothing."""
+    from controlplane.wiring import build
+
+    report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
+    found = [s for s in report.services if _matches(s.spec.name, s.spec.namespace, name, namespace)]
+    if not found:
+        console.print("no GPUService; write one and `apply -f` it")
+        raise typer.Exit(3 if name else 0)
+    emit([_explained(service) for service in found], output, lambda: _show_verdicts(found))
+
+
+def _matches(name: str, namespace: str, wanted: str | None, within: str | None) -> bool:
+    return wanted in (None, name) and within in (None, namespace)
+
+
+def _brief(service: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = service.get("metadata", {})
+    shown = {key: value for key, value in service.get("status", {}).items() if key != "memory"}
+    return {"name": metadata.get("name"), "namespace": metadata.get("namespace"), "status": shown}
+
+
+def _show_all(services: list[dict[str, Any]]) -> None:
+    if not services:
+        console.print("no GPUService; write one and `apply -f` it")
+    for service in services:
+        _show(service["metadata"]["name"], service.get("status", {}))
+
+
+def _show(name: str, status: Mapping[str, Any]) -> None:
+    console.rule(f"[bold]{name}[/bold]", align="left")
+    address = status.get("address")
+    console.print(f"ready [bold]{status.get('ready', '-')}[/bold]   {status.get('hourlyCost', '-')} $/h   "
+                  f"{'http://' + address + '/' if address else 'no address yet'}")  # fmt: skip
+    placements = status.get("placements", [])
+    if placements:
+        rows = [
+            [_styled(p["phase"]), p["region"], p["accelerator"], p["count"], p["capacity"], p["replicas"], p["since"]]
+            for p in placements
+        ]
+        table(("PHASE", "REGION", "GPU", "COUNT", "CAPACITY", "REPLICAS", "SINCE"), rows)
+    conditions = status.get("conditions", [])
+    if conditions:
+        rows = [[c["type"], _styled(c["status"]), c["reason"], c["message"]] for c in conditions]
+        table(("CONDITION", "STATUS", "REASON", "MESSAGE"), rows)
+
+
+def _explained(service: Any) -> dict[str, Any]:
+    return {
+        "name": service.spec.name,
+        "namespace": service.spec.namespace,
+        "histogram": dict(service.decision.histogram),
+        "offerings": [verdict_row(verdict) for verdict in service.decision.verdicts],
+    }
+
+
+def verdict_row(verdict: Any) -> dict[str, Any]:
+    """Give a verdict as plain data."""
+    offering = verdict.offering
+    return {
+        "standing": verdict.standing.value,
+        "region": offering.region,
+        "cluster": offering.cluster.link,
+        "accelerator": offering.accelerator.type,
+        "count": offering.accelerator.count,
+        "capacity": offering.capacity.value,
+        "price": verdict.price,
+        "score": verdict.score,
+        "reasons": list(verdict.reasons),
+        "message": verdict.message,
+        "nextTry": verdict.next_try.isoformat() if verdict.next_try else None,
+    }
+
+
+def _show_verdicts(services: list[Any]) -> None:
+    for service in services:
+        console.rule(f"[bold]{service.spec.name}[/bold]", align="left")
+        rows = []
+        for verdict in service.decision.verdicts:
+            row = verdict_row(verdict)
+            price = f"{row['price']:.4g}" if row["price"] is not None else "-"
+            again = verdict.next_try.strftime("%H:%M:%S") if verdict.next_try else "-"
+            gpu = str(verdict.offering.accelerator)
+            rows.append([_styled(row["standing"]), row["region"], gpu, row["capacity"], price, row["reasons"][0], again,
+                         row["message"]])  # fmt: skip
+        table(("STANDING", "REGION", "GPU", "CAPACITY", "$/GPU-H", "REASON", "NEXT TRY", "WHY"), rows)
+
+
+def _styled(word: str) -> Any:
+    from rich.text import Text
+
+    return Text(word, style=PHASE_STYLES.get(word, ""))
