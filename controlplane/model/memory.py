@@ -47,7 +47,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class PlacementMemory:
-    """A placement's phase and since when; `replicas` is what it is meant to hold."""
+    """A placement's phase and since when; `replicas` is what it is meant to hold.
+
+    unwired_at: when a draining placement was first seen out of the load balancer.
+    impaired_since: since when it holds GPUs on which the app does not serve, without a break.
+    """
 
     offering: Offering
     phase: Phase
@@ -55,6 +59,7 @@ class PlacementMemory:
     replicas: int
     serving_since: datetime | None = None
     unwired_at: datetime | None = None
+    impaired_since: datetime | None = None
     reason: str = ""
 
 
@@ -104,3 +109,4 @@ class Memory:
     unknown_since: Mapping[str, datetime] = field(default_factory=dict)
     preferred_since: datetime | None = None
     below_target_since: datetime | None = None
+    whole_since: datetime | None = None

@@ -105,10 +105,12 @@ class RegionSignals:
 
     accelerators: the GPU types offered in any zone of the region.
     quotas: by metric name (`NVIDIA_L4_GPUS`, `PREEMPTIBLE_NVIDIA_L4_GPUS`); an absent metric is unknown, not 0.
+    zones: by GPU type, the zones that offer it; a stock-out in some of them does not rule the region out.
     """
 
     accelerators: Known[frozenset[str]] | Unknown
     quotas: Known[Mapping[str, Quota]] | Unknown
+    zones: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Observation:
     """All that one pass saw for one service.
 
     prices: USD per GPU-hour by offering; an offering without a price is not in the map.
-    unlisted: the fleet listing says of itself that it is not complete (`missing_zones`).
+    unlisted: the locations that the fleet listing says it could not ask (`missing_zones`); it is not complete then.
     """
 
     at: datetime
@@ -154,3 +156,4 @@ class Observation:
     project_gpu_quota: Known[Quota] | Unknown
     prices: Mapping[Offering, float] = field(default_factory=dict)
     advice: Mapping[Offering, Known[Advice] | Unknown] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     OVER_COST_CAP = "OverCostCap"
     REGION_FULL = "RegionFull"
     MOVE_LIMIT = "MoveLimit"
+    BEING_REMOVED = "BeingRemoved"
     SERVICE_PAUSED = "ServicePaused"
     SERVICE_DELETING = "ServiceDeleting"
     # conditions

@@ -1,0 +1,49 @@
+"""The fingerprints that tell whether what stands in a cluster is what the spec wants.
+
+Autopilot rewrites Pod templates at admission, so a live template can never be compared with the one we would apply.
+What can be compared is a hash of the inputs: the renderers stamp it as an annotation (`ANNOTATION_SPEC_HASH`), the
+decision computes it again from the spec. Both call these functions, so they cannot disagree.
+
+A renderer must depend on nothing but what is hashed here; whoever changes what a renderer makes of the same inputs
+raises `RENDERING`, which rolls every placement once.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from controlplane.model.offering import Offering
+from controlplane.model.service import ServiceSpec
+
+RENDERING = 1
+
+
+def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
+    """Give the fingerprint of a placement's Deployment: the app's container, the offering and the rendering.
+
+    The replica count is not part of it: scaling is no rollout.
+    """
+    return _digest([RENDERING, spec.namespace, spec.name, _plain(spec.pod), offering.key])
+
+
+def ingress_spec_hash(spec: ServiceSpec) -> str:
+    """Give the fingerprint of the ingress objects apart from the list of clusters."""
+    return _digest([RENDERING, spec.namespace, spec.name, _plain(spec.ingress), spec.pod.port])
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
