@@ -1,0 +1,266 @@
+"""What the config cluster asks of the load balancer, as values: one snapshot of all its objects.
+
+Snapshots are compared and queued: the controller programs each one its convergence delay after it was seen, which is
+how an edit reaches Google's load balancer.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from controlplane.localcloud.apiserver.api import Object
+
+# (namespace, name) of a MultiClusterService or MultiClusterIngress.
+Key: TypeAlias = tuple[str, str]
+
+_BACKEND_CONFIG_ANNOTATIONS = ("cloud.google.com/backend-config", "beta.cloud.google.com/backend-config")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a Pod is found healthy; the defaults are GKE's. `port` None is the serving port."""
+
+    path: str = "/"
+    port: int | None = None
+    interval: int = 15
+    timeout: int = 15
+    healthy: int = 1
+    unhealthy: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One port of a MultiClusterService: a backend service of the load balancer."""
+
+    service: Key
+    port: int
+    port_name: str
+    health: HealthCheck = HealthCheck()
+    timeout: int = 30
+    draining: int = 0
+    affinity: str = "NONE"
+    affinity_seconds: int = 0
+    request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The backend service's name; the prefix is reserved to Multi Cluster Ingress."""
+        namespace, name = self.service
+        return resource_name(f"{self.port}-{namespace}-{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A MultiClusterService. `links` None is every member; `template` is the derived Services' spec, as JSON."""
+
+    key: Key
+    links: tuple[str, ...] | None
+    template: str
+    backends: tuple[Backend, ...] = ()
+
+    @property
+    def derived_name(self) -> str:
+        """The name of the headless Service that it stands for in each member."""
+        namespace, name = self.key
+        return f"mci-{name[:40]}-svc-{digest(f'{namespace}/{name}', 16)}"
+
+    def in_cluster(self, link: str) -> bool:
+        """Say whether it takes Pods of this cluster."""
+        return self.links is None or link in self.links
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host and path, and the backend service that answers there. `path` is the URL map's: exact, or ending in /*."""
+
+    host: str
+    path: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A MultiClusterIngress whose backends exist."""
+
+    key: Key
+    default: str | None
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backend services that it names, each once, the default first."""
+        names = ((self.default,) if self.default else ()) + tuple(route.backend for route in self.routes)
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All of it."""
+
+    services: tuple[Service, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
+
+    def service(self, key: Key) -> Service | None:
+        """Give one MultiClusterService."""
+        return next((service for service in self.services if service.key == key), None)
+
+    def ingress(self, key: Key) -> Ingress | None:
+        """Give one MultiClusterIngress."""
+        return next((ingress for ingress in self.ingresses if ingress.key == key), None)
+
+    def backends(self) -> list[Backend]:
+        """Give the backend services that an ingress uses: Google makes none for the others."""
+        used = {name for ingress in self.ingresses for name in ingress.backends}
+        return [backend for service in self.services for backend in service.backends if backend.name in used]
+
+
+@dataclass
+class Reading:
+    """A snapshot, and what is wrong with objects that could not be taken into it: message by kind and key."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    problems: dict[tuple[str, Key], str] = field(default_factory=dict)
+
+
+def read(ingresses: Iterable[Object], services: Iterable[Object], configs: Iterable[Object], last: Wanted) -> Reading:
+    """Read the config cluster's objects; one in error keeps what was last read of it, as Google's controller does."""
+    reading = Reading()
+    by_key = {_key(config): config.get("spec") or {} for config in configs}
+    found_services: dict[Key, Service] = {}
+    for body in services:
+        key = _key(body)
+        if _deleting(body):
+            continue
+        try:
+            found_services[key] = _service(body, by_key)
+        except ValueError as error:
+            reading.problems["MultiClusterService", key] = str(error)
+            if (old := last.service(key)) is not None:
+                found_services[key] = old
+    found_ingresses = []
+    for body in ingresses:
+        if _deleting(body):
+            continue
+        ingress, problem = _ingress(body, found_services)
+        if problem:
+            reading.problems["MultiClusterIngress", _key(body)] = problem
+        if ingress is not None:
+            found_ingresses.append(ingress)
+    reading.wanted = Wanted(tuple(found_services.values()), tuple(found_ingresses))
+    return reading
+
+
+def digest(text: str, length: int) -> str:
+    """Give a short stable hash for a name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def resource_name(rest: str) -> str:
+    """Give a Compute resource's name as Multi Cluster Ingress makes it: mci-, six characters of the fleet, the rest."""
+    name = f"mci-{digest('gpu-hunter', 6)}-{rest}"
+    return name if len(name) <= 63 else f"{name[:56]}{digest(rest, 7)}"
+
+
+def _key(body: Object) -> Key:
+    metadata = body["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def _deleting(body: Object) -> bool:
+    return "deletionTimestamp" in body["metadata"]
+
+
+def _service(body: Object, configs: Mapping[Key, Object]) -> Service:
+    key = _key(body)
+    spec = body["spec"]
+    template = (spec.get("template") or {}).get("spec") or {}
+    clusters = spec.get("clusters")
+    # An empty list reads like an absent one: nobody can tell them apart once a client has left empty fields out.
+    links = tuple(dict.fromkeys(cluster["link"] for cluster in clusters)) if clusters else None
+    ports = [_port(port, len(template.get("ports") or ())) for port in template.get("ports") or ()]
+    if not ports:
+        raise ValueError("spec.template.spec.ports must name at least one port")
+    chosen = _config_names(body)
+    backends = []
+    for port in ports:
+        name = chosen.get(str(port["port"]), chosen.get(port["name"], chosen.get("", "")))
+        if name and (key[0], name) not in configs:
+            raise ValueError(f'BackendConfig "{key[0]}/{name}" not found')
+        backends.append(_backend(key, port, configs.get((key[0], name), {})))
+    derived = {"clusterIP": "None", "selector": template.get("selector") or {}, "ports": ports, "type": "ClusterIP"}
+    return Service(key, links, json.dumps(derived, sort_keys=True), tuple(backends))
+
+
+def _port(port: Mapping[str, Any], count: int) -> dict[str, Any]:
+    # Kubernetes wants names when there are several ports; the derived Service gets one where the user gave none.
+    name = port.get("name") or (f"port-{port['port']}" if count > 1 else "")
+    full = {"protocol": port.get("protocol", "TCP"), "port": port["port"]}
+    return {"name": name, **full, "targetPort": port.get("targetPort", port["port"])}
+
+
+def _config_names(body: Object) -> dict[str, str]:
+    """Read the annotation: {"default": name, "ports": {"80": name}}; the key "" is the default."""
+    annotations = body["metadata"].get("annotations") or {}
+    text = next((annotations[key] for key in _BACKEND_CONFIG_ANNOTATIONS if key in annotations), "{}")
+    try:
+        value = json.loads(text)
+        names = {"": value["default"]} if "default" in value else {}
+        return names | {str(port): str(name) for port, name in (value.get("ports") or {}).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"annotation {_BACKEND_CONFIG_ANNOTATIONS[0]} is not the expected JSON object") from error
+
+
+def _backend(key: Key, port: Mapping[str, Any], config: Mapping[str, Any]) -> Backend:
+    check = config.get("healthCheck") or {}
+    affinity = config.get("sessionAffinity") or {}
+    default = HealthCheck()
+    health = HealthCheck(
+        path=check.get("requestPath", default.path),
+        port=check.get("port"),
+        interval=check.get("checkIntervalSec", default.interval),
+        timeout=check.get("timeoutSec", default.timeout),
+        healthy=check.get("healthyThreshold", default.healthy),
+        unhealthy=check.get("unhealthyThreshold", default.unhealthy),
+    )
+    return Backend(
+        service=key,
+        port=port["port"],
+        port_name=port["name"],
+        health=health,
+        timeout=config.get("timeoutSec", 30),
+        draining=(config.get("connectionDraining") or {}).get("drainingTimeoutSec", 0),
+        affinity=affinity.get("affinityType") or "NONE",
+        affinity_seconds=affinity.get("affinityCookieTtlSec", 0),
+        request_headers=tuple((config.get("customRequestHeaders") or {}).get("headers") or ()),
+        response_headers=tuple((config.get("customResponseHeaders") or {}).get("headers") or ()),
+    )
+
+
+def _ingress(body: Object, services: Mapping[Key, Service]) -> tuple[Ingress | None, str]:
+    key = _key(body)
+    spec = (body["spec"].get("template") or {}).get("spec") or {}
+    problems: list[str] = []
+
+    def resolve(backend: Mapping[str, Any]) -> str | None:
+        service = services.get((key[0], backend["serviceName"]))
+        if service is None:
+            problems.append(f'MultiClusterService "{key[0]}/{backend["serviceName"]}" not found')
+            return None
+        for candidate in service.backends:
+            if str(backend["servicePort"]) in (str(candidate.port), candidate.port_name):
+                return candidate.name
+        problems.append(f'MultiClusterService "{key[0]}/{service.key[1]}" has no port {backend["servicePort"]}')
+        return None
+
+    default = resolve(spec["backend"]) if spec.get("backend") else None
+    routes = tuple(
+        Route(rule.get("host") or "*", path.get("path") or "/*", name)
+        for rule in spec.get("rules") or ()
+        for path in (rule.get("http") or {}).get("paths") or ()
+        if (name := resolve(path["backend"])) is not None
+    )
+    ingress = Ingress(key, default, routes) if default or routes else None
+    return ingress, "; ".join(dict.fromkeys(problems))
