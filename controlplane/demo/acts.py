@@ -1,0 +1,129 @@
+"""The five acts. Each changes one thing in the world, waits until the reconciler has dealt with it, and tells what it saw."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.demo.stage import NAME, NAMESPACE, DemoError, Stage, held_in, standing, whole
+from controlplane.model.decision import Decision
+
+L4, T4 = "nvidia-l4", "nvidia-tesla-t4"
+FIRST, SECOND, THIRD = "us-central1", "us-east4", "europe-west4"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an act showed: lines for people, and the same as data."""
+
+    lines: tuple[str, ...]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act: its short name, what it is about, and what it does."""
+
+    name: str
+    title: str
+    play: Callable[[Stage], Shown]
+
+
+def answers(stage: Stage) -> Shown:
+    """Act 1: wait until the service answers at its one address."""
+    decision = stage.until("the first replicas to serve", whole)
+    address = stage.address()
+    answer = ask(address)
+    line = f"http://{address}/ answers from {answer['region']} on {answer['accelerator']} ({answer['capacity']})"
+    return Shown((line, standing(decision)), {"url": f"http://{address}/", "answer": answer})
+
+
+def expands(stage: Stage) -> Shown:
+    """Act 2: ask for more replicas than the region may hold."""
+    before = regions(stage.step())
+    stage.app.scale(NAMESPACE, NAME, 4)
+    decision = stage.until("four replicas over two regions", lambda d: whole(d) and len(regions(d)) >= 2)
+    after = regions(decision)
+    line = f"from {', '.join(before)} to {', '.join(after)}"
+    return Shown((line, standing(decision)), {"before": before, "after": after, "replicas": 4})
+
+
+def wiring(stage: Stage) -> Shown:
+    """Act 3: show the objects that wire the regions, as they stand in the config cluster."""
+    import yaml
+
+    objects = stage.app.ingress_objects(NAMESPACE, NAME)
+    links = [cluster["link"] for o in objects if o["kind"] == "MultiClusterService" for cluster in o["spec"]["clusters"]]
+    if len(links) < 2:
+        raise DemoError(f"the MultiClusterService lists {links or 'no clusters'}, not the two regions that serve")
+    text = "---\n".join(yaml.safe_dump(o, sort_keys=False) for o in objects)
+    return Shown(tuple(text.splitlines()), {"clusters": links, "objects": objects})
+
+
+def fails(stage: Stage) -> Shown:
+    """Act 4: the GPU type sells out and its Spot nodes are taken; then the whole region goes."""
+    for region in (FIRST, SECOND, THIRD):
+        stage.cloud("stock-out", region=region, accelerator=L4)
+    stage.say(f"{L4} is sold out everywhere; Spot nodes in {FIRST} are preempted")
+    stage.cloud("preempt", region=FIRST, accelerator=L4)
+    type_changed = stage.until("another GPU type", lambda d: whole(d) and moved_type(d), seconds=90)
+    first = f"GPU type sold out: {standing(type_changed)}"
+    stage.say(f"{FIRST} goes down")
+    stage.cloud("region-down", region=FIRST)
+    region_changed = stage.until("another region", lambda d: whole(d) and FIRST not in regions(d), seconds=90)
+    second = f"region lost: {standing(region_changed)}"
+    data = {"after_stock_out": holdings(type_changed), "after_region_down": holdings(region_changed)}
+    return Shown((first, second), data)
+
+
+def recovers(stage: Stage) -> Shown:
+    """Act 5: stock and region return; the service goes back to what it prefers, once, and then rests."""
+    stage.cloud("region-up", region=FIRST)
+    for region in (FIRST, SECOND, THIRD):
+        stage.cloud("restock", region=region, accelerator=L4)
+    begun = stage.clock.monotonic()
+    decision = stage.until("the preferred GPU type everywhere", lambda d: whole(d) and types(d) == {L4}, seconds=120)
+    waited = stage.clock.monotonic() - begun
+    later = stage.rest(10)
+    if later:
+        raise DemoError(f"{later} more action(s) after the return: {'; '.join(stage.history[-later:])}")
+    lines = (f"back on {L4} after {waited:.0f} s, and no action since: {standing(decision)}",)
+    return Shown(lines, {"seconds": round(waited, 1), "actions_after": later, "held": holdings(decision)})
+
+
+ACTS = (
+    Act("one-address", "The global service answers at one URL", answers),
+    Act("expand", "More replicas: its footprint expands into another region", expands),
+    Act("wiring", "MultiClusterIngress and MultiClusterService wire the regions", wiring),
+    Act("failure", "A GPU type sells out, Spot is preempted, a region goes down", fails),
+    Act("recovery", "Stock returns: back to what is preferred, once", recovers),
+)
+
+
+def ask(address: str) -> dict[str, Any]:
+    """Send one request to the service and give its answer."""
+    request = urllib.request.Request(f"http://{address}/", headers={"Accept": "application/json"})  # noqa: S310 - http
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the address is our own service's
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def regions(decision: Decision) -> list[str]:
+    """Give the regions that serve."""
+    return sorted({region for region, _ in held_in(decision)})
+
+
+def types(decision: Decision) -> set[str]:
+    """Give the GPU types that serve."""
+    return {accelerator for _, accelerator in held_in(decision)}
+
+
+def moved_type(decision: Decision) -> bool:
+    """Say whether the replicas that were preempted serve from the other GPU type."""
+    return T4 in types(decision)
+
+
+def holdings(decision: Decision) -> list[dict[str, Any]]:
+    """Give what serves, as plain data."""
+    return [{"region": r, "accelerator": a, "replicas": n} for (r, a), n in sorted(held_in(decision).items())]

@@ -1,0 +1,98 @@
+"""What every act works with: the local cloud, the reconciler, the clock, and a way to wait for the world to get there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.clock import Clock
+from controlplane.model.decision import Decision
+from controlplane.wiring import App
+
+NAME, NAMESPACE = "demo", "default"
+PASS_INTERVAL = 0.7
+
+Say = Callable[[str], None]
+
+
+class DemoError(Exception):
+    """The world did not get where an act needs it; the message says what was waited for and what stood instead."""
+
+
+@dataclass
+class Stage:
+    """The set. `history` keeps every action that any pass took, for the acts to count."""
+
+    state_dir: Path
+    app: App
+    clock: Clock
+    say: Say
+    history: list[str] = field(default_factory=list)
+
+    def cloud(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Do something to the local cloud."""
+        from controlplane.localcloud import control
+
+        return control.call(self.state_dir, command, **arguments)
+
+    def step(self) -> Decision:
+        """Make one pass and give what it decided for the service."""
+        report = self.app.run_pass(dry_run=False)
+        for line in report.notes:
+            self.say(line)
+        service = next((s for s in report.services if s.spec.name == NAME), None)
+        if service is None:
+            raise DemoError("the pass did not see the demonstration's GPUService")
+        for outcome in service.outcomes:
+            self.history.append(str(outcome.action))
+            self.say(f"{outcome.action} [{outcome.outcome}]")
+        return service.decision
+
+    def until(self, what: str, done: Callable[[Decision], bool], *, seconds: float = 60) -> Decision:
+        """Make passes until `done`. Raises DemoError after so many seconds."""
+        end = self.clock.monotonic() + seconds
+        while True:
+            decision = self.step()
+            if done(decision):
+                return decision
+            if self.clock.monotonic() >= end:
+                raise DemoError(f"waited {seconds:g} s for {what}; stood at {standing(decision)}")
+            self.clock.sleep(PASS_INTERVAL)
+
+    def rest(self, seconds: float) -> int:
+        """Make passes for so long and give the number of actions they took."""
+        before, end = len(self.history), self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            self.step()
+            self.clock.sleep(PASS_INTERVAL)
+        return len(self.history) - before
+
+    def address(self) -> str:
+        """Give where the service answers, as the status in the config cluster says."""
+        services = self.app.services(NAMESPACE, NAME)
+        return str(services[0].get("status", {}).get("address") or "") if services else ""
+
+
+def standing(decision: Decision) -> str:
+    """Say in one line what holds replicas."""
+    counts = decision.counts
+    held = ", ".join(
+        f"{p.replicas} x {p.offering} {p.phase.value}" for p in decision.memory.placements if p.replicas
+    )
+    return f"{counts.serving}/{counts.wanted} serving ({held or 'nothing held'})"
+
+
+def held_in(decision: Decision) -> Mapping[tuple[str, str], int]:
+    """Give serving replicas by (region, GPU type)."""
+    result: dict[tuple[str, str], int] = {}
+    for placement in decision.memory.placements:
+        if placement.phase.value == "Serving" and placement.replicas:
+            key = (placement.offering.region, placement.offering.accelerator.type)
+            result[key] = result.get(key, 0) + placement.replicas
+    return result
+
+
+def whole(decision: Decision) -> bool:
+    """All replicas serve, none is hunted for, warmed up or drained."""
+    counts = decision.counts
+    return counts.serving >= counts.wanted and counts.hunting == counts.warming == counts.draining == 0
