@@ -6,10 +6,10 @@ A key that fails is tried again with a growing delay; two changes to one key whi
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Protocol, TypeAlias
 
-from controlplane.localcloud.apiserver.api import Api, Change
+from controlplane.localcloud.apiserver.api import Change
 from controlplane.localcloud.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,23 @@ KeysOf: TypeAlias = Callable[[Change], Iterable[Key]]
 # Does the work; the float it may give back is the number of seconds after which to look again.
 Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
 
+
+class Watched(Protocol):
+    """Where changes come from: an Api, or an informer that several controllers share."""
+
+    def watch(self, *resources: str) -> AsyncIterator[Change]:
+        """Give every present object as ADDED, then every change, in order, for ever."""
+        ...
+
+
+class Runner(Protocol):
+    """Something that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        ...
+
+
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 5.0
 
@@ -29,7 +46,7 @@ class Controller:
     """One controller: what it watches, which keys a change means, and what is done for a key."""
 
     def __init__(
-        self, name: str, api: Api, clock: Clock, *, sources: Mapping[str, KeysOf], reconcile: Reconcile
+        self, name: str, api: Watched, clock: Clock, *, sources: Mapping[str, KeysOf], reconcile: Reconcile
     ) -> None:
         self.name = name
         self._api = api
