@@ -191,8 +191,8 @@ def _cluster(backend: Backend, directory: Path) -> Document:
 def _load_assignment(backend: Backend, by_link: Mapping[str, tuple[Endpoint, ...]], client_region: str) -> Document:
     """Spread the Pods over priorities: the nearest region that has any is 0, so that farther ones take its overflow."""
     by_region: dict[str, dict[str, list[Endpoint]]] = {}
-    for link, endpoints in by_link.items():
-        for endpoint in endpoints:
+    for link, found in by_link.items():
+        for endpoint in found:
             zones = by_region.setdefault(region_of(link.split("/")[0]), {})
             zones.setdefault(endpoint.zone, []).append(endpoint)
     localities = []

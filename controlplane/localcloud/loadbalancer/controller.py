@@ -1,0 +1,367 @@
+"""The Multi Cluster Ingress controller: from objects in the config cluster to a programmed load balancer.
+
+One level-triggered step does everything, whatever woke it: read the config cluster, queue what is asked for, program
+what is due, look at the members that answer, write Envoy's files, report. Edits take effect after the convergence
+delay; the coming and going of Pods does not wait for it, as with network endpoint groups.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from controlplane.localcloud.apiserver.api import Api, ApiError
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.loadbalancer import cloud_resources, members, objects
+from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
+from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
+from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
+from controlplane.localcloud.loadbalancer.state import State, load, save
+from controlplane.localcloud.loadbalancer.wanted import Backend, Key, Service, Wanted, read
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+RETRY_SECONDS = 1.0
+ROTATE_EVERY_POLLS = 60
+# A backend service that no route names any more stays in Envoy for this long: route and cluster files are read apart.
+LINGER_SECONDS = 2.0
+
+
+class Proxy(Protocol):
+    """What the controller needs of Envoy."""
+
+    config_dir: Path
+    access_log: Path
+
+    def prepare(self) -> None: ...
+    def write(self, documents: Mapping[str, Any]) -> bool: ...
+    def sweep(self, keep: Mapping[str, Any]) -> None: ...
+    async def run(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def admin(self, path: str, *, method: str = "GET") -> bytes: ...
+    async def rotate_access_log(self) -> None: ...
+
+
+class LoadBalancer:
+    """The global load balancer of the local cloud."""
+
+    def __init__(
+        self,
+        config_api: Api,
+        members: Callable[[], Mapping[str, Api]],
+        clock: Clock,
+        *,
+        run_dir: Path,
+        port: int,
+        client_region: str,
+        convergence_seconds: float,
+        reachable: Callable[[str], bool],
+        config_link: str | None = None,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._api = config_api
+        self._members = members
+        self._clock = clock
+        self._run_dir = run_dir
+        self._port = port
+        self._client_region = client_region
+        self.convergence_seconds = convergence_seconds
+        self._reachable = reachable
+        self._config_link = config_link
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._state_file = run_dir / "programmed.json"
+        self._state: State = load(self._state_file)
+        self._proxy: Proxy = proxy or Envoy(run_dir, clock)
+        self._objects = objects.ConfigObjects(config_api, clock)
+        self._last_read = self._state.wanted
+        self._problems: dict[tuple[str, Key], str] = {}
+        self._pending: deque[tuple[float, Wanted]] = deque()
+        self._lingering: dict[str, tuple[float, Backend]] = {}
+        self._health: dict[tuple[str, str, int], bool | None] = {}
+        self._changed: set[tuple[str, Key]] = set()
+        self._wake = asyncio.Event()
+        self._config_dirty = True
+        self._dirty: set[str] = set()
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._answering: set[str] = set()
+        self._task: asyncio.Task[Any] | None = None
+
+    # -- what others ask -------------------------------------------------------------------------------------------
+
+    def health(self) -> Mapping[str, BackendServiceHealth]:
+        """Give the backend services by name, with the health of each endpoint as Envoy's health checks see it."""
+        described = cloud_resources.backend_services(self._state.wanted, self._state.members, self._health)
+        return {each.name: each for each in described}
+
+    def forwarding_rules(self) -> list[ForwardingRule]:
+        """Give the addresses that the load balancer answers at."""
+        ports = self._state.ports
+        return [cloud_resources.forwarding_rule(each, ports[each.key]) for each in self._state.wanted.ingresses]
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that is asked for is programmed."""
+        return not self._pending and not self._config_dirty and not self._dirty
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def preflight(self) -> None:
+        """Find out what would keep it from working, before anything is started; raises LoadBalancerError."""
+        taken = [port for port in {self._port, *self._state.ports.values()} if port and not port_is_free(port)]
+        if taken:
+            raise LoadBalancerError(
+                f"port {taken[0]} on 127.0.0.1 is in use, and the load balancer needs it: stop what listens there, or "
+                "set load_balancer.port in the scenario to another one (0 takes any that is free)"
+            )
+        self._proxy.prepare()
+
+    async def run(self) -> None:
+        """Balance load until cancelled or stopped."""
+        self._task = asyncio.current_task()
+        self.preflight()
+        objects.install_kinds(self._api)
+        self._render()
+        async with self._cleaned_up(), asyncio.TaskGroup() as group:
+            group.create_task(self._proxy.run())
+            group.create_task(self._watch_config())
+            group.create_task(self._poll())
+            group.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Stop balancing load; Envoy is gone when this comes back."""
+        await self._proxy.stop()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    @asynccontextmanager
+    async def _cleaned_up(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            for watcher in self._watchers.values():
+                watcher.cancel()
+            await self._proxy.stop()
+
+    # -- what wakes it ---------------------------------------------------------------------------------------------
+
+    async def _watch_config(self) -> None:
+        watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS)
+        while True:
+            try:
+                async for _ in self._api.watch(*watched):
+                    self._config_dirty = True
+                    self._wake.set()
+            except ApiError as error:
+                log.warning("watching the config cluster failed: %s", error.message)
+            await self._clock.sleep(RETRY_SECONDS)
+
+    async def _watch_member(self, link: str, api: Api) -> None:
+        while True:
+            try:
+                async for _ in api.watch(*members.WATCHED):
+                    self._touch(link)
+            except ApiError as error:
+                log.warning("watching %s failed: %s", link, error.message)
+            await self._clock.sleep(RETRY_SECONDS)
+
+    def _touch(self, link: str) -> None:
+        self._dirty.add(link)
+        self._wake.set()
+
+    async def _poll(self) -> None:
+        polls = 0
+        while True:
+            self._follow_members()
+            await self._read_health()
+            polls += 1
+            if polls % ROTATE_EVERY_POLLS == 0:
+                await self._rotate()
+            await self._clock.sleep(POLL_SECONDS)
+
+    def _follow_members(self) -> None:
+        present = self._members()
+        for link in [link for link in self._watchers if link not in present]:
+            self._watchers.pop(link).cancel()
+        for link, api in present.items():
+            if link not in self._watchers:
+                self._watchers[link] = asyncio.get_running_loop().create_task(self._watch_member(link, api))
+        answering = {link for link in present if self._reachable(link)}
+        for link in answering - self._answering:
+            self._touch(link)
+        self._answering = answering
+
+    async def _read_health(self) -> None:
+        if not self._state.wanted.ingresses:
+            self._health = {}
+            return
+        try:
+            self._health = cloud_resources.read_health(await self._proxy.admin("/clusters?format=json"))
+        except OSError as error:
+            # It is being started; what was last seen stands.
+            log.debug("%s", error)
+
+    async def _rotate(self) -> None:
+        try:
+            await self._proxy.rotate_access_log()
+        except OSError as error:
+            log.debug("%s", error)
+
+    # -- the step --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                again = self.step()
+            except ApiError as error:
+                log.warning("multi cluster ingress: %s", error.message)
+                self._config_dirty = True
+                again = RETRY_SECONDS
+            await self._sleep(again)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait for something to happen, or for this long."""
+        waiting = asyncio.ensure_future(self._wake.wait())
+        tasks: set[asyncio.Future[Any]] = {waiting}
+        if seconds is not None:
+            tasks.add(asyncio.ensure_future(self._clock.sleep(seconds)))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def step(self) -> float | None:
+        """Do all there is to do now; give the seconds after which there will be more, if that is known."""
+        if self._config_dirty and (self._config_link is None or self._reachable(self._config_link)):
+            self._config_dirty = False
+            self._read_config()
+        self._program_due()
+        self._look_at_members()
+        self._render()
+        self._report()
+        save(self._state_file, self._state)
+        dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
+        return max(min(dues) - self._clock.monotonic(), 0.01) if dues else None
+
+    def _read_config(self) -> None:
+        ingresses = self._api.list(objects.INGRESSES)
+        services = self._api.list(objects.SERVICES)
+        for resource, bodies in ((objects.INGRESSES, ingresses), (objects.SERVICES, services)):
+            for body in bodies:
+                if "deletionTimestamp" not in body["metadata"]:
+                    self._objects.hold(resource, body)
+        reading = read(ingresses, services, self._api.list(objects.BACKEND_CONFIGS), self._last_read)
+        for (kind, key), problem in reading.problems.items():
+            if self._problems.get((kind, key)) != problem:
+                bodies = ingresses if kind == "MultiClusterIngress" else services
+                body = next(body for body in bodies if objects.key_of(body) == key)
+                self._objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
+        self._problems = reading.problems
+        if reading.wanted != self._last_read:
+            self._last_read = reading.wanted
+            self._pending.append((self._clock.monotonic() + self.convergence_seconds, reading.wanted))
+            # The derived Services come first: their endpoints must be known when the edit takes effect.
+            self._dirty |= set(self._members())
+
+    def _program_due(self) -> None:
+        now = self._clock.monotonic()
+        self._lingering = {name: entry for name, entry in self._lingering.items() if entry[0] > now}
+        while self._pending and self._pending[0][0] <= now:
+            _, wanted = self._pending.popleft()
+            self._program(wanted)
+
+    def _program(self, wanted: Wanted) -> None:
+        old = self._state.wanted
+        left = {backend.name: backend for backend in old.backends()}
+        for backend in wanted.backends():
+            left.pop(backend.name, None)
+        until = self._clock.monotonic() + LINGER_SECONDS
+        self._lingering |= {name: (until, backend) for name, backend in left.items()}
+        self._changed |= {(objects.INGRESSES, each.key) for each in set(wanted.ingresses) - set(old.ingresses)}
+        self._changed |= {(objects.SERVICES, each.key) for each in set(wanted.services) - set(old.services)}
+        self._state.wanted = wanted
+        self._state.ports = {key: port for key, port in self._state.ports.items() if wanted.ingress(key) is not None}
+        for ingress in wanted.ingresses:
+            if ingress.key not in self._state.ports:
+                self._state.ports[ingress.key] = self._next_port()
+        self._dirty |= set(self._members())
+
+    def _next_port(self) -> int:
+        if self._port == 0:
+            return any_free_port()
+        used = set(self._state.ports.values())
+        return next(port for port in range(self._port, 65536) if port not in used and port_is_free(port))
+
+    def _kept(self) -> list[Service]:
+        """Give the services that anything, programmed or still to be, needs; the latest version of each last."""
+        snapshots = [self._state.wanted, *(wanted for _, wanted in self._pending)]
+        return [service for wanted in snapshots for service in wanted.services]
+
+    def _look_at_members(self) -> None:
+        present = self._members()
+        for link in sorted(self._dirty & set(present)):
+            if not self._reachable(link):
+                continue
+            self._dirty.discard(link)
+            state = self._state.members.setdefault(link, members.MemberState())
+            wanted = [service for service in self._last_read.services if service.in_cluster(link)]
+            kept = [service for service in self._kept() if service.in_cluster(link)]
+            try:
+                members.sync(present[link], state, present=wanted, kept=kept)
+            except ApiError as error:
+                log.warning("multi cluster ingress: %s: %s", link, error.message)
+                self._dirty.add(link)
+        self._dirty &= set(present)
+        self._forget_members(present)
+
+    def _forget_members(self, present: Iterable[str]) -> None:
+        """Forget clusters that are gone; one that a service still names keeps its last Pods, as leaked groups do."""
+        named = {link for service in self._kept() for link in service.links or ()}
+        for link in [link for link in self._state.members if link not in present and link not in named]:
+            del self._state.members[link]
+
+    def _render(self) -> None:
+        wanted = self._state.wanted
+        files = documents(
+            [Programmed(ingress, self._state.ports[ingress.key]) for ingress in wanted.ingresses],
+            [*wanted.backends(), *(backend for _, backend in self._lingering.values())],
+            cloud_resources.endpoints_of(wanted, self._state.members),
+            directory=self._proxy.config_dir,
+            access_log=self._proxy.access_log,
+            client_region=self._client_region,
+        )
+        self._proxy.write(files)
+        self._proxy.sweep(files)
+
+    def _report(self) -> None:
+        described = list(self.health().values())
+        needed = {service.key for service in self._kept()}
+        for body in self._api.list(objects.SERVICES):
+            key = objects.key_of(body)
+            if "deletionTimestamp" in body["metadata"]:
+                if key not in needed:
+                    self._objects.release(objects.SERVICES, body)
+            elif self._state.wanted.service(key) is not None:
+                changed = (objects.SERVICES, key) in self._changed
+                status = cloud_resources.service_status(key, described)
+                self._objects.report(objects.SERVICES, body, status, changed=changed)
+        needed = {ingress.key for wanted in self._snapshots() for ingress in wanted.ingresses}
+        for body in self._api.list(objects.INGRESSES):
+            key = objects.key_of(body)
+            if "deletionTimestamp" in body["metadata"]:
+                if key not in needed:
+                    self._objects.release(objects.INGRESSES, body)
+            elif (ingress := self._state.wanted.ingress(key)) is not None:
+                changed = (objects.INGRESSES, key) in self._changed
+                status = cloud_resources.ingress_status(ingress, self._state.ports[key], described)
+                self._objects.report(objects.INGRESSES, body, status, changed=changed)
+        self._changed.clear()
+
+    def _snapshots(self) -> list[Wanted]:
+        return [self._state.wanted, *(wanted for _, wanted in self._pending)]

@@ -1,0 +1,78 @@
+"""What the controller writes into the config cluster: the CRDs, finalizers, status, annotation and Events."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from controlplane.localcloud.apiserver.api import Api, Object
+from controlplane.localcloud.clock import Clock, rfc3339
+from controlplane.localcloud.controllers.events import EventRecorder
+from controlplane.localcloud.loadbalancer.members import MANAGER
+from controlplane.localcloud.loadbalancer.wanted import Key
+
+INGRESSES = "multiclusteringresses.networking.gke.io"
+SERVICES = "multiclusterservices.networking.gke.io"
+BACKEND_CONFIGS = "backendconfigs.cloud.google.com"
+FRONTEND_CONFIGS = "frontendconfigs.networking.gke.io"
+RECONCILED_ANNOTATION = "networking.gke.io/last-reconcile-time"
+FINALIZERS = {INGRESSES: "mci.finalizer.networking.gke.io", SERVICES: "mcs.finalizer.networking.gke.io"}
+_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+def install_kinds(api: Api) -> None:
+    """Create the CRDs, or bring them up to date."""
+    for body in yaml.safe_load_all(Path(__file__).with_name("crds.yaml").read_text()):
+        live = api.find(_CRDS, body["metadata"]["name"])
+        if live is None:
+            api.create(_CRDS, body)
+        elif live["spec"]["versions"] != body["spec"]["versions"]:
+            api.patch(_CRDS, body["metadata"]["name"], {"spec": {"versions": body["spec"]["versions"]}})
+
+
+class ConfigObjects:
+    """Writes to the config cluster, each only when it changes something."""
+
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self.events = EventRecorder(api, clock, MANAGER)
+
+    def hold(self, resource: str, body: Object) -> None:
+        """Put our finalizer on an object, so that it is not gone before what was made of it is."""
+        if FINALIZERS[resource] not in (body["metadata"].get("finalizers") or ()):
+            self._set_finalizers(resource, body, [*(body["metadata"].get("finalizers") or ()), FINALIZERS[resource]])
+
+    def release(self, resource: str, body: Object) -> None:
+        """Take our finalizer off an object."""
+        finalizers = body["metadata"].get("finalizers") or ()
+        if FINALIZERS[resource] in finalizers:
+            self._set_finalizers(resource, body, [each for each in finalizers if each != FINALIZERS[resource]])
+
+    def report(self, resource: str, body: Object, status: Mapping[str, Any], *, changed: bool) -> None:
+        """Write status, time and Event when the status differs or the object's meaning changed."""
+        old = body.get("status") or {}
+        metadata = body["metadata"]
+        if old == status and not changed:
+            return
+        first = RECONCILED_ANNOTATION not in (metadata.get("annotations") or {})
+        # Whole status, not a merge: a region that has left must not stay in it.
+        replaced = copy.deepcopy(body)
+        replaced["status"] = dict(status)
+        live = self._api.update(resource, replaced, subresource="status") if old != status else body
+        stamp = {"metadata": {"annotations": {RECONCILED_ANNOTATION: rfc3339(self._clock.now())}}}
+        self._api.patch(resource, metadata["name"], stamp, metadata["namespace"])
+        key = f"{metadata['namespace']}/{metadata['name']}"
+        self.events.record(live, "Normal", "ADD" if first else "UPDATE", key)
+
+    def _set_finalizers(self, resource: str, body: Object, finalizers: list[str]) -> None:
+        metadata = body["metadata"]
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        self._api.patch(resource, metadata["name"], patch, metadata["namespace"])
+
+
+def key_of(body: Object) -> Key:
+    """Give an object's namespace and name."""
+    return body["metadata"]["namespace"], body["metadata"]["name"]

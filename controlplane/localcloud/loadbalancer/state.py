@@ -1,0 +1,104 @@
+"""What the load balancer was last told, on disk: a load balancer does not forget when its controller restarts."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.localcloud.loadbalancer.envoy_config import Endpoint
+from controlplane.localcloud.loadbalancer.members import MemberState
+from controlplane.localcloud.loadbalancer.wanted import Backend, HealthCheck, Ingress, Key, Route, Service, Wanted
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+
+@dataclass
+class State:
+    """The programmed snapshot, the port of each ingress, and what was last seen of each member."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    ports: dict[Key, int] = field(default_factory=dict)
+    members: dict[str, MemberState] = field(default_factory=dict)
+
+
+def save(path: Path, state: State) -> None:
+    """Write the state so that a crash leaves the old or the new one."""
+    document = {
+        "version": VERSION,
+        "wanted": asdict(state.wanted),
+        "ports": [[*key, port] for key, port in state.ports.items()],
+        "members": {
+            link: {
+                "zones": sorted(member.zones),
+                "endpoints": {name: [asdict(each) for each in found] for name, found in member.endpoints.items()},
+            }
+            for link, member in state.members.items()
+        },
+    }
+    text = json.dumps(document)
+    if not path.exists() or path.read_text() != text:
+        temporary = path.with_suffix(".new")
+        temporary.write_text(text)
+        temporary.replace(path)
+
+
+def load(path: Path) -> State:
+    """Read the state; one that is absent or cannot be read is an empty one, since the objects say it all again."""
+    if not path.exists():
+        return State()
+    try:
+        document = json.loads(path.read_text())
+        return _state(document) if document["version"] == VERSION else State()
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be read (%r); the load balancer is programmed afresh", path, error)
+        return State()
+
+
+def _state(document: Mapping[str, Any]) -> State:
+    return State(
+        _wanted(document["wanted"]),
+        {(namespace, name): port for namespace, name, port in document["ports"]},
+        {link: _member(member) for link, member in document["members"].items()},
+    )
+
+
+def _wanted(document: Mapping[str, Any]) -> Wanted:
+    return Wanted(
+        tuple(_service(service) for service in document["services"]),
+        tuple(
+            Ingress(_key(each["key"]), each["default"], tuple(Route(**route) for route in each["routes"]))
+            for each in document["ingresses"]
+        ),
+    )
+
+
+def _service(document: Mapping[str, Any]) -> Service:
+    links = document["links"]
+    return Service(
+        _key(document["key"]),
+        None if links is None else tuple(links),
+        document["template"],
+        tuple(_backend(backend) for backend in document["backends"]),
+    )
+
+
+def _backend(document: Mapping[str, Any]) -> Backend:
+    values = dict(document)
+    values["service"] = _key(values["service"])
+    values["health"] = HealthCheck(**values["health"])
+    values["request_headers"] = tuple(values["request_headers"])
+    values["response_headers"] = tuple(values["response_headers"])
+    return Backend(**values)
+
+
+def _member(document: Mapping[str, Any]) -> MemberState:
+    endpoints = {name: tuple(Endpoint(**each) for each in found) for name, found in document["endpoints"].items()}
+    return MemberState(endpoints, set(document["zones"]))
+
+
+def _key(pair: list[str]) -> Key:
+    return pair[0], pair[1]
