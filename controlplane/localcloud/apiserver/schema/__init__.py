@@ -1,0 +1,40 @@
+"""Types, decoding, defaulting, validation and OpenAPI documents of the API server, as pure functions over dictionaries.
+
+The order in which a request uses them: `decode` (or `unknown_fields` first, where field validation is strict),
+`apply_defaults`, `validate` or `validate_update`, and `refuse` for the complaints.
+"""
+
+from controlplane.localcloud.apiserver.schema.custom import types_from_crd
+from controlplane.localcloud.apiserver.schema.defaults import apply_defaults, generate_job_selector
+from controlplane.localcloud.apiserver.schema.errors import FieldError, bad_request
+from controlplane.localcloud.apiserver.schema.node import Node
+from controlplane.localcloud.apiserver.schema.types import (
+    PrinterColumn,
+    ScalePaths,
+    TypeInfo,
+    builtin_type,
+    builtin_types,
+)
+from controlplane.localcloud.apiserver.schema.validate import refuse, validate, validate_update
+from controlplane.localcloud.apiserver.schema.walk import decode, prune, strict_error, unknown_fields
+
+__all__ = [
+    "FieldError",
+    "Node",
+    "PrinterColumn",
+    "ScalePaths",
+    "TypeInfo",
+    "apply_defaults",
+    "bad_request",
+    "builtin_type",
+    "builtin_types",
+    "decode",
+    "generate_job_selector",
+    "prune",
+    "refuse",
+    "strict_error",
+    "types_from_crd",
+    "unknown_fields",
+    "validate",
+    "validate_update",
+]

@@ -1,0 +1,318 @@
+"""Default values, as the API server fills them in for the kinds served here.
+
+Each function completes one part of an object in place. What a default is derived from (a Service's type, a Job's
+completions) is read before it is filled in, in the reference's order.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.apiserver.schema import custom
+from controlplane.localcloud.apiserver.schema.defaults_pod import pod_spec
+from controlplane.localcloud.apiserver.schema.types import TypeInfo
+
+_JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
+
+
+def apply_defaults(info: TypeInfo, obj: Object) -> None:
+    """Fill in the defaults, in place."""
+    if info.custom:
+        custom.apply_defaults(info, obj)
+        return
+    defaulter = _DEFAULTERS.get((info.group, info.kind))
+    if defaulter is not None:
+        defaulter(obj)
+
+
+def generate_job_selector(job: Object) -> None:
+    """Give a Job its selector and the labels of its template, in place; call it once uid and name are known.
+
+    With `manualSelector` the user's selector stays.
+    """
+    spec = job.get("spec", {})
+    if spec.get("manualSelector"):
+        return
+    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+    metadata = spec.setdefault("template", {}).setdefault("metadata", {})
+    labels = metadata["labels"] = dict(metadata.get("labels") or {})
+    for key, value in zip(_JOB_LABELS, (uid, uid, name, name), strict=True):
+        labels.setdefault(key, value)
+    selector = spec.setdefault("selector", {})
+    match = selector.setdefault("matchLabels", {})
+    match.setdefault("batch.kubernetes.io/controller-uid", uid)
+
+
+def _template(spec: Object) -> None:
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {})
+    pod_spec(template.setdefault("spec", {}))
+
+
+def _deployment(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    strategy = spec.setdefault("strategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", "25%")
+        rolling.setdefault("maxSurge", "25%")
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("progressDeadlineSeconds", 600)
+    _template(spec)
+
+
+def _replica_set(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    if "template" in spec:
+        _template(spec)
+
+
+def _replication_controller(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels:
+        spec.setdefault("selector", dict(labels))
+        obj.setdefault("metadata", {}).setdefault("labels", dict(labels))
+    _replica_set(obj)
+
+
+def _stateful_set(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("podManagementPolicy", "OrderedReady")
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    retention.setdefault("whenDeleted", "Retain")
+    retention.setdefault("whenScaled", "Retain")
+    spec.setdefault("replicas", 1)
+    spec.setdefault("revisionHistoryLimit", 10)
+    _template(spec)
+
+
+def _daemon_set(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    strategy = spec.setdefault("updateStrategy", {})
+    strategy.setdefault("type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", 1)
+        rolling.setdefault("maxSurge", 0)
+    spec.setdefault("revisionHistoryLimit", 10)
+    _template(spec)
+
+
+def _job_spec(spec: Object) -> None:
+    # Unset completions and parallelism mean one Pod; unset completions alone mean a work queue.
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules", ()):
+        for pattern in rule.get("onPodConditions", ()):
+            pattern.setdefault("status", "True")
+    _template(spec)
+
+
+def _job(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    _job_spec(spec)
+    metadata = obj.setdefault("metadata", {})
+    labels = spec["template"]["metadata"].get("labels")
+    if labels and not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+
+
+def _cron_job(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("concurrencyPolicy", "Allow")
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    # Jobs of the template are defaulted when they are created; only their Pods are completed here.
+    template = spec.setdefault("jobTemplate", {})
+    template.setdefault("metadata", {})
+    _template(template.setdefault("spec", {}))
+
+
+def _service(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("type", "ClusterIP")
+    spec.setdefault("sessionAffinity", "None")
+    kind = spec["type"]
+    if spec["sessionAffinity"] == "ClientIP":
+        spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    for port in spec.get("ports", ()):
+        port.setdefault("protocol", "TCP")
+        if port.get("targetPort") in (None, 0, ""):
+            port["targetPort"] = port.get("port", 0)
+    if kind == "ExternalName":
+        return
+    if kind in ("NodePort", "LoadBalancer"):
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if kind == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+    spec.setdefault("internalTrafficPolicy", "Cluster")
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+
+def _secret(obj: Object) -> None:
+    obj.setdefault("type", "Opaque")
+    plain = obj.pop("stringData", None)
+    if plain:
+        import base64
+
+        data = obj["data"] = dict(obj.get("data") or {})
+        data.update({key: base64.b64encode(value.encode()).decode() for key, value in plain.items()})
+
+
+def _namespace(obj: Object) -> None:
+    obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
+    obj.setdefault("status", {}).setdefault("phase", "Active")
+    metadata = obj.setdefault("metadata", {})
+    if metadata.get("name"):
+        metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+
+
+def _node(obj: Object) -> None:
+    obj.setdefault("spec", {})
+    status = obj.get("status") or {}
+    if status.get("capacity"):
+        status.setdefault("allocatable", dict(status["capacity"]))
+
+
+def _pod(obj: Object) -> None:
+    pod_spec(obj.setdefault("spec", {}), is_pod=True)
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _endpoint_slice(obj: Object) -> None:
+    obj.setdefault("endpoints", [])
+    for port in obj.get("ports", ()):
+        port.setdefault("name", "")
+        port.setdefault("protocol", "TCP")
+
+
+def _endpoints(obj: Object) -> None:
+    for subset in obj.get("subsets", ()):
+        for port in subset.get("ports", ()):
+            port.setdefault("protocol", "TCP")
+
+
+def _persistent_volume_claim(obj: Object) -> None:
+    obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _persistent_volume(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+    spec.setdefault("volumeMode", "Filesystem")
+    obj.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _limit_range(obj: Object) -> None:
+    for limit in (obj.get("spec") or {}).get("limits", ()):
+        if limit.get("type") != "Container":
+            continue
+        for key in limit.get("max") or {}:
+            limit.setdefault("default", {}).setdefault(key, limit["max"][key])
+        for key in limit.get("default") or {}:
+            limit.setdefault("defaultRequest", {}).setdefault(key, limit["default"][key])
+        for key in limit.get("min") or {}:
+            limit.setdefault("defaultRequest", {}).setdefault(key, limit["min"][key])
+
+
+def _role_binding(obj: Object) -> None:
+    obj.setdefault("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
+    for subject in obj.get("subjects", ()):
+        if subject.get("kind") in ("User", "Group"):
+            subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
+
+
+def _priority_class(obj: Object) -> None:
+    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
+def _autoscaler(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("minReplicas", 1)
+    if not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": 80}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    behavior = spec.get("behavior")
+    if behavior is None:
+        return
+    up_policies = [
+        {"type": "Pods", "value": 4, "periodSeconds": 15},
+        {"type": "Percent", "value": 100, "periodSeconds": 15},
+    ]
+    down_policies = [{"type": "Percent", "value": 100, "periodSeconds": 15}]
+    up = behavior.setdefault("scaleUp", {})
+    up.setdefault("stabilizationWindowSeconds", 0)
+    down = behavior.setdefault("scaleDown", {})
+    for rules, policies in ((up, up_policies), (down, down_policies)):
+        rules.setdefault("selectPolicy", "Max")
+        rules.setdefault("policies", policies)
+
+
+def _network_policy(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+    for rule in [*spec.get("ingress", ()), *spec.get("egress", ())]:
+        for port in rule.get("ports", ()):
+            port.setdefault("protocol", "TCP")
+
+
+def _storage_class(obj: Object) -> None:
+    obj.setdefault("reclaimPolicy", "Delete")
+    obj.setdefault("volumeBindingMode", "Immediate")
+
+
+def _definition(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    names = spec.setdefault("names", {})
+    kind = names.get("kind", "")
+    names.setdefault("singular", kind.lower())
+    names.setdefault("listKind", f"{kind}List")
+    spec.setdefault("conversion", {}).setdefault("strategy", "None")
+
+
+_DEFAULTERS: dict[tuple[str, str], Callable[[Any], None]] = {
+    ("", "Endpoints"): _endpoints,
+    ("", "LimitRange"): _limit_range,
+    ("", "Namespace"): _namespace,
+    ("", "Node"): _node,
+    ("", "PersistentVolume"): _persistent_volume,
+    ("", "PersistentVolumeClaim"): _persistent_volume_claim,
+    ("", "Pod"): _pod,
+    ("", "PodTemplate"): _template,
+    ("", "ReplicationController"): _replication_controller,
+    ("", "Secret"): _secret,
+    ("", "Service"): _service,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
+    ("apps", "DaemonSet"): _daemon_set,
+    ("apps", "Deployment"): _deployment,
+    ("apps", "ReplicaSet"): _replica_set,
+    ("apps", "StatefulSet"): _stateful_set,
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
+    ("batch", "CronJob"): _cron_job,
+    ("batch", "Job"): _job,
+    ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
+    ("networking.k8s.io", "NetworkPolicy"): _network_policy,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _role_binding,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _role_binding,
+    ("scheduling.k8s.io", "PriorityClass"): _priority_class,
+    ("storage.k8s.io", "StorageClass"): _storage_class,
+}

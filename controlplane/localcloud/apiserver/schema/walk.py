@@ -1,0 +1,303 @@
+"""Reading a request body the way the server's typed decoders do.
+
+Built-in kinds are decoded into Go structs: wrong JSON types are refused with 400, unknown fields and nulls vanish,
+empty optional lists and maps are not written back, and quantities come back in canonical form. Custom resources are
+only pruned here; their types are a matter of validation (422).
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from controlplane.localcloud.apiserver.api import ApiError
+from controlplane.localcloud.apiserver.schema.errors import bad_request
+from controlplane.localcloud.apiserver.schema.node import Node
+from controlplane.localcloud.apiserver.schema.quantity import FORMAT_MESSAGE, canonical, is_quantity
+from controlplane.localcloud.apiserver.schema.types import TypeInfo
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
+_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
+
+
+class DecodeError(ValueError):
+    """A JSON value that does not fit its Go type."""
+
+
+def unknown_fields(info: TypeInfo, obj: Any) -> list[str]:
+    """List what strict field validation refuses: `unknown field "spec.foo"`."""
+    found: list[str] = []
+    _unknown(info.node, obj, "", found)
+    return found
+
+
+def strict_error(complaints: list[str]) -> ApiError:
+    """Give the 400 of strict field validation."""
+    return bad_request(f"strict decoding error: {', '.join(complaints)}")
+
+
+def _unknown(node: Node, value: Any, path: str, found: list[str]) -> None:
+    if isinstance(value, dict) and node.shape in ("object", "map"):
+        for key, child_value in value.items():
+            child = node.fields.get(key) or node.items
+            where = f"{path}.{key}" if path else key
+            if child is not None:
+                _unknown(child, child_value, where, found)
+            elif not node.preserve_unknown:
+                found.append(f'unknown field "{where}"')
+    elif isinstance(value, list) and node.shape == "array" and node.items is not None:
+        for index, item in enumerate(value):
+            _unknown(node.items, item, f"{path}[{index}]", found)
+
+
+def prune(info: TypeInfo, obj: Any) -> None:
+    """Drop unknown fields, in place."""
+    _prune(info.node, obj)
+
+
+def _prune(node: Node, value: Any) -> None:
+    if isinstance(value, dict) and node.shape in ("object", "map"):
+        for key in list(value):
+            child = node.fields.get(key) or node.items
+            if child is not None:
+                _prune(child, value[key])
+            elif not node.preserve_unknown:
+                del value[key]
+    elif isinstance(value, list) and node.shape == "array" and node.items is not None:
+        for item in value:
+            _prune(node.items, item)
+
+
+def decode(info: TypeInfo, obj: Any) -> Any:
+    """Give the object as the server would have read it, without unknown fields; ApiError 400 where it cannot be read.
+
+    Of a custom resource only metadata has Go types; the rest is pruned.
+    """
+    try:
+        if not info.custom:
+            return decode_node(info.node, obj)
+        if not isinstance(obj, dict):
+            raise DecodeError(f"json: cannot unmarshal {_word(obj)} into Go value of type map[string]interface {{}}")
+        pruned = _copy(obj)
+        _prune(info.node, pruned)
+        metadata = info.node.fields.get("metadata")
+        if metadata is not None and "metadata" in pruned:
+            pruned["metadata"] = _decode(metadata, pruned["metadata"], "metadata", "")
+    except DecodeError as error:
+        raise bad_request(
+            f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error}'
+        ) from error
+    return pruned
+
+
+def decode_node(node: Node, value: Any) -> Any:
+    """Decode a body that is no resource; DecodeError where it does not fit."""
+    return _decode(node, value, "", "")
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(child) for key, child in value.items()}
+    return [_copy(child) for child in value] if isinstance(value, list) else value
+
+
+def _decode(node: Node, value: Any, path: str, owner: str) -> Any:
+    return _DECODERS[node.shape](node, value, path, owner)
+
+
+def _object(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, dict):
+        raise _mismatch(node, value, path, owner)
+    result: dict[str, Any] = {}
+    for key, child_value in value.items():
+        child = node.fields.get(key)
+        if child is None or child_value is None:
+            continue
+        decoded = _DECODERS[child.shape](child, child_value, f"{path}.{key}" if path else key, node.name)
+        if decoded or child.shape not in ("map", "array") or key in node.required:
+            result[key] = decoded
+    return result
+
+
+def _map(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, dict):
+        raise _mismatch(node, value, path, owner)
+    items = node.items
+    if items is None:
+        return _copy(value)
+    if items.shape == "string":  # by far the most frequent: labels, annotations, data
+        for child in value.values():
+            if child is not None and not isinstance(child, str):
+                raise _mismatch(items, child, path, owner)
+        return {key: child or "" for key, child in value.items()}
+    return {
+        key: _DECODERS[items.shape](items, child, path, owner) for key, child in value.items() if child is not None
+    }
+
+
+def _array(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, list):
+        raise _mismatch(node, value, path, owner)
+    items = node.items
+    if items is None:
+        return _copy(value)
+    decoder = _DECODERS[items.shape]
+    return [decoder(items, {} if child is None and items.is_map_like else child, path, owner) for child in value]
+
+
+def _string(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, str):
+        raise _mismatch(node, value, path, owner)
+    return value
+
+
+def _integer(node: Node, value: Any, path: str, owner: str) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    limit = 2**31 if node.format == "int32" else 2**63
+    if isinstance(value, bool) or not isinstance(value, int) or not -limit <= value < limit:
+        raise _mismatch(node, value, path, owner)
+    return value
+
+
+def _number(node: Node, value: Any, path: str, owner: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _mismatch(node, value, path, owner)
+    return value
+
+
+def _boolean(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, bool):
+        raise _mismatch(node, value, path, owner)
+    return value
+
+
+def _quantity(node: Node, value: Any, path: str, owner: str) -> Any:
+    if isinstance(value, str | int | float) and not isinstance(value, bool) and is_quantity(value):
+        return canonical(str(value))
+    raise DecodeError(FORMAT_MESSAGE)
+
+
+def _int_or_string(node: Node, value: Any, path: str, owner: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type int32")
+    return value
+
+
+def _time(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, str):
+        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type string")
+    if not _TIME.fullmatch(value) or not _is_date(value):
+        raise DecodeError(_unparsed(value, _LAYOUT))
+    if value.endswith("Z") and len(value) == 20:
+        return value
+    return _seconds(value)
+
+
+def _micro_time(node: Node, value: Any, path: str, owner: str) -> Any:
+    if not isinstance(value, str):
+        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type string")
+    if not _MICRO_TIME.fullmatch(value):
+        raise DecodeError(_unparsed(value, _MICRO_LAYOUT))
+    return value
+
+
+def _any(node: Node, value: Any, path: str, owner: str) -> Any:
+    return _copy(value)
+
+
+_DECODERS: dict[str, Callable[[Node, Any, str, str], Any]] = {
+    "object": _object,
+    "map": _map,
+    "array": _array,
+    "string": _string,
+    "bytes": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "quantity": _quantity,
+    "intstr": _int_or_string,
+    "time": _time,
+    "microtime": _micro_time,
+    "any": _any,
+}
+
+
+def _is_date(value: str) -> bool:
+    try:
+        datetime.fromisoformat(value[:19])
+    except ValueError:
+        return False
+    return True
+
+
+def _seconds(value: str) -> str:
+    """Cut a time to whole seconds in UTC, as metav1.Time does."""
+    from datetime import UTC
+
+    cut = re.sub(r"\.\d+", "", value).replace("Z", "+00:00")
+    return datetime.fromisoformat(cut).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _unparsed(value: str, layout: str) -> str:
+    """Word it as Go's time.Parse does: which rest of the value did not fit which rest of the layout."""
+    rest, layout_rest = _first_difference(value, layout)
+    return f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as "{layout_rest}"'
+
+
+def _first_difference(value: str, layout: str) -> tuple[str, str]:
+    position = 0
+    for part in re.findall(r"2006|01|02|15|04|05|\.000000|Z07:00|.", layout):
+        if part == "Z07:00":
+            pattern = r"Z|[+-]\d\d:\d\d"
+        elif part == ".000000":
+            pattern = r"\.\d{6}"
+        elif part.isdigit():
+            pattern = rf"\d{{{len(part)}}}"
+        else:
+            pattern = re.escape(part)
+        match = re.compile(pattern).match(value, position)
+        if match is None:
+            return value[position:], part
+        position = match.end()
+        if part == "05" and ".000000" not in layout:
+            fraction = re.compile(r"\.\d+").match(value, position)
+            position = fraction.end() if fraction else position
+    return value[position:], ""
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return "object"
+    return "array" if isinstance(value, list) else "number"
+
+
+def _go_type(node: Node) -> str:
+    if node.shape == "array" and node.items is not None:
+        return "[]" + ("uint8" if node.items.shape == "bytes" else _go_type(node.items))
+    if node.shape == "map" and node.items is not None:
+        return "map[string]" + _go_type(node.items)
+    return {
+        "string": "string",
+        "bytes": "[]uint8",
+        "integer": node.format or "int64",
+        "number": "float64",
+        "boolean": "bool",
+        "object": f"v1.{node.name}",
+    }.get(node.shape, node.name)
+
+
+def _mismatch(node: Node, value: Any, path: str, owner: str) -> DecodeError:
+    word = _word(value)
+    if word == "number" and node.shape == "integer":
+        word = f"number {value}"
+    where = f"Go struct field {owner}.{path}" if path else "Go value"
+    return DecodeError(f"json: cannot unmarshal {word} into {where} of type {_go_type(node)}")
