@@ -8,6 +8,7 @@ from controlplane.localcloud.apiserver.schema.custom import types_from_crd
 from controlplane.localcloud.apiserver.schema.defaults import apply_defaults, generate_job_selector
 from controlplane.localcloud.apiserver.schema.errors import FieldError, bad_request
 from controlplane.localcloud.apiserver.schema.node import Node
+from controlplane.localcloud.apiserver.schema.openapi import openapi_v3_document, openapi_v3_index
 from controlplane.localcloud.apiserver.schema.types import (
     PrinterColumn,
     ScalePaths,
@@ -30,6 +31,8 @@ __all__ = [
     "builtin_types",
     "decode",
     "generate_job_selector",
+    "openapi_v3_document",
+    "openapi_v3_index",
     "prune",
     "refuse",
     "strict_error",
