@@ -1,0 +1,162 @@
+"""The cluster's VMs: every Node has its GPUs claimed in the stock, and a Node that goes gives them back.
+
+The Nodes in the API are the record. After a restart the claims are made anew from them, and a claim without a Node (a
+VM that was on its way when the daemon died) is given back.
+"""
+
+import logging
+
+from controlplane.localcloud.apiserver.api import Api, ApiError, Object
+from controlplane.localcloud.autopilot import names
+from controlplane.localcloud.autopilot.machines import NodePlan, node_object
+from controlplane.localcloud.clock import Clock, new_suffix, rfc3339
+from controlplane.localcloud.controllers.objects import clone, condition_is, with_condition
+from controlplane.localcloud.scenario import ON_DEMAND, ClusterSpec
+from controlplane.localcloud.stock import Pool, Stock
+
+log = logging.getLogger(__name__)
+
+
+class Nodes:
+    """Makes and ends the Nodes of one cluster."""
+
+    def __init__(self, api: Api, clock: Clock, cluster: ClusterSpec, stock: Stock) -> None:
+        self._api = api
+        self._clock = clock
+        self.cluster = cluster
+        self._stock = stock
+
+    def all(self) -> list[Object]:
+        """Give all Nodes."""
+        return self._api.list("nodes")
+
+    def find(self, name: str) -> Object | None:
+        """Give one Node, if it is there."""
+        return self._api.find("nodes", name)
+
+    def pods_on(self, name: str) -> list[Object]:
+        """Give the Pods bound to a node, ended ones included."""
+        return [pod for pod in self._api.list("pods") if pod["spec"].get("nodeName") == name]
+
+    def new_name(self, plan: NodePlan) -> str:
+        """Give the name of the next VM of a group."""
+        return f"{plan.group(self.cluster)}-{new_suffix(4)}"
+
+    def size_of(self, plan: NodePlan) -> int:
+        """Give how many VMs a group has."""
+        prefix = f"{plan.group(self.cluster)}-"
+        return sum(node["metadata"]["name"].startswith(prefix) for node in self.all())
+
+    def reserve(self, plan: NodePlan, name: str) -> None:
+        """Take the VM's GPUs. Raises Refused."""
+        if plan.pool is not None:
+            self._stock.take(plan.pool, plan.machine.gpus, self._holder(name))
+
+    def release(self, name: str, *, lost: bool = False) -> None:
+        """Give a VM's GPUs back."""
+        self._stock.give_back(self._holder(name), lost=lost)
+
+    def register(self, plan: NodePlan, name: str) -> None:
+        """Let the Node appear, not ready yet."""
+        node = node_object(plan, name, self.cluster)
+        stamp = rfc3339(self._clock.now())
+        for entry in node["status"]["conditions"]:
+            entry.update(lastHeartbeatTime=stamp, lastTransitionTime=stamp)
+        self._api.create("nodes", node)
+
+    def make_ready(self, name: str) -> None:
+        """Say that the Node is up, unless its kubelet has said so."""
+        node = self.find(name)
+        if node is None:
+            return
+        now = self._clock.now()
+        if not condition_is(node, "Ready"):
+            conditions = clone(node)["status"].get("conditions") or []
+            ready = {
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "message": "kubelet is posting ready status",
+                "lastHeartbeatTime": rfc3339(now),
+            }
+            status = {"status": {"conditions": with_condition(conditions, ready, now)}}
+            self._api.patch("nodes", name, status, subresource="status")
+        self.set_taints(name, drop=names.NOT_READY_TAINT)
+
+    def set_taints(self, name: str, *, add: Object | None = None, drop: str = "") -> None:
+        """Add a taint, or drop those with a key."""
+        node = self.find(name)
+        if node is None:
+            return
+        old = node["spec"].get("taints") or []
+        taints = [taint for taint in old if taint["key"] not in (drop, (add or {}).get("key"))]
+        taints = [*taints, add] if add else taints
+        if taints != old:
+            self._api.patch("nodes", name, {"spec": {"taints": taints or None}})
+
+    def mark_going(self, name: str) -> None:
+        """Note that the VM has its notice."""
+        self._stock.mark_going(self._holder(name))
+
+    def remove(self, name: str, *, lost: bool = False) -> None:
+        """End a VM; what is still bound to it is gone with it."""
+        for pod in self.pods_on(name):
+            self.force_out(pod)
+        try:
+            self._api.delete("nodes", name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+        self.release(name, lost=lost)
+
+    def force_out(self, pod: Object) -> None:
+        """Delete a Pod without grace."""
+        meta = pod["metadata"]
+        try:
+            self._api.delete("pods", meta["name"], meta["namespace"], grace_seconds=0, uid=meta["uid"])
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    def reclaim(self) -> None:
+        """Claim what the present Nodes hold, and give back what no Node stands for."""
+        present = set()
+        for node in self.all():
+            name = node["metadata"]["name"]
+            present.add(name)
+            if (pool := pool_of(node)) is not None:
+                gpus = int((node["status"].get("capacity") or {}).get(names.GPU, "0"))
+                self._stock.claim(pool, gpus, self._holder(name))
+            if is_going(node):
+                self.mark_going(name)
+        for name in self._stock.holders(self.cluster.name):
+            if name not in present:
+                self.release(name)
+
+    def release_all(self) -> None:
+        """Give back everything that this cluster holds."""
+        for name in self._stock.holders(self.cluster.name):
+            self.release(name)
+
+    def _holder(self, name: str) -> str:
+        return f"{self.cluster.name}/{name}"
+
+
+def pool_of(node: Object) -> Pool | None:
+    """Give the stock pool that a Node draws on, read from its labels."""
+    labels = node["metadata"].get("labels") or {}
+    accelerator, zone = labels.get(names.ACCELERATOR), labels.get(names.ZONE)
+    if not accelerator or not zone:
+        return None
+    return Pool(zone, accelerator, names.CAPACITY_OF.get(labels.get(names.PROVISIONING, ""), ON_DEMAND))
+
+
+def is_going(node: Object) -> bool:
+    """Say whether the VM has its notice to end."""
+    return any(taint["key"] == names.TERMINATION_TAINT for taint in (node.get("spec") or {}).get("taints") or [])
+
+
+def is_ready(node: Object) -> bool:
+    """Say whether Pods may be sent to the node."""
+    taints = (node.get("spec") or {}).get("taints") or []
+    return condition_is(node, "Ready") and all(taint["key"] != names.NOT_READY_TAINT for taint in taints)
