@@ -83,7 +83,7 @@ def _smallest(
             compute_class=next(iter(wanted(spec, names.COMPUTE_CLASS)), "Accelerator" if accelerator else "autopilot"),
             driver_version=next(iter(wanted(spec, names.DRIVER_VERSION)), "default" if accelerator else ""),
         )
-        if not misfits(spec, node_object(plan, "template", cluster), {}, ignore=(names.NOT_READY_TAINT,)):
+        if not misfits(spec, node_object(plan, "template", cluster), {}):
             return plan
     return None
 
@@ -99,7 +99,7 @@ def _machines(
 
 
 def node_object(plan: NodePlan, name: str, cluster: ClusterSpec) -> Object:
-    """Give the Node as its kubelet registers it: not ready yet."""
+    """Give the Node as it is once its VM has booted."""
     amounts = _amounts(plan.machine)
     return {
         "apiVersion": "v1",
@@ -107,7 +107,7 @@ def node_object(plan: NodePlan, name: str, cluster: ClusterSpec) -> Object:
         "metadata": {"name": name, "labels": _labels(plan, name, cluster)},
         "spec": {
             "providerID": f"gce://{cluster.project}/{plan.zone}/{name}",
-            "taints": [*_taints(plan), {"key": names.NOT_READY_TAINT, "effect": "NoSchedule"}],
+            "taints": _taints(plan),
         },
         "status": {
             "capacity": {**amounts, "cpu": str(plan.machine.vcpus), "memory": _kib(plan.machine.memory_gib)},
@@ -115,9 +115,9 @@ def node_object(plan: NodePlan, name: str, cluster: ClusterSpec) -> Object:
             "conditions": [
                 {
                     "type": "Ready",
-                    "status": "False",
-                    "reason": "KubeletNotReady",
-                    "message": "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "message": "kubelet is posting ready status",
                 }
             ],
             "nodeInfo": {

@@ -10,7 +10,7 @@ from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.autopilot import names
 from controlplane.localcloud.autopilot.machines import NodePlan, node_object
 from controlplane.localcloud.clock import Clock, new_suffix, rfc3339
-from controlplane.localcloud.controllers.objects import clone, condition_is, with_condition
+from controlplane.localcloud.controllers.objects import condition_is
 from controlplane.localcloud.scenario import ON_DEMAND, ClusterSpec
 from controlplane.localcloud.stock import Pool, Stock
 
@@ -57,31 +57,12 @@ class Nodes:
         self._stock.give_back(self._holder(name), lost=lost)
 
     def register(self, plan: NodePlan, name: str) -> None:
-        """Let the Node appear, not ready yet."""
+        """Let the Node appear."""
         node = node_object(plan, name, self.cluster)
         stamp = rfc3339(self._clock.now())
         for entry in node["status"]["conditions"]:
             entry.update(lastHeartbeatTime=stamp, lastTransitionTime=stamp)
         self._api.create("nodes", node)
-
-    def make_ready(self, name: str) -> None:
-        """Say that the Node is up, unless its kubelet has said so."""
-        node = self.find(name)
-        if node is None:
-            return
-        now = self._clock.now()
-        if not condition_is(node, "Ready"):
-            conditions = clone(node)["status"].get("conditions") or []
-            ready = {
-                "type": "Ready",
-                "status": "True",
-                "reason": "KubeletReady",
-                "message": "kubelet is posting ready status",
-                "lastHeartbeatTime": rfc3339(now),
-            }
-            status = {"status": {"conditions": with_condition(conditions, ready, now)}}
-            self._api.patch("nodes", name, status, subresource="status")
-        self.set_taints(name, drop=names.NOT_READY_TAINT)
 
     def set_taints(self, name: str, *, add: Object | None = None, drop: str = "") -> None:
         """Add a taint, or drop those with a key."""

@@ -16,7 +16,7 @@ from controlplane.localcloud.autopilot import messages, names
 from controlplane.localcloud.autopilot.backoff import Backoff
 from controlplane.localcloud.autopilot.fitting import misfits
 from controlplane.localcloud.autopilot.machines import NodePlan, plans
-from controlplane.localcloud.autopilot.nodes import Nodes, is_going, is_ready
+from controlplane.localcloud.autopilot.nodes import Nodes
 from controlplane.localcloud.autopilot.pods import is_waiting, used_on
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.events import EventRecorder
@@ -72,9 +72,6 @@ class ScaleUp:
 
     async def run(self) -> None:
         """Make nodes until cancelled."""
-        for node in self._nodes.all():
-            if not is_ready(node) and not is_going(node):
-                self._start(self._boot(node["metadata"]["name"]))
         try:
             await self._controller.run()
         finally:
@@ -145,7 +142,6 @@ class ScaleUp:
         return any(
             not misfits(pod["spec"], node, used.get(node["metadata"]["name"], {}), ignore=(names.NOT_READY_TAINT,))
             for node in self._nodes.all()
-            if not any(scale_up.name == node["metadata"]["name"] for scale_up in self._under_way)
         )
 
     def _not_triggered(self, pod: Object, message: str) -> None:
@@ -209,8 +205,9 @@ class ScaleUp:
     async def _bring_up(self, scale_up: _ScaleUp, plan: NodePlan) -> bool:
         """Wait for the VM, as long as the autoscaler waits."""
         delays = self._delays()
-        late = delays.provisioning + delays.boot > delays.provision_timeout
-        await self._clock.sleep(delays.provision_timeout if late else delays.provisioning)
+        needed = delays.provisioning + delays.boot
+        late = needed > delays.provision_timeout
+        await self._clock.sleep(min(needed, delays.provision_timeout))
         if scale_up.cancelled:
             return False
         if late:
@@ -218,12 +215,7 @@ class ScaleUp:
             scale_up.failures.append((plan.zone, messages.timed_out(plan.group(self._nodes.cluster))))
             return False
         self._nodes.register(plan, scale_up.name)
-        await self._boot(scale_up.name)
         return True
-
-    async def _boot(self, name: str) -> None:
-        await self._clock.sleep(self._delays().boot)
-        self._nodes.make_ready(name)
 
     def _fail(self, scale_up: _ScaleUp) -> None:
         self._backoff.failed(scale_up.shape)
