@@ -16,6 +16,7 @@ class Reason(StrEnum):
     # verdicts: refused by a filter
     REGION_DENIED = "RegionDenied"
     REGION_NOT_ALLOWED = "RegionNotAllowed"
+    NOT_IN_SPEC = "NotInSpec"
     CLUSTER_NOT_USABLE = "ClusterNotUsable"
     CLUSTER_UNKNOWN = "ClusterUnknown"
     NOT_OFFERED_IN_REGION = "NotOfferedInRegion"

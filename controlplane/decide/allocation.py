@@ -1,0 +1,234 @@
+"""How many replicas go where: what is missing is hunted for, what is too much is given back.
+
+Both walk the same ranking. A replica is given back from the worst-ranked placement, the newest first among equals, and
+one that serves only when as many others as are wanted serve without it and have proven steady. A worst-ranked replica
+that cannot go yet is waited for: giving back a better one instead would undo a move half way.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controlplane.decide.candidates import Candidate
+from controlplane.decide.filters import Context, quota_room, refusals
+from controlplane.decide.scoring import STEADINESS, ScoringContext, spread, standing, terms
+from controlplane.decide.world import Holding, World
+from controlplane.model.service import ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """An attempt to begin: so many replicas more from this candidate."""
+
+    candidate: Candidate
+    replicas: int
+    failback: bool = False
+
+
+def in_region(holdings: tuple[Holding, ...]) -> dict[str, int]:
+    """Count the replicas that cover what is wanted, by region."""
+    counts: Counter[str] = Counter()
+    for holding in holdings:
+        counts[holding.region] += holding.cover
+    return dict(counts)
+
+
+def reclaim(world: World, need: int) -> World:
+    """Take back placements that are draining but still serve, when replicas are missing: nothing is quicker."""
+    holdings = list(world.holdings)
+    for index, holding in sorted(enumerate(holdings), key=lambda item: (-item[1].serving, item[1].key)):
+        usable = holding.draining and holding.permitted and holding.visible and holding.serving > 0
+        if need > 0 and usable:
+            holdings[index] = replace(
+                holding, draining=False, unwired_at=None, reason="taken back: replicas are missing"
+            )
+            need -= holdings[index].cover
+    return world.swap(tuple(holdings))
+
+
+def hunt(context: Context, candidates: tuple[Candidate, ...], need: int) -> tuple[Pick, ...]:
+    """Choose where to try, one replica after the other, each time the best that still has room."""
+    counts = Counter(context.in_region)
+    open_now = [c for c in candidates if _may_try(context, c)]
+    scores = {c.key: _score_without_spread(context, c) for c in open_now}
+    picks: Counter[str] = Counter()
+    budget = context.budget
+    while need > 0:
+        scene = replace(context, in_region=dict(counts), budget=budget)
+        possible = [c for c in open_now if _has_room(scene, c, picks[c.key])]
+        possible = _spreading(context.spec, possible, counts, need)
+        if not possible:
+            break
+        best = min(possible, key=lambda c: (scores[c.key] + _spread(counts, c, context.now), c.key))
+        picks[best.key] += 1
+        counts[best.region] += 1
+        budget = None if budget is None else budget - (best.price or 0.0)
+        need -= 1
+    return tuple(Pick(c, picks[c.key]) for c in open_now if picks[c.key])
+
+
+def _may_try(context: Context, candidate: Candidate) -> bool:
+    held = candidate.holding
+    if held is not None and (held.attempt is not None or held.hunting or not held.kept or held.impaired):
+        return False
+    return not refusals(context, candidate)
+
+
+def _score_without_spread(context: Context, candidate: Candidate) -> float:
+    return sum(terms(ScoringContext({}, context.now), candidate).values())
+
+
+def _spread(counts: Mapping[str, int], candidate: Candidate, now: datetime) -> float:
+    return spread(ScoringContext(counts, now), candidate)
+
+
+def _has_room(context: Context, candidate: Candidate, taken: int) -> bool:
+    count = candidate.offering.accelerator.count
+    room = quota_room(context.observation, candidate)
+    most = context.spec.spread.max_replicas_per_region
+    return (
+        taken < candidate.past.budget
+        and (room is None or room[1].free >= count * (taken + 1))
+        and (most is None or context.in_region.get(candidate.region, 0) < most)
+        and (context.budget is None or (candidate.price or 0.0) <= context.budget + 1e-9)
+    )
+
+
+def _spreading(spec: ServiceSpec, possible: list[Candidate], counts: Mapping[str, int], need: int) -> list[Candidate]:
+    """Keep to new regions while the least number of regions calls for it, if there are any to be had."""
+    used = {region for region, count in counts.items() if count > 0}
+    if need > spec.spread.min_regions - len(used):
+        return possible
+    fresh = [c for c in possible if c.region not in used]
+    return fresh or possible
+
+
+def in_excess(spec: ServiceSpec, counts: Mapping[str, int], region: str) -> bool:
+    """Tell whether a region holds more replicas than the user wants in one region."""
+    most = spec.spread.max_replicas_per_region
+    return most is not None and counts.get(region, 0) > most
+
+
+def regions_missing(spec: ServiceSpec, counts: Mapping[str, int]) -> int:
+    """Give how many regions are lacking of the least number of regions."""
+    used = sum(count > 0 for count in counts.values())
+    return max(0, min(spec.spread.min_regions, spec.replicas) - used)
+
+
+def essential(spec: ServiceSpec, counts: Mapping[str, int], holding: Holding) -> bool:
+    """Tell whether the least number of regions would be missed without this placement's last replica."""
+    used = sum(count > 0 for count in counts.values())
+    alone = counts.get(holding.region, 0) <= 1
+    return alone and used <= min(spec.spread.min_regions, spec.replicas)
+
+
+def worst_first(
+    spec: ServiceSpec, holdings: tuple[Holding, ...], candidates: Mapping[str, Candidate], now: datetime
+) -> tuple[Holding, ...]:
+    """Rank kept placements by how gladly they are given back."""
+    scene, counts = ScoringContext({}, now), in_region(holdings)
+
+    def rank(holding: Holding) -> tuple[bool, bool, float, float, str]:
+        steady = STEADINESS if holding.serving else 0.0
+        return (
+            essential(spec, counts, holding),
+            not in_excess(spec, counts, holding.region),
+            steady - standing(scene, candidates[holding.key]),
+            -(holding.serving_since or holding.since).timestamp(),
+            holding.key,
+        )
+
+    kept = [h for h in holdings if h.cover]
+    return tuple(sorted(kept, key=rank))
+
+
+def proven(spec: ServiceSpec, world: World, leaving: Holding, now: datetime) -> int:
+    """Count replicas elsewhere that serve for sure: seen, healthy, and steady for long or for longer than this one."""
+    window = spec.timing.stabilisation_window
+
+    def steady(holding: Holding) -> bool:
+        if holding.serving_since is None:
+            return False
+        older = leaving.serving_since is not None and holding.serving_since <= leaving.serving_since
+        return older or now - holding.serving_since >= window
+
+    if world.health is None:
+        return 0
+    return sum(h.serving for h in world.holdings if h.key != leaving.key and h.visible and h.kept and steady(h))
+
+
+def give_back(spec: ServiceSpec, world: World, candidates: Mapping[str, Candidate], goal: int, now: datetime) -> World:
+    """Give back what is too much: everything that only hunts, but GPUs that are held from one placement a pass."""
+    surplus = sum(h.cover for h in world.holdings) - goal
+    for holding in worst_first(spec, world.holdings, candidates, now):
+        if surplus <= 0 or not holding.visible:
+            break
+        pending = 0 if holding.yielding else min(surplus, holding.hunting)
+        if pending:
+            world = _changed(world, _withdrawn(holding, pending))
+            surplus -= pending
+            if surplus <= 0 or holding.scheduled:
+                break
+            continue
+        leaving = _may_leave(spec, world, holding, surplus, goal, now)
+        return _changed(world, _reduced(holding, leaving, now)) if leaving else world
+    return world
+
+
+def _may_leave(spec: ServiceSpec, world: World, holding: Holding, surplus: int, goal: int, now: datetime) -> int:
+    """Give how many GPUs of a placement may go: what warms when enough have theirs, what serves when enough serve."""
+    if holding.warming:
+        obtained = sum(h.serving + h.warming for h in world.holdings if h.kept and h.visible)
+        return max(0, min(surplus, holding.warming, obtained - goal))
+    rest = proven(spec, world, holding, now)
+    return max(0, min(surplus, holding.serving, rest + holding.serving - goal))
+
+
+def give_back_yielding(world: World, goal: int) -> World:
+    """Withdraw what waits where GPUs were just lost, once enough is under way elsewhere."""
+    if sum(h.cover for h in world.holdings) < goal:
+        return world
+    return world.swap(
+        tuple(_withdrawn(h, h.hunting) if h.yielding and h.visible and h.kept else h for h in world.holdings)
+    )
+
+
+def give_back_impaired(world: World, goal: int, *, cramped: bool) -> World:
+    """Give back GPUs on which the app is not well, the newest first, as others come to serve.
+
+    As long as too few serve, as many impaired ones are kept: the app may recover, and a GPU held is hard to get again.
+    `cramped` says that the cost cap leaves no room to try elsewhere, so one has to go first.
+    """
+    serving = sum(h.serving for h in world.holdings if h.kept and not h.lost)
+    impaired = [h for h in world.holdings if h.impaired and h.visible and h.kept]
+    excess = sum(h.impaired for h in impaired) - max(0, goal - serving)
+    if cramped and impaired:
+        excess = max(excess, 1)
+    for holding in sorted(impaired, key=lambda h: (-h.since.timestamp(), h.key)):
+        if excess > 0:
+            leaving = min(excess, holding.impaired)
+            rest = replace(
+                holding,
+                target=holding.target - leaving,
+                scheduled=holding.scheduled - leaving,
+                impaired=holding.impaired - leaving,
+                reason="the app is not well there",
+            )
+            return _changed(world, rest)
+    return world
+
+
+def _withdrawn(holding: Holding, pending: int) -> Holding:
+    return replace(holding, target=holding.target - pending, attempt=None, reason="its attempt is not needed any more")
+
+
+def _reduced(holding: Holding, leaving: int, now: datetime) -> Holding:
+    reason = "more replicas than wanted, and others rank better"
+    if leaving < holding.target or not holding.serving:
+        return replace(holding, target=holding.target - leaving, attempt=None, reason=reason)
+    return replace(holding, draining=True, since=now, unwired_at=None, reason=reason)
+
+
+def _changed(world: World, holding: Holding) -> World:
+    return world.swap(tuple(holding if h.key == holding.key else h for h in world.holdings))

@@ -1,0 +1,127 @@
+"""Every offering there is, looked up once, so that filters and scorers stay small and a pass stays fast."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from controlplane.decide.attempts import NOTHING_LEARNT
+from controlplane.decide.capacity import cooling
+from controlplane.decide.world import Holding, World
+from controlplane.model.facts import Known
+from controlplane.model.memory import OfferingMemory
+from controlplane.model.observation import Advice, Observation
+from controlplane.model.offering import Capacity, ClusterRef, Offering, RefusalClass
+from controlplane.model.service import ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offering with what the filters and scorers ask about it. `price` is per replica and hour."""
+
+    offering: Offering
+    key: str
+    region: str
+    cluster: ClusterRef
+    accelerator_rank: int
+    capacity_rank: int
+    price: float | None
+    cheapest: float | None
+    past: OfferingMemory
+    holding: Holding | None
+    advice: Advice | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Refusals whose consequence reaches beyond their own offering, by scope."""
+
+    project: OfferingMemory | None
+    generation: str | None
+    regions: Mapping[tuple[str, str, Capacity], OfferingMemory]
+    clusters: Mapping[str, OfferingMemory]
+
+
+def price_of(observation: Observation, offering: Offering) -> float | None:
+    """Give what one replica costs an hour; None when no sane price is known."""
+    price = observation.prices.get(offering)
+    if price is None or not math.isfinite(price) or price < 0:
+        return None
+    return price * offering.accelerator.count
+
+
+def enumerate_all(
+    spec: ServiceSpec, observation: Observation, world: World, offerings: Mapping[str, OfferingMemory]
+) -> tuple[Candidate, ...]:
+    """List every offering of the fleet for this spec, and those held beyond it, in a stable order."""
+    wanted = [
+        Offering(cluster, accelerator, capacity)
+        for cluster in world.clusters
+        if cluster.link not in world.gone
+        for accelerator in dict.fromkeys(spec.accelerators)
+        for capacity in dict.fromkeys(spec.capacity_types)
+    ]
+    held = {h.offering: h for h in world.holdings}
+    accelerators = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
+    capacities = {c: rank for rank, c in reversed(list(enumerate(spec.capacity_types)))}
+    beyond = [o for o in held if o.accelerator not in accelerators or o.capacity not in capacities]
+    everything = [*wanted, *sorted(beyond)]
+    cheapest = _cheapest(observation, everything)
+    found: list[Candidate] = []
+    for offering in everything:
+        key = offering.key
+        advice = observation.advice.get(offering)
+        found.append(
+            Candidate(
+                offering=offering,
+                key=key,
+                region=offering.region,
+                cluster=offering.cluster,
+                accelerator_rank=accelerators.get(offering.accelerator, len(accelerators)),
+                capacity_rank=capacities.get(offering.capacity, len(capacities)),
+                price=price_of(observation, offering),
+                cheapest=cheapest.get((offering.accelerator.type, offering.accelerator.count, offering.capacity)),
+                past=offerings.get(key, NOTHING_LEARNT),
+                holding=held.get(offering),
+                advice=advice.value if isinstance(advice, Known) else None,
+            )
+        )
+    return tuple(found)
+
+
+def _cheapest(observation: Observation, offerings: list[Offering]) -> dict[tuple[str, int, Capacity], float]:
+    lowest: dict[tuple[str, int, Capacity], float] = {}
+    for offering in offerings:
+        price = price_of(observation, offering)
+        kind = (offering.accelerator.type, offering.accelerator.count, offering.capacity)
+        if price is not None and price < lowest.get(kind, math.inf):
+            lowest[kind] = price
+    return lowest
+
+
+def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: datetime) -> Blocks:
+    """Find the refusals that reach beyond their own offering: quota, IP space, permission, a rejected spec."""
+    project: OfferingMemory | None = None
+    generation: str | None = None
+    regions: dict[tuple[str, str, Capacity], OfferingMemory] = {}
+    clusters: dict[str, OfferingMemory] = {}
+    for key, past in sorted(offerings.items()):
+        if past.blocked_generation == spec.generation:
+            generation = past.last_message or "the API server refuses the Pod"
+        if not cooling(past, now):
+            continue
+        offering = Offering.parse(key)
+        if past.last_refusal is RefusalClass.QUOTA_PROJECT:
+            project = _longer(project, past)
+        elif past.last_refusal is RefusalClass.QUOTA_REGION:
+            family = (offering.region, offering.accelerator.type, offering.capacity)
+            regions[family] = _longer(regions.get(family), past)
+        elif past.last_refusal in (RefusalClass.IP_SPACE, RefusalClass.UNAUTHORISED, RefusalClass.UNREACHABLE):
+            clusters[offering.cluster.link] = _longer(clusters.get(offering.cluster.link), past)
+    return Blocks(project, generation, regions, clusters)
+
+
+def _longer(one: OfferingMemory | None, other: OfferingMemory) -> OfferingMemory:
+    if one is None or one.not_before is None or other.not_before is None:
+        return other
+    return one if one.not_before >= other.not_before else other

@@ -1,0 +1,185 @@
+"""The status conditions: True, False or Unknown, each with a reason that says why.
+
+What rests on a region that cannot be read is Unknown, not False: losing sight of a region is not losing the region.
+"""
+
+from dataclasses import dataclass
+
+from controlplane.decide.failback import Return
+from controlplane.decide.world import World
+from controlplane.model.decision import Condition, Counts, Suppressed
+from controlplane.model.offering import Accelerator, Capacity
+from controlplane.model.reasons import Reason
+from controlplane.model.service import ServiceSpec
+
+MESSAGE_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that conditions are made from."""
+
+    spec: ServiceSpec
+    world: World
+    counts: Counts
+    histogram: dict[str, int]
+    offerings: int
+    feasible: bool
+    feedback: Return
+    suppressed: tuple[Suppressed, ...]
+    rolling: int
+    teardown: str
+    unpriced: bool
+
+
+def conditions(found: Findings) -> tuple[Condition, ...]:
+    """Give every condition, on the first visit too."""
+    made = (
+        _available(found),
+        _progressing(found),
+        _preferred(found),
+        _healthy(found),
+        _address(found),
+        _fleet(found),
+        _cost(found),
+        _held_back(found),
+    )
+    return tuple(Condition(c.type, c.status, c.reason, c.message[:MESSAGE_LIMIT]) for c in made)
+
+
+def summary(found: Findings) -> str:
+    """Give `2/24 offerings can be tried: 7 CoolingAfterStockOut, ...`."""
+    refused = sum(found.histogram.values())
+    told = ", ".join(f"{count} {reason}" for reason, count in found.histogram.items())
+    head = f"{found.offerings - refused}/{found.offerings} offerings can be tried"
+    return f"{head}: {told}" if told else head
+
+
+def _say(kind: str, status: bool | None, reason: Reason, message: str) -> Condition:
+    return Condition(kind, "Unknown" if status is None else str(status), reason.value, message)
+
+
+def _available(found: Findings) -> Condition:
+    serving, wanted = found.counts.serving, found.counts.wanted
+    text = f"{serving} of {wanted} replicas serve"
+    if serving >= wanted:
+        return _say("Available", True, Reason.ALL_REPLICAS_SERVING, text)
+    if serving > 0:
+        return _say("Available", True, Reason.SOME_REPLICAS_SERVING, text)
+    if any(h.kept and not h.visible and h.scheduled for h in found.world.holdings):
+        return _say("Available", None, Reason.REGIONS_UNKNOWN, f"{text}; {_dark(found.world)}")
+    return _say("Available", False, Reason.NO_REPLICA_SERVING, text)
+
+
+def _progressing(found: Findings) -> Condition:
+    counts, spec = found.counts, found.spec
+    if spec.deleting:
+        waits = found.teardown or "the last objects are being deleted"
+        dark = bool(found.world.unknown_links)
+        return _say("Progressing", not dark, Reason.REGIONS_UNKNOWN if dark else Reason.SERVICE_DELETING, waits)
+    if spec.paused:
+        return _say("Progressing", False, Reason.SERVICE_PAUSED, "spec.paused is set")
+    if counts.hunting:
+        return _say("Progressing", True, Reason.HUNTING_FOR_GPUS, f"{counts.hunting} asked for; {summary(found)}")
+    if any(h.impaired for h in found.world.holdings):
+        return _say("Progressing", False, Reason.APP_UNHEALTHY, _unwell(found.world))
+    if counts.warming:
+        return _say("Progressing", True, Reason.WARMING_UP, f"{counts.warming} hold a GPU and do not serve yet")
+    if counts.serving < counts.wanted:
+        why = Reason.SPEC_REJECTED if Reason.SPEC_REJECTED.value in found.histogram else Reason.NOTHING_FEASIBLE
+        return _say("Progressing", False, why, summary(found))
+    if counts.draining or found.rolling:
+        text = f"{counts.draining} replicas drain, {found.rolling} placements have an older template"
+        return _say("Progressing", True, Reason.MOVING, text)
+    return _say("Progressing", False, Reason.STEADY, "nothing is left to do")
+
+
+def _preferred(found: Findings) -> Condition:
+    first = _first_choice(found.spec)
+    kept = [h for h in found.world.holdings if h.kept and h.serving and not h.lost]
+    if not kept:
+        return _say(
+            "PreferredHeld", None if found.world.unknown_links else False, Reason.NO_REPLICA_SERVING, "nothing serves"
+        )
+    lesser = [h for h in kept if (h.offering.accelerator, h.offering.capacity) != first]
+    if not lesser and found.feedback.obstacle is None:
+        return _say(
+            "PreferredHeld", True, Reason.PREFERRED_HELD, f"all serving replicas are {first[0]} {first[1].value}"
+        )
+    held = ", ".join(str(h.offering) for h in lesser) or "a dearer or more crowded region"
+    if found.feedback.obstacle is Reason.OVER_COST_CAP:
+        text = f"holds {held}; the cap has no room for the old and the new at once: {found.feedback.message}"
+        return _say("PreferredHeld", False, Reason.OVER_COST_CAP, text)
+    why = f"; {found.feedback.message}" if found.feedback.message else ""
+    status = False if lesser else True
+    return _say(
+        "PreferredHeld", status, Reason.LESS_PREFERRED_HELD if lesser else Reason.PREFERRED_HELD, f"holds {held}{why}"
+    )
+
+
+def _first_choice(spec: ServiceSpec) -> tuple[Accelerator, Capacity]:
+    return spec.accelerators[0], spec.capacity_types[0]
+
+
+def _healthy(found: Findings) -> Condition:
+    if any(h.impaired for h in found.world.holdings):
+        return _say("Healthy", False, Reason.APP_UNHEALTHY, _unwell(found.world))
+    if found.world.health is None:
+        return _say("Healthy", None, Reason.NO_HEALTHY_BACKEND, "the load balancer does not tell the backends' health")
+    if found.counts.serving:
+        return _say("Healthy", True, Reason.ALL_REPLICAS_SERVING, "every replica past its warm-up serves")
+    return _say("Healthy", False, Reason.NO_HEALTHY_BACKEND, "the load balancer sees no healthy backend")
+
+
+def _address(found: Findings) -> Condition:
+    ingress = found.world.ingress
+    if ingress is None:
+        return _say("AddressReady", None, Reason.ADDRESS_PENDING, "the ingress objects cannot be read")
+    if ingress.foreign:
+        return _say(
+            "AddressReady", False, Reason.FOREIGN_OBJECT, "ingress objects of this name belong to somebody else"
+        )
+    if not ingress.address or not ingress.clusters:
+        return _say("AddressReady", False, Reason.ADDRESS_PENDING, "the address comes with the first Ready replica")
+    if found.world.health is not None and not any(found.world.health.values()):
+        return _say("AddressReady", False, Reason.NO_HEALTHY_BACKEND, f"{ingress.address} has no healthy backend")
+    return _say(
+        "AddressReady", True, Reason.ADDRESS_WIRED, f"{ingress.address} leads to {len(ingress.clusters)} cluster(s)"
+    )
+
+
+def _fleet(found: Findings) -> Condition:
+    if not found.world.fleet_known:
+        return _say("FleetKnown", False, Reason.FLEET_UNKNOWN, "the fleet's clusters cannot be listed")
+    if found.world.unknown_links:
+        return _say("FleetKnown", False, Reason.REGIONS_UNKNOWN, _dark(found.world))
+    return _say("FleetKnown", True, Reason.FLEET_KNOWN, f"{len(found.world.clusters)} clusters answer")
+
+
+def _cost(found: Findings) -> Condition:
+    cap, cost = found.spec.max_hourly_cost, found.counts.hourly_cost
+    if cap is None:
+        return _say("WithinCostCap", True, Reason.WITHIN_COST_CAP, f"${cost:.2f}/h, no cap is set")
+    if found.unpriced:
+        return _say("WithinCostCap", None, Reason.PRICE_UNKNOWN, f"what is held has no known price; cap ${cap:.2f}/h")
+    if cost > cap + 1e-6:
+        return _say("WithinCostCap", False, Reason.OVER_COST_CAP, f"${cost:.2f}/h is over the cap of ${cap:.2f}/h")
+    short = Reason.OVER_COST_CAP.value in found.histogram and found.counts.serving < found.counts.wanted
+    note = "; replicas are missing that the cap has no room for" if short else ""
+    return _say("WithinCostCap", True, Reason.WITHIN_COST_CAP, f"${cost:.2f}/h of ${cap:.2f}/h{note}")
+
+
+def _held_back(found: Findings) -> Condition:
+    if not found.suppressed:
+        return _say("NothingHeldBack", True, Reason.STEADY, "no safety guard had to hold anything back")
+    told = "; ".join(f"{s.guard} {s.action}: {s.why}" for s in found.suppressed)
+    return _say("NothingHeldBack", False, Reason.GUARD_HELD_BACK, told)
+
+
+def _dark(world: World) -> str:
+    return f"no answer from {', '.join(world.unknown_links)}" if world.unknown_links else "regions are unknown"
+
+
+def _unwell(world: World) -> str:
+    where = ", ".join(str(h.offering) for h in world.holdings if h.impaired)
+    return f"the app holds GPUs but does not serve in {where}"

@@ -1,0 +1,252 @@
+"""Which offerings can be tried now, and why the others cannot.
+
+Each filter looks at one candidate and gives a reason and a message, or None. `FILTERS` is the one list, in the order
+in which reasons are told: what the user decided first, then what is impossible, then what only needs patience.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from controlplane.decide import capacity
+from controlplane.decide.candidates import Blocks, Candidate
+from controlplane.decide.world import World
+from controlplane.model.facts import Known
+from controlplane.model.observation import Observation, Quota
+from controlplane.model.offering import Capacity, RefusalClass
+from controlplane.model.reasons import Reason
+from controlplane.model.service import ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a candidate cannot be tried, and until when if that is known."""
+
+    reason: Reason
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What filters may look at. `budget` is what the cost cap leaves, None without a cap."""
+
+    spec: ServiceSpec
+    observation: Observation
+    world: World
+    blocks: Blocks
+    now: datetime
+    budget: float | None
+    in_region: Mapping[str, int]
+
+
+Filter: TypeAlias = Callable[[Context, Candidate], Refused | None]
+
+COOLING_REASONS: Mapping[RefusalClass, Reason] = {
+    RefusalClass.STOCK_OUT: Reason.COOLING_AFTER_STOCK_OUT,
+    RefusalClass.QUOTA_REGION: Reason.COOLING_AFTER_QUOTA,
+    RefusalClass.QUOTA_PROJECT: Reason.COOLING_AFTER_QUOTA,
+    RefusalClass.IP_SPACE: Reason.IP_SPACE_EXHAUSTED,
+    RefusalClass.PROVISIONING_TIMEOUT: Reason.COOLING_AFTER_TIMEOUT,
+    RefusalClass.PREEMPTED: Reason.COOLING_AFTER_PREEMPTION,
+    RefusalClass.APP_UNHEALTHY: Reason.APP_UNHEALTHY,
+}
+"""Classes that are not listed cool as CoolingAfterFailure: they tell nothing about stock."""
+
+
+def residency(context: Context, candidate: Candidate) -> Refused | None:
+    """Keep out of regions that the user denied or did not allow."""
+    regions = context.spec.regions
+    if regions.permits(candidate.region):
+        return None
+    if candidate.region in regions.denied:
+        return Refused(Reason.REGION_DENIED, f"spec.regions.denied names {candidate.region}")
+    return Refused(Reason.REGION_NOT_ALLOWED, f"spec.regions.allowed does not name {candidate.region}")
+
+
+def in_spec(context: Context, candidate: Candidate) -> Refused | None:
+    """Ask no more of what the spec no longer names."""
+    spec = context.spec
+    offering = candidate.offering
+    if offering.accelerator in spec.accelerators and offering.capacity in spec.capacity_types:
+        return None
+    return Refused(Reason.NOT_IN_SPEC, "the spec no longer names this accelerator or capacity type")
+
+
+def spec_accepted(context: Context, _candidate: Candidate) -> Refused | None:
+    """Carry a rejected spec nowhere else: it needs a change, not another region."""
+    text = context.blocks.generation
+    return Refused(Reason.SPEC_REJECTED, f"fix the spec: {text}") if text else None
+
+
+def usable(context: Context, candidate: Candidate) -> Refused | None:
+    """Leave alone clusters that are being made, being deleted or broken."""
+    if candidate.cluster not in context.world.unusable:
+        return None
+    return Refused(Reason.CLUSTER_NOT_USABLE, f"{candidate.cluster} is not running")
+
+
+def readable(context: Context, candidate: Candidate) -> Refused | None:
+    """Start nothing where nobody can see what already stands."""
+    if candidate.cluster in context.world.visible:
+        return None
+    return Refused(Reason.CLUSTER_UNKNOWN, f"{candidate.cluster} did not answer")
+
+
+def offered(context: Context, candidate: Candidate) -> Refused | None:
+    """Skip GPU types that the region's catalogue does not list."""
+    signals = context.observation.signals.get(candidate.region)
+    if signals is None or not isinstance(signals.accelerators, Known):
+        return None
+    if candidate.offering.accelerator.type in signals.accelerators.value:
+        return None
+    return Refused(Reason.NOT_OFFERED_IN_REGION, f"no zone of {candidate.region} offers it")
+
+
+def vacated(context: Context, candidate: Candidate) -> Refused | None:
+    """Wait until an earlier Deployment of the same name is gone."""
+    if candidate.key not in context.world.removing:
+        return None
+    return Refused(Reason.BEING_REMOVED, "its earlier Deployment is still being deleted")
+
+
+def priced(context: Context, candidate: Candidate) -> Refused | None:
+    """Under a cap, an unknown price may be any price."""
+    if context.budget is None or candidate.price is not None:
+        return None
+    return Refused(Reason.PRICE_UNKNOWN, "no price is known and spec.maxHourlyCost is set")
+
+
+def affordable(context: Context, candidate: Candidate) -> Refused | None:
+    """Keep running and in-flight cost within the cap."""
+    if context.budget is None or candidate.price is None or candidate.price <= context.budget + 1e-9:
+        return None
+    left = max(0.0, context.budget)
+    return Refused(Reason.OVER_COST_CAP, f"${candidate.price:.2f}/h, and the cap leaves ${left:.2f}/h")
+
+
+def project_quota(context: Context, candidate: Candidate) -> Refused | None:
+    """Respect GPUS_ALL_REGIONS, as read and as an autoscaler met it."""
+    blocked = context.blocks.project
+    if blocked:
+        return Refused(Reason.PROJECT_QUOTA_EXHAUSTED, blocked.last_message, blocked.not_before)
+    quota = context.observation.project_gpu_quota
+    if isinstance(quota, Known) and quota.value.free < candidate.offering.accelerator.count:
+        return Refused(Reason.PROJECT_QUOTA_EXHAUSTED, f"GPUS_ALL_REGIONS: {_used(quota.value)}")
+    return None
+
+
+def region_quota(context: Context, candidate: Candidate) -> Refused | None:
+    """Respect the region's quota for the GPU family and capacity type, as read."""
+    room = quota_room(context.observation, candidate)
+    if room is None or room[1].free >= candidate.offering.accelerator.count:
+        return None
+    return Refused(Reason.QUOTA_EXHAUSTED, f"{room[0]}: {_used(room[1])}")
+
+
+def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quota] | None:
+    """Give the quota that binds a candidate; None when it is unknown (an absent metric is not 0)."""
+    signals = observation.signals.get(candidate.region)
+    if signals is None or not isinstance(signals.quotas, Known):
+        return None
+    quotas = signals.quotas.value
+    family = candidate.offering.accelerator.type.removeprefix("nvidia-").removeprefix("tesla-")
+    standard = f"NVIDIA_{family.upper().replace('-', '_')}_GPUS"
+    if candidate.offering.capacity is Capacity.ON_DEMAND:
+        return (standard, quotas[standard]) if standard in quotas else None
+    preemptible = f"PREEMPTIBLE_{standard}"
+    if preemptible not in quotas:
+        return None
+    if quotas[preemptible].limit <= 0 and standard in quotas:
+        return standard, quotas[standard]  # Spot draws on the standard quota where a preemptible one was never granted
+    return preemptible, quotas[preemptible]
+
+
+def quota_cooling(context: Context, candidate: Candidate) -> Refused | None:
+    """Carry a quota refusal to the whole region, for the same GPU family and capacity type."""
+    kind = (candidate.region, candidate.offering.accelerator.type, candidate.offering.capacity)
+    past = context.blocks.regions.get(kind)
+    return Refused(Reason.COOLING_AFTER_QUOTA, past.last_message, past.not_before) if past else None
+
+
+def cluster_cooling(context: Context, candidate: Candidate) -> Refused | None:
+    """Carry exhausted IP space, missing permission or a lost API server to the whole cluster."""
+    past = context.blocks.clusters.get(candidate.cluster.link)
+    if past is None:
+        return None
+    ip = past.last_refusal is RefusalClass.IP_SPACE
+    reason = Reason.IP_SPACE_EXHAUSTED if ip else Reason.COOLING_AFTER_FAILURE
+    return Refused(reason, past.last_message, past.not_before)
+
+
+def cooled(context: Context, candidate: Candidate) -> Refused | None:
+    """Leave an offering alone until its back-off is over."""
+    past = candidate.past
+    if not capacity.cooling(past, context.now):
+        return None
+    refusal = past.last_refusal or RefusalClass.UNCLASSIFIED
+    reason = COOLING_REASONS.get(refusal, Reason.COOLING_AFTER_FAILURE)
+    return Refused(reason, past.last_message, past.not_before)
+
+
+def settled(context: Context, candidate: Candidate) -> Refused | None:
+    """Ask for nothing more where GPUs were taken away a moment ago."""
+    if not capacity.lately_lost(context.spec, candidate.past, context.now) or candidate.past.last_lost_at is None:
+        return None
+    until = candidate.past.last_lost_at + context.spec.timing.backoff_initial
+    return Refused(Reason.COOLING_AFTER_PREEMPTION, "GPUs were preempted here a moment ago", until)
+
+
+def region_room(context: Context, candidate: Candidate) -> Refused | None:
+    """Respect the most replicas that a region may hold."""
+    most = context.spec.spread.max_replicas_per_region
+    if most is None or context.in_region.get(candidate.region, 0) < most:
+        return None
+    return Refused(Reason.REGION_FULL, f"spec.spread.maxReplicasPerRegion is {most}")
+
+
+def _used(quota: Quota) -> str:
+    return f"{quota.usage:g} of {quota.limit:g} used"
+
+
+FILTERS: tuple[Filter, ...] = (
+    residency,
+    in_spec,
+    spec_accepted,
+    usable,
+    readable,
+    offered,
+    vacated,
+    priced,
+    project_quota,
+    region_quota,
+    quota_cooling,
+    cluster_cooling,
+    cooled,
+    settled,
+    region_room,
+    affordable,
+)
+
+PERMANENT = frozenset(
+    {
+        Reason.REGION_DENIED,
+        Reason.REGION_NOT_ALLOWED,
+        Reason.NOT_IN_SPEC,
+        Reason.SPEC_REJECTED,
+        Reason.CLUSTER_NOT_USABLE,
+        Reason.NOT_OFFERED_IN_REGION,
+        Reason.PRICE_UNKNOWN,
+        Reason.OVER_COST_CAP,
+        Reason.QUOTA_EXHAUSTED,
+        Reason.PROJECT_QUOTA_EXHAUSTED,
+    }
+)
+"""Reasons that waiting does not cure: a person has to change the spec, the fleet or a quota."""
+
+
+def refusals(context: Context, candidate: Candidate) -> tuple[Refused, ...]:
+    """Give every reason why a candidate cannot be tried now; empty when it can."""
+    found = (check(context, candidate) for check in FILTERS)
+    return tuple(refused for refused in found if refused is not None)

@@ -1,0 +1,92 @@
+"""From what every placement is meant to be to the actions of this pass, as data, what adds before what takes away."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from controlplane.decide.allocation import Pick
+from controlplane.decide.lifecycle import drained
+from controlplane.decide.world import Holding, World
+from controlplane.model.decision import Action, ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
+from controlplane.model.service import ServiceSpec
+
+
+def plan(
+    spec: ServiceSpec,
+    world: World,
+    picks: Mapping[str, Pick],
+    rolling: frozenset[str],
+    wiring: WireIngress | None,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Give the actions in the order in which they are to be done."""
+    applies = [_apply(h, picks.get(h.key), rolling) for h in world.holdings]
+    begun = [_begin(pick) for key, pick in sorted(picks.items()) if world.at(key) is None]
+    removals = [_remove(spec, world, h, now) for h in world.holdings if h.key not in picks]
+    return tuple(
+        action
+        for action in (
+            *sorted((a for a in (*applies, *begun) if a), key=lambda a: (-a.adds, a.offering.key)),
+            wiring,
+            *sorted((r for r in removals if r), key=_mildest_first),
+        )
+        if action is not None
+    )
+
+
+def _apply(holding: Holding, pick: Pick | None, rolling: frozenset[str]) -> ApplyPlacement | None:
+    if not holding.visible or not holding.kept:
+        return None
+    standing = holding.workload.replicas if holding.workload else 0
+    version = holding.workload.resource_version if holding.workload else None
+    wanted = max(holding.target, standing) if holding.attempt else standing
+    if pick:
+        why = "probes a preferred offering" if pick.failback else "replicas are missing, and this ranks best"
+        return ApplyPlacement(holding.offering, holding.target + pick.replicas, version, pick.replicas, why)
+    if wanted > standing:
+        why = "its attempt was decided and has not arrived there"
+        return ApplyPlacement(holding.offering, wanted, version, wanted - standing, why)
+    if holding.key in rolling and holding.target >= standing:
+        return ApplyPlacement(holding.offering, standing, version, 0, "the Pod template changed")
+    return None
+
+
+def _begin(pick: Pick) -> ApplyPlacement:
+    why = "probes a preferred offering" if pick.failback else "replicas are missing, and this ranks best"
+    return ApplyPlacement(pick.candidate.offering, pick.replicas, None, pick.replicas, why)
+
+
+def _remove(
+    spec: ServiceSpec, world: World, holding: Holding, now: datetime
+) -> DeletePlacement | ScaleDownPlacement | None:
+    workload = holding.workload
+    if workload is None or not holding.visible:
+        return None
+    if holding.draining:
+        ready = not holding.scheduled or drained(spec, holding, now) or _covered(world, holding)
+        return (
+            DeletePlacement(holding.offering, workload.uid, workload.resource_version, _why(holding)) if ready else None
+        )
+    if holding.target <= 0:
+        return DeletePlacement(holding.offering, workload.uid, workload.resource_version, _why(holding))
+    if holding.target < workload.replicas:
+        removes = workload.replicas - holding.target
+        return ScaleDownPlacement(
+            holding.offering, holding.target, removes, workload.uid, workload.resource_version, _why(holding)
+        )
+    return None
+
+
+def _covered(world: World, holding: Holding) -> bool:
+    """Tell whether another placement of the same cluster serves, so that the cluster stays wired meanwhile."""
+    return any(h.link == holding.link and h.kept and h.serving for h in world.holdings) and (
+        world.health is not None and holding.link in world.listed
+    )
+
+
+def _why(holding: Holding) -> str:
+    return holding.reason or "no GPU was to be had there"
+
+
+def _mildest_first(action: DeletePlacement | ScaleDownPlacement) -> tuple[int, str]:
+    removes = action.removes if isinstance(action, ScaleDownPlacement) else 0
+    return removes, action.offering.key

@@ -1,0 +1,179 @@
+"""Memory between passes: made sane before it is used, kept small when it is written.
+
+Instants from the future would make patience endless after a clock was set back, so they are pulled to the present
+before anything is compared with them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from controlplane.decide.capacity import cooling
+from controlplane.decide.failback import HOUR
+from controlplane.decide.world import Holding, World
+from controlplane.model.decision import Action, ApplyPlacement
+from controlplane.model.memory import Attempt, Memory, Move, OfferingMemory, Outcome, Phase, PlacementMemory
+from controlplane.model.offering import Offering
+from controlplane.model.service import ServiceSpec
+
+MAX_ATTEMPTS = 50
+MAX_COOLING = 20
+MAX_MOVES = 200
+FORGET_AFTER = timedelta(days=3)
+FORGET_DEPARTED = timedelta(days=1)
+
+
+def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
+    """Pull instants that lie in the future back to where they make sense."""
+    offerings = {key: _sane_offering(spec, past, now) for key, past in memory.offerings.items() if _readable(key)}
+    return replace(
+        memory,
+        placements=tuple(_sane_placement(p, now) for p in memory.placements),
+        attempts=tuple(_sane_attempt(spec, a, now) for a in memory.attempts),
+        offerings=offerings,
+        moves=tuple(replace(m, at=min(m.at, now)) for m in memory.moves),
+        unknown_since={link: min(at, now) for link, at in memory.unknown_since.items()},
+        preferred_since=_past(memory.preferred_since, now),
+        below_target_since=_past(memory.below_target_since, now),
+        whole_since=_past(memory.whole_since, now),
+    )
+
+
+def _past(instant: datetime | None, now: datetime) -> datetime | None:
+    return None if instant is None else min(instant, now)
+
+
+def _readable(key: str) -> bool:
+    try:
+        Offering.parse(key)
+    except ValueError:
+        return False
+    return True
+
+
+def _sane_offering(spec: ServiceSpec, past: OfferingMemory, now: datetime) -> OfferingMemory:
+    longest = now + max(spec.timing.backoff_max, spec.timing.backoff_initial)
+    return replace(
+        past,
+        budget=max(1, past.budget),
+        failures=max(0, past.failures),
+        not_before=None if past.not_before is None else min(past.not_before, longest),
+        last_refused_at=_past(past.last_refused_at, now),
+        last_obtained_at=_past(past.last_obtained_at, now),
+        last_lost_at=_past(past.last_lost_at, now),
+    )
+
+
+def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemory:
+    return replace(
+        placement,
+        since=min(placement.since, now),
+        replicas=max(0, placement.replicas),
+        serving_since=_past(placement.serving_since, now),
+        unwired_at=_past(placement.unwired_at, now),
+        impaired_since=_past(placement.impaired_since, now),
+    )
+
+
+def _sane_attempt(spec: ServiceSpec, attempt: Attempt, now: datetime) -> Attempt:
+    started = min(attempt.started_at, now)
+    return replace(attempt, started_at=started, deadline=min(attempt.deadline, now + spec.timing.attempt_deadline))
+
+
+def begun(
+    spec: ServiceSpec, plan: Iterable[Action], probes: frozenset[str], world: World, now: datetime
+) -> list[Attempt]:
+    """Give the attempts that the plan begins; what is only sent again is on record already."""
+    found = []
+    for action in plan:
+        if not isinstance(action, ApplyPlacement) or action.adds <= 0:
+            continue
+        holding = world.at(action.offering.key)
+        if holding is None or holding.attempt is None:
+            deadline = now + spec.timing.attempt_deadline
+            probe = action.offering.key in probes
+            found.append(Attempt(action.offering, now, deadline, action.adds, failback=probe))
+    return found
+
+
+def withdrawn(attempts: Iterable[Attempt], world: World, now: datetime) -> list[Attempt]:
+    """End the attempts that this pass gave up."""
+    open_still = {h.offering for h in world.holdings if h.attempt is not None}
+    return [
+        replace(a, outcome=Outcome.WITHDRAWN, ended_at=now, message="not needed any more")
+        if a.outcome is Outcome.OPEN and a.offering not in open_still
+        else a
+        for a in attempts
+    ]
+
+
+def placements(
+    memory: Memory,
+    world: World,
+    started: Iterable[Attempt],
+    offerings: Mapping[str, OfferingMemory],
+    now: datetime,
+) -> tuple[PlacementMemory, ...]:
+    """Give the placements as they are meant to be after this pass, and the lately refused ones as Cooling."""
+    more = {a.offering: a.replicas for a in started}
+    found = {h.offering: _placement(h, more.get(h.offering, 0), now) for h in world.holdings if _lives(h, more)}
+    for offering, replicas in more.items():
+        found.setdefault(offering, PlacementMemory(offering, Phase.HUNTING, now, replicas))
+    cool: list[PlacementMemory] = []
+    for past in memory.placements:
+        learnt = offerings.get(past.offering.key)
+        if past.offering in found or learnt is None or not cooling(learnt, now):
+            continue
+        since = past.since if past.phase is Phase.COOLING else now
+        reason = learnt.last_refusal.value if learnt.last_refusal else ""
+        cool.append(PlacementMemory(past.offering, Phase.COOLING, since, 0, reason=reason))
+    newest = sorted(cool, key=lambda p: (-p.since.timestamp(), p.offering.key))[:MAX_COOLING]
+    return tuple(sorted([*found.values(), *newest], key=lambda p: p.offering))
+
+
+def _lives(holding: Holding, more: Mapping[Offering, int]) -> bool:
+    return holding.target > 0 or holding.offering in more or holding.draining
+
+
+def _placement(holding: Holding, more: int, now: datetime) -> PlacementMemory:
+    phase = Phase.DRAINING if holding.draining else holding.phase
+    if phase is Phase.DRAINING and not holding.draining:
+        phase = Phase.SERVING
+    return PlacementMemory(
+        offering=holding.offering,
+        phase=phase,
+        since=holding.since,
+        replicas=holding.target + more,
+        serving_since=holding.serving_since,
+        unwired_at=holding.unwired_at,
+        impaired_since=holding.impaired_since,
+        reason=holding.reason,
+    )
+
+
+def ring(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Keep every open attempt and the latest of the others."""
+    everything = list(attempts)
+    ended = [a for a in everything if a.outcome is not Outcome.OPEN]
+    room = max(0, MAX_ATTEMPTS - (len(everything) - len(ended)))
+    dropped = set(map(id, ended[: max(0, len(ended) - room)]))
+    return tuple(a for a in everything if id(a) not in dropped)
+
+
+def known_offerings(
+    offerings: Mapping[str, OfferingMemory], keys: frozenset[str], generation: int, now: datetime
+) -> dict[str, OfferingMemory]:
+    """Forget what is learnt about offerings that left the fleet long ago, and what says nothing any more."""
+
+    def matters(key: str, past: OfferingMemory) -> bool:
+        latest = max((i for i in (past.last_refused_at, past.last_obtained_at, past.last_lost_at) if i), default=None)
+        if past.blocked_generation == generation:
+            return True
+        return latest is not None and now - latest < (FORGET_AFTER if key in keys else FORGET_DEPARTED)
+
+    return {key: past for key, past in sorted(offerings.items()) if matters(key, past)}
+
+
+def recent_moves(moves: Iterable[Move], now: datetime) -> tuple[Move, ...]:
+    """Keep the moves of the last hour."""
+    return tuple(m for m in moves if now - m.at < HOUR)[-MAX_MOVES:]

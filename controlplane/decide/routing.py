@@ -1,0 +1,62 @@
+"""Which clusters the address is wired to: always a whole list, never an empty one, additions before removals.
+
+A cluster enters with its first Ready Pod. It stays while a placement that the service means to keep holds a GPU there,
+so that a readiness blip does not reprogram a global load balancer; the load balancer's own health checks bridge that.
+It leaves only while another cluster of the list is known to be healthy.
+"""
+
+from controlplane.decide.world import Holding, World
+from controlplane.model.decision import WireIngress
+from controlplane.model.service import ServiceSpec
+from controlplane.model.template import ingress_spec_hash
+
+
+def route(spec: ServiceSpec, world: World) -> WireIngress | None:
+    """Give the list to write, or None when it stands as it should or must not be touched."""
+    ingress = world.ingress
+    if ingress is None or ingress.foreign:
+        return None
+    current = frozenset(ingress.clusters or ())
+    entering = {h.link for h in world.holdings if _enters(h)} - current
+    leaving = frozenset(link for link in current if not _stays(spec, world, link))
+    if not healthy(world, current - leaving):
+        leaving = frozenset()
+    wanted = tuple(sorted((current | entering) - leaving))
+    changed = ingress.spec_hash != ingress_spec_hash(spec)
+    if not wanted or (wanted == tuple(sorted(current)) and not changed):
+        return None
+    return WireIngress(wanted, tuple(sorted(entering)), tuple(sorted(leaving)), _why(entering, leaving))
+
+
+def healthy(world: World, links: frozenset[str]) -> frozenset[str]:
+    """Give the clusters among these in whose region the load balancer is known to see a healthy backend."""
+    if world.health is None:
+        return frozenset()
+    held = {h.link: h.region for h in world.holdings if h.serving and not h.lost}
+    return frozenset(link for link in links if link in held and world.health.get(held[link], 0) > 0)
+
+
+def _enters(holding: Holding) -> bool:
+    return holding.visible and holding.kept and holding.ready > 0 and holding.impaired < holding.scheduled
+
+
+def _stays(spec: ServiceSpec, world: World, link: str) -> bool:
+    here = [h for h in world.holdings if h.link == link]
+    cluster = next((c for c in world.clusters if c.link == link), None)
+    if cluster is None or link in world.gone:
+        return False
+    if cluster in world.visible:
+        return any(h.kept and h.scheduled > h.impaired for h in here)
+    if not spec.regions.permits(cluster.region) or (here and not any(h.kept for h in here)):
+        return False
+    silent = any(h.lost for h in here) or not here
+    return not (silent and world.health is not None and not world.health.get(cluster.region, 0))
+
+
+def _why(entering: set[str], leaving: frozenset[str]) -> str:
+    told = []
+    if entering:
+        told.append(f"{', '.join(sorted(entering))} has a Ready Pod")
+    if leaving:
+        told.append(f"{', '.join(sorted(leaving))} is not to take traffic any more")
+    return "; ".join(told) or "the ingress settings changed"

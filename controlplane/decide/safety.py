@@ -1,0 +1,307 @@
+"""The last word: guards that can only take actions out of a plan, each for one invariant.
+
+Whatever the steps before decide, and whatever bug they have, nothing leaves this module that would break S1 to S8.
+Each guard walks the plan in order and remembers what the actions it let pass have already changed; so a plan whose
+actions are each harmless alone is still stopped where they add up to harm.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from controlplane.decide.world import Holding, World
+from controlplane.model.decision import (
+    Action,
+    ApplyPlacement,
+    DeletePlacement,
+    ReleaseMember,
+    RemoveFinalizer,
+    ScaleDownPlacement,
+    Suppressed,
+    UnwireIngress,
+    WireIngress,
+)
+from controlplane.model.offering import Offering
+from controlplane.model.service import ServiceSpec
+
+MAX_DESTRUCTIVE = 2
+"""Placements that hold GPUs and may lose some of them in one pass."""
+
+Removal: TypeAlias = DeletePlacement | ScaleDownPlacement
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What guards may look at. `goal`: replicas that must go on serving; `prices`: per replica, what is not known is inf."""
+
+    spec: ServiceSpec
+    world: World
+    goal: int
+    cost: float
+    prices: Mapping[str, float]
+    first_pass: bool
+    fleet_complete: bool
+
+
+Verdict: TypeAlias = str | None
+Guard: TypeAlias = Callable[[Scene, tuple[Action, ...]], tuple[Suppressed, ...]]
+
+
+def gpus_taken(world: World, action: Action) -> int:
+    """Give how many GPUs that are held an action takes away."""
+    if not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+        return 0
+    holding = world.at(action.offering.key)
+    scheduled = _scheduled(holding)
+    rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
+    return max(0, scheduled - rest)
+
+
+def is_destructive(world: World, action: Action) -> bool:
+    """Tell whether an action takes away something that is held: a GPU or a route."""
+    if isinstance(action, WireIngress):
+        return bool(action.removes)
+    if isinstance(action, (UnwireIngress, ReleaseMember, RemoveFinalizer)):
+        return True
+    return isinstance(action, (DeletePlacement, ScaleDownPlacement)) or gpus_taken(world, action) > 0
+
+
+def s1_last_healthy_region(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Never take the last healthy serving region out of traffic, by its route or by its Pods."""
+    if scene.spec.deleting or scene.spec.replicas == 0:
+        return ()
+    serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
+    links = {h.key: h.link for h in scene.world.holdings}
+    found: list[Suppressed] = []
+    for action in plan:
+        after = dict(serving)
+        if isinstance(action, WireIngress) and action.removes:
+            after = {key: n for key, n in serving.items() if links[key] in action.clusters}
+        elif isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+            key = action.offering.key
+            if key in after:
+                after[key] = max(0, after[key] - gpus_taken(scene.world, action))
+        if sum(after.values()) == 0 and _harms(scene.world, action):
+            found.append(Suppressed(action, "S1", "no healthy region would be left in traffic"))
+        else:
+            serving = after
+    return tuple(found)
+
+
+def s2_nothing_on_unknown(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Rest nothing destructive on unknown, stale or partial data, nor on a memory that has just begun."""
+
+    def why(action: Action) -> str | None:
+        if not is_destructive(scene.world, action):
+            return None
+        if scene.first_pass and not scene.spec.deleting:
+            return "memory has just begun, so this pass only looks and adds"
+        if not scene.fleet_complete and not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+            return "the fleet is not wholly known"
+        if scene.world.ingress is None and gpus_taken(scene.world, action):
+            return "the ingress cannot be read"
+        if isinstance(action, WireIngress) and scene.world.health is None:
+            return "the health of the backends is not known"
+        if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+            return _unseen(scene.world, action)
+        return None
+
+    return _each(plan, "S2", why)
+
+
+def s3_residency(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Put or route nothing where the user does not allow it."""
+
+    def why(action: Action) -> str | None:
+        if isinstance(action, ApplyPlacement) and not scene.spec.regions.permits(action.offering.region):
+            return f"{action.offering.region} is not allowed"
+        if isinstance(action, WireIngress):
+            regions = {h.link: h.region for h in scene.world.holdings}
+            regions.update({c.link: c.region for c in scene.world.clusters})
+            denied = [a for a in action.adds if not scene.spec.regions.permits(regions.get(a, ""))]
+            return f"{', '.join(denied)} is not allowed" if denied else None
+        return None
+
+    return _each(plan, "S3", why)
+
+
+def s4_cost_cap(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Keep what runs and what is being asked for within the cap."""
+    cap = scene.spec.max_hourly_cost
+    cost, found = scene.cost, []
+    for action in plan:
+        if cap is None or not isinstance(action, ApplyPlacement) or action.adds <= 0:
+            continue
+        more = (
+            0.0
+            if _already_counted(scene.world, action)
+            else action.adds * scene.prices.get(action.offering.key, math.inf)
+        )
+        if not cost + more <= cap + 1e-6:
+            found.append(Suppressed(action, "S4", f"${cost + more:.2f}/h would pass the cap of ${cap:.2f}/h"))
+        else:
+            cost += more
+    return tuple(found)
+
+
+def s5_one_workload(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Keep to one workload per placement and one write per workload."""
+    touched: set[Offering] = set()
+
+    def why(action: Action) -> str | None:
+        if not isinstance(action, (ApplyPlacement, DeletePlacement, ScaleDownPlacement)):
+            return None
+        if action.offering in touched:
+            return "another action of this plan writes the same workload"
+        touched.add(action.offering)
+        if not isinstance(action, ApplyPlacement):
+            return None
+        if action.offering.cluster not in scene.world.visible:
+            return "its cluster was not read, so a workload may already be there"
+        holding = scene.world.at(action.offering.key)
+        workload = holding.workload if holding else None
+        if action.offering.key in scene.world.removing:
+            return "its earlier workload is still being deleted"
+        live = workload.resource_version if workload else None
+        return None if live == action.resource_version else "it does not rest on the workload that was seen"
+
+    return _each(plan, "S5", why)
+
+
+def s6_make_before_break(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Let what serves go only while enough others are proven healthy, and out of the load balancer before it dies."""
+    if scene.spec.deleting:
+        return ()
+    serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
+    found: list[Suppressed] = []
+    for action in plan:
+        holding = (
+            scene.world.at(action.offering.key) if isinstance(action, (DeletePlacement, ScaleDownPlacement)) else None
+        )
+        if holding is None or not holding.serving:
+            continue
+        need = scene.goal if holding.permitted else min(1, scene.goal)
+        taken = min(gpus_taken(scene.world, action), holding.serving)
+        others = sum(n for key, n in serving.items() if key != holding.key)
+        rest = 0 if isinstance(action, DeletePlacement) or holding.draining else holding.serving - taken
+        if others + rest < need:
+            found.append(Suppressed(action, "S6", f"{others + rest} would serve, {need} must"))
+        elif isinstance(action, DeletePlacement) and not _out_of_traffic(scene, holding):
+            found.append(Suppressed(action, "S6", "requests still reach it"))
+        else:
+            serving[holding.key] = rest
+    return tuple(found)
+
+
+def s7_ours_only(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Touch only what carries our labels, and only the very object that was seen."""
+    ours = {h.offering: h.workload for h in scene.world.holdings if h.workload}
+
+    def why(action: Action) -> str | None:
+        if isinstance(action, (WireIngress, UnwireIngress)) and scene.world.ingress_foreign:
+            return "the ingress objects belong to somebody else"
+        if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+            workload = ours.get(action.offering)
+            if workload is None or (workload.uid, workload.resource_version) != (action.uid, action.resource_version):
+                return "it is not the object that was seen as ours"
+        return None
+
+    return _each(plan, "S7", why)
+
+
+def s8_few_at_a_time(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Take little away in one pass, and nothing while more than half of the regions are Unknown.
+
+    A deleted service may go at once: that is the user's word, not a conclusion.
+    """
+    taken, found = 0, []
+    for action in plan:
+        if not is_destructive(scene.world, action):
+            continue
+        if scene.world.majority_unknown:
+            found.append(Suppressed(action, "S8", "more than half of the regions are Unknown"))
+            continue
+        taken += gpus_taken(scene.world, action) > 0
+        if taken > MAX_DESTRUCTIVE and gpus_taken(scene.world, action) and not scene.spec.deleting:
+            found.append(Suppressed(action, "S8", f"{MAX_DESTRUCTIVE} placements a pass are enough"))
+    return tuple(found)
+
+
+def s10_paused(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
+    """Write nothing for a paused service."""
+    return _each(plan, "S10", lambda _: "the service is paused" if scene.spec.paused else None)
+
+
+GUARDS: tuple[Guard, ...] = (
+    s1_last_healthy_region,
+    s2_nothing_on_unknown,
+    s3_residency,
+    s4_cost_cap,
+    s5_one_workload,
+    s6_make_before_break,
+    s7_ours_only,
+    s8_few_at_a_time,
+    s10_paused,
+)
+
+
+def screen(
+    scene: Scene, plan: tuple[Action, ...], guards: tuple[Guard, ...] | None = None
+) -> tuple[tuple[Action, ...], tuple[Suppressed, ...]]:
+    """Let every guard take out what it must, one after the other, and give what is left."""
+    held_back: list[Suppressed] = []
+    for guard in GUARDS if guards is None else guards:
+        found = guard(scene, plan)
+        gone = [s.action for s in found]
+        plan = tuple(a for a in plan if a not in gone)
+        held_back.extend(found)
+    return plan, tuple(held_back)
+
+
+def _each(plan: tuple[Action, ...], guard: str, why: Callable[[Action], str | None]) -> tuple[Suppressed, ...]:
+    judged = [(action, why(action)) for action in plan]
+    return tuple(Suppressed(action, guard, text) for action, text in judged if text)
+
+
+def _scheduled(holding: Holding | None) -> int:
+    pods = holding.workload.live_pods if holding and holding.workload else ()
+    return sum(p.scheduled for p in pods)
+
+
+def _carries_traffic(world: World, holding: Holding) -> bool:
+    """Tell whether a placement is proven to serve: seen in this pass, wired, healthy behind the load balancer."""
+    return bool(holding.visible and holding.serving and world.health is not None and holding.link in world.listed)
+
+
+def _harms(world: World, action: Action) -> bool:
+    """Tell whether an action takes a route or a ready replica away."""
+    if isinstance(action, WireIngress):
+        return bool(action.removes)
+    if not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+        return False
+    holding = world.at(action.offering.key)
+    rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
+    return holding is not None and holding.ready > rest and (holding.serving > 0 or world.health is None)
+
+
+def _unseen(world: World, action: Removal) -> str | None:
+    if action.offering.cluster not in world.visible:
+        return f"{action.offering.cluster} was not read in this pass"
+    holding = world.at(action.offering.key)
+    if holding and holding.ready and world.health is None and gpus_taken(world, action):
+        return "the health of the backends is not known"
+    return None
+
+
+def _already_counted(world: World, action: ApplyPlacement) -> bool:
+    """Tell whether the cost already holds an attempt that was decided before and is only sent again."""
+    holding = world.at(action.offering.key)
+    return holding is not None and holding.attempt is not None and action.replicas <= holding.billed
+
+
+def _out_of_traffic(scene: Scene, holding: Holding) -> bool:
+    if not holding.draining or holding.unwired_at is not None:
+        return holding.draining
+    shared = [h for h in scene.world.holdings if h.link == holding.link and h.key != holding.key]
+    return any(h.kept and h.serving for h in shared)

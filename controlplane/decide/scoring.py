@@ -1,0 +1,108 @@
+"""Which of the offerings that can be tried comes first, as a sum of named terms; the lowest wins.
+
+The weights are tiers: no number of lower terms outweighs a higher one. The user's order of accelerators comes first,
+then the order of capacity types; what is left is shared by spread, price, the past and the advice API. Holding on to
+what serves is a term like the others, so that an explanation shows it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from controlplane.decide.candidates import Candidate
+
+ACCELERATOR = 1000.0
+CAPACITY = 100.0
+SPREAD, SPREAD_MOST = 10.0, 40.0
+PRICE = 25.0
+STEADINESS = 7.5
+FAILURE, FAILURES_MOST = 3.0, 15.0
+LOSS = 8.0
+ADVICE = 6.0
+LOSS_FADES = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringContext:
+    """What scorers may look at: replicas by region, and the present instant."""
+
+    in_region: Mapping[str, int]
+    now: datetime
+
+
+Scorer: TypeAlias = Callable[[ScoringContext, Candidate], float]
+
+
+def accelerator(_context: ScoringContext, candidate: Candidate) -> float:
+    """Follow the user's order of accelerators."""
+    return ACCELERATOR * candidate.accelerator_rank
+
+
+def capacity_type(_context: ScoringContext, candidate: Candidate) -> float:
+    """Follow the user's order of capacity types."""
+    return CAPACITY * candidate.capacity_rank
+
+
+def spread(context: ScoringContext, candidate: Candidate) -> float:
+    """Prefer regions that hold fewer replicas: the zones of one region go down together."""
+    return min(SPREAD_MOST, SPREAD * context.in_region.get(candidate.region, 0))
+
+
+def price(_context: ScoringContext, candidate: Candidate) -> float:
+    """Prefer the cheaper of equals: how much dearer than the cheapest of its kind, up to twice the price."""
+    if candidate.price is None or candidate.cheapest is None:
+        return PRICE
+    if candidate.cheapest <= 0:
+        return 0.0 if candidate.price <= 0 else PRICE
+    return PRICE * min(1.0, candidate.price / candidate.cheapest - 1)
+
+
+def failures(_context: ScoringContext, candidate: Candidate) -> float:
+    """Try last what failed most often in a row."""
+    return min(FAILURES_MOST, FAILURE * candidate.past.failures)
+
+
+def losses(context: ScoringContext, candidate: Candidate) -> float:
+    """Distrust places that lately took GPUs away; the longer ago, the less."""
+    lost = candidate.past.last_lost_at
+    if lost is None:
+        return 0.0
+    return LOSS * max(0.0, 1 - max(timedelta(), context.now - lost) / LOSS_FADES)
+
+
+def advice(_context: ScoringContext, candidate: Candidate) -> float:
+    """Follow the capacity advice API among equals; not knowing lies in the middle."""
+    known = candidate.advice.obtainability if candidate.advice else None
+    obtainability = 0.5 if known is None or not 0 <= known <= 1 else known
+    return ADVICE * (1 - obtainability)
+
+
+def steadiness(_context: ScoringContext, candidate: Candidate) -> float:
+    """Stay with what serves unless the other is better by more than this."""
+    return -STEADINESS if candidate.holding is not None and candidate.holding.serving else 0.0
+
+
+SCORERS: Mapping[str, Scorer] = {
+    "accelerator": accelerator,
+    "capacity": capacity_type,
+    "spread": spread,
+    "price": price,
+    "failures": failures,
+    "losses": losses,
+    "advice": advice,
+    "steadiness": steadiness,
+}
+
+STANDING: tuple[Scorer, ...] = (accelerator, capacity_type, price)
+"""The terms that do not change by themselves. Only these move a service that is whole, so that it cannot flap."""
+
+
+def terms(context: ScoringContext, candidate: Candidate) -> dict[str, float]:
+    """Give every term, by name."""
+    return {name: scorer(context, candidate) for name, scorer in SCORERS.items()}
+
+
+def standing(context: ScoringContext, candidate: Candidate) -> float:
+    """Give the part of the score that time alone does not change."""
+    return sum(scorer(context, candidate) for scorer in STANDING)

@@ -1,0 +1,83 @@
+"""A verdict for every offering, so that nobody has to guess why the service is where it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controlplane.decide.allocation import Pick
+from controlplane.decide.candidates import Candidate
+from controlplane.decide.filters import PERMANENT, Context, Refused, refusals
+from controlplane.decide.scoring import ScoringContext, terms
+from controlplane.model.decision import Standing, Verdict
+from controlplane.model.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All verdicts, and whether anything can be tried now or once patience has done its work."""
+
+    verdicts: tuple[Verdict, ...]
+    feasible: bool
+
+
+def explain(
+    context: Context, candidates: tuple[Candidate, ...], picks: Mapping[str, Pick], *, missing: bool
+) -> Judgement:
+    """Say of every offering whether it was chosen, is held, ranks lower or is refused, and why."""
+    scoring = ScoringContext(context.in_region, context.now)
+    verdicts: list[Verdict] = []
+    feasible = False
+    for candidate in candidates:
+        refused = refusals(context, candidate)
+        held = candidate.holding
+        pick = picks.get(candidate.key)
+        feasible = feasible or held is not None or pick is not None or not _hopeless(refused)
+        if pick is None and held is None and (refused or context.spec.paused or context.spec.deleting):
+            verdicts.append(_refused(context, candidate, refused))
+            continue
+        score = terms(scoring, candidate)
+        standing, reason = _standing(candidate, pick, missing=missing)
+        text = ", ".join(f"{name} {value:g}" for name, value in score.items() if value)
+        also = f"; no more can be asked of it: {refused[0].reason}" if held is not None and refused and not pick else ""
+        verdicts.append(
+            Verdict(
+                offering=candidate.offering,
+                standing=standing,
+                reasons=(reason.value,),
+                message=(text or "nothing against it") + also,
+                score=round(sum(score.values()), 3),
+                price=candidate.price,
+            )
+        )
+    return Judgement(tuple(verdicts), feasible)
+
+
+def _standing(candidate: Candidate, pick: Pick | None, *, missing: bool) -> tuple[Standing, Reason]:
+    if pick is not None:
+        return Standing.CHOSEN, Reason.FAILBACK_PROBE if pick.failback else Reason.BEST_SCORE
+    held = candidate.holding
+    if held is not None:
+        hunts = held.scheduled == 0 and held.target > 0
+        return Standing.HELD, Reason.ATTEMPT_IN_FLIGHT if hunts else Reason.HOLDS_REPLICAS
+    return Standing.RANKED, Reason.LOWER_SCORE if missing else Reason.ENOUGH_REPLICAS
+
+
+def _refused(context: Context, candidate: Candidate, refused: tuple[Refused, ...]) -> Verdict:
+    reasons = [r.reason.value for r in refused]
+    message = "; ".join(r.message for r in refused if r.message)
+    if context.spec.deleting:
+        reasons, message = [Reason.SERVICE_DELETING.value, *reasons], "the service is being deleted"
+    elif context.spec.paused:
+        reasons, message = [Reason.SERVICE_PAUSED.value, *reasons], "spec.paused is set"
+    waits = [r.until for r in refused if r.until]
+    return Verdict(
+        offering=candidate.offering,
+        standing=Standing.REFUSED,
+        reasons=tuple(reasons),
+        message=message[:300],
+        price=candidate.price,
+        next_try=max(waits) if waits and len(waits) == len(refused) else None,
+    )
+
+
+def _hopeless(refused: tuple[Refused, ...]) -> bool:
+    return any(r.reason in PERMANENT and r.until is None for r in refused)

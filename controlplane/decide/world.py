@@ -1,0 +1,302 @@
+"""What stands where: memory and observation brought together, one `Holding` per placement.
+
+The cluster's own word outranks memory wherever the cluster could be read. Where it could not, memory stands in: for a
+grace period as if nothing had happened, after that as "lost", which calls for replacements but permits no deletion.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from controlplane.model.facts import Known
+from controlplane.model.memory import Attempt, Memory, Outcome, Phase, PlacementMemory
+from controlplane.model.observation import IngressFact, Member, Observation, PodFact, WorkloadFact
+from controlplane.model.offering import ClusterRef, Offering
+from controlplane.model.service import ServiceSpec
+
+GONE_AFTER = timedelta(hours=1)
+STALE_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A placement as this pass sees it.
+
+    visible: its cluster was read in this pass. lost: it was not, for longer than the grace.
+    target: replicas it is meant to hold; scheduled >= ready >= serving of them have come that far.
+    impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
+    yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
+    """
+
+    offering: Offering
+    workload: WorkloadFact | None
+    visible: bool
+    lost: bool
+    permitted: bool
+    target: int
+    scheduled: int
+    ready: int
+    serving: int
+    since: datetime
+    phase: Phase = Phase.HUNTING
+    impaired: int = 0
+    draining: bool = False
+    yielding: bool = False
+    attempt: Attempt | None = None
+    serving_since: datetime | None = None
+    unwired_at: datetime | None = None
+    impaired_since: datetime | None = None
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        """The offering's key."""
+        return self.offering.key
+
+    @property
+    def link(self) -> str:
+        """The cluster as MultiClusterService names it."""
+        return self.offering.cluster.link
+
+    @property
+    def region(self) -> str:
+        """Where it is."""
+        return self.offering.region
+
+    @property
+    def kept(self) -> bool:
+        """The service means to keep it."""
+        return not self.draining and self.permitted
+
+    @property
+    def hunting(self) -> int:
+        """Replicas that are asked for and have no GPU yet."""
+        return max(0, self.target - self.scheduled)
+
+    @property
+    def warming(self) -> int:
+        """Replicas that have their GPU and may still come to serve."""
+        return max(0, self.scheduled - self.serving - self.impaired)
+
+    @property
+    def cover(self) -> int:
+        """Replicas that count towards what is wanted."""
+        if not self.kept or self.lost:
+            return 0
+        return self.serving + self.warming + (0 if self.yielding else self.hunting)
+
+    @property
+    def billed(self) -> int:
+        """Replicas that cost money or may begin to at any moment."""
+        if self.workload is None:
+            return max(self.target, self.scheduled)
+        running = sum(p.scheduled for p in self.workload.live_pods)
+        return max(self.target, self.workload.replicas, running)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All holdings, and the facts about clusters that every later step needs."""
+
+    holdings: tuple[Holding, ...]
+    removing: Mapping[str, WorkloadFact]
+    clusters: tuple[ClusterRef, ...]
+    visible: frozenset[ClusterRef]
+    unusable: frozenset[ClusterRef]
+    gone: frozenset[str]
+    unknown_links: tuple[str, ...]
+    fleet_known: bool
+    majority_unknown: bool
+    ingress: IngressFact | None
+    ingress_foreign: bool
+    health: Mapping[str, int] | None
+    unknown_since: Mapping[str, datetime] = field(default_factory=dict)
+
+    def at(self, key: str) -> Holding | None:
+        """Give the holding of an offering."""
+        return next((h for h in self.holdings if h.key == key), None)
+
+    def swap(self, holdings: tuple[Holding, ...]) -> "World":
+        """Give the same world with other holdings."""
+        return replace(self, holdings=holdings)
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """The clusters that the address is wired to now."""
+        return frozenset(self.ingress.clusters or ()) if self.ingress else frozenset()
+
+
+def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> World:
+    """Bring memory and observation together."""
+    remembered = {p.offering: p for p in memory.placements if p.phase is not Phase.COOLING}
+    infos = {i.ref: i for i in observation.fleet.value} if isinstance(observation.fleet, Known) else {}
+    clusters = tuple(sorted({*infos, *observation.members, *(o.cluster for o in remembered)}))
+    visible = frozenset(c for c in clusters if _readable(observation.members.get(c), now))
+    unknown_since = _unknown_since(clusters, visible, memory, now)
+    ingress = observation.ingress.value if isinstance(observation.ingress, Known) else None
+    health = ingress.healthy.value if ingress and isinstance(ingress.healthy, Known) else None
+    whole_fleet = isinstance(observation.fleet, Known) and not observation.unlisted
+    expected = [c for c in clusters if c in visible or c not in infos or infos[c].usable]
+    unknown = tuple(c.link for c in expected if c not in visible)
+    world = World(
+        holdings=(),
+        removing=_removing(observation, visible),
+        clusters=clusters,
+        visible=visible,
+        unusable=frozenset(
+            c for c in clusters if (c in infos and not infos[c].usable) or (whole_fleet and c not in infos)
+        ),
+        gone=frozenset(
+            c.link
+            for c in clusters
+            if whole_fleet and c not in infos and c not in visible and now - unknown_since[c.link] >= GONE_AFTER
+        ),
+        unknown_links=unknown,
+        fleet_known=isinstance(observation.fleet, Known),
+        majority_unknown=_majority_unknown(expected, visible),
+        ingress=ingress,
+        ingress_foreign=bool(ingress and ingress.foreign),
+        health=health,
+        unknown_since=unknown_since,
+    )
+    return world.swap(_holdings(spec, observation, memory, world, remembered, now))
+
+
+def _readable(member: Member | None, now: datetime) -> bool:
+    """Tell whether a cluster was read, and lately: an old answer is no better than none."""
+    if member is None or not isinstance(member.workloads, Known):
+        return False
+    return now - member.workloads.at <= STALE_AFTER
+
+
+def _unknown_since(
+    clusters: tuple[ClusterRef, ...], visible: frozenset[ClusterRef], memory: Memory, now: datetime
+) -> dict[str, datetime]:
+    """Anchor the grace in memory, so that it neither restarts with the process nor never ends."""
+    dark = [c.link for c in clusters if c not in visible]
+    return {link: min(memory.unknown_since.get(link, now), now) for link in dark}
+
+
+def _majority_unknown(expected: list[ClusterRef], visible: frozenset[ClusterRef]) -> bool:
+    regions = {c.region for c in expected}
+    dark = {c.region for c in expected if c not in visible}
+    return 2 * len(dark) > len(regions)
+
+
+def _removing(observation: Observation, visible: frozenset[ClusterRef]) -> dict[str, WorkloadFact]:
+    return {w.offering.key: w for w in _workloads(observation, visible) if w.deleting}
+
+
+def _workloads(observation: Observation, visible: frozenset[ClusterRef]) -> list[WorkloadFact]:
+    found: list[WorkloadFact] = []
+    for cluster in sorted(visible):
+        facts = observation.members[cluster].workloads
+        if isinstance(facts, Known):
+            found.extend(sorted(facts.value, key=lambda w: (w.offering.key, w.name)))
+    return found
+
+
+def _holdings(
+    spec: ServiceSpec,
+    observation: Observation,
+    memory: Memory,
+    world: World,
+    remembered: dict[Offering, PlacementMemory],
+    now: datetime,
+) -> tuple[Holding, ...]:
+    attempts = {a.offering: a for a in memory.attempts if a.outcome is Outcome.OPEN}
+    live = {w.offering: w for w in _workloads(observation, world.visible) if not w.deleting}
+    holdings: list[Holding] = []
+    for offering in sorted({*live, *remembered}):
+        past, attempt = remembered.get(offering), attempts.get(offering)
+        if offering.cluster in world.visible:
+            workload = live.get(offering)
+            if workload is None and (attempt is None or past is None or world.removing.get(offering.key)):
+                continue
+            holdings.append(_seen(spec, offering, workload, past, attempt, now))
+        elif past and offering.cluster.link not in world.gone:
+            dark = now - world.unknown_since[offering.cluster.link] >= spec.timing.unreachable_grace
+            holdings.append(_unseen(spec, past, attempt, lost=dark))
+    return _with_health(holdings, world)
+
+
+def _seen(
+    spec: ServiceSpec,
+    offering: Offering,
+    workload: WorkloadFact | None,
+    past: PlacementMemory | None,
+    attempt: Attempt | None,
+    now: datetime,
+) -> Holding:
+    pods = workload.live_pods if workload else ()
+    target = workload.replicas if workload else 0
+    if attempt and past:
+        target = max(target, past.replicas)
+    scheduled = min(sum(p.scheduled for p in pods), target)
+    ready = min(sum(p.ready and p.scheduled for p in pods), scheduled)
+    return Holding(
+        offering=offering,
+        workload=workload,
+        visible=True,
+        lost=False,
+        permitted=spec.regions.permits(offering.region),
+        target=target,
+        scheduled=scheduled,
+        ready=ready,
+        serving=0,
+        since=past.since if past else now,
+        phase=past.phase if past else Phase.HUNTING,
+        draining=bool(past and past.phase is Phase.DRAINING),
+        attempt=attempt,
+        serving_since=past.serving_since if past else None,
+        unwired_at=past.unwired_at if past else None,
+        impaired_since=past.impaired_since if past else None,
+        reason=past.reason if past else "",
+    )
+
+
+def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *, lost: bool) -> Holding:
+    held = past.replicas if past.phase in (Phase.SERVING, Phase.WARMING, Phase.DRAINING) else 0
+    serving = past.replicas if past.phase is Phase.SERVING else 0
+    return Holding(
+        offering=past.offering,
+        workload=None,
+        visible=False,
+        lost=lost,
+        permitted=spec.regions.permits(past.offering.region),
+        target=past.replicas,
+        scheduled=held,
+        ready=serving,
+        serving=serving,
+        since=past.since,
+        phase=past.phase,
+        draining=past.phase is Phase.DRAINING,
+        attempt=attempt,
+        serving_since=past.serving_since,
+        unwired_at=past.unwired_at,
+        impaired_since=past.impaired_since,
+        reason=past.reason,
+    )
+
+
+def _with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
+    """Count as serving what is ready and proven behind the load balancer, the longest ready first.
+
+    The load balancer tells health by region, so the Pods of a region share the number. Where it tells nothing, what
+    is wired and ready is taken to serve; nothing destructive rests on that (guards S1, S2 and S6).
+    """
+    counted: dict[str, int] = {}
+    room = dict(world.health) if world.health is not None else None
+    ranked = sorted((h for h in holdings if h.visible), key=lambda h: (_oldest_ready(h), h.key))
+    for holding in ranked:
+        if room is not None:
+            counted[holding.key] = min(holding.ready, max(0, room.get(holding.region, 0)))
+            room[holding.region] = room.get(holding.region, 0) - counted[holding.key]
+        elif holding.link in world.listed or holding.phase in (Phase.SERVING, Phase.DRAINING):
+            counted[holding.key] = holding.ready
+    return tuple(replace(h, serving=counted.get(h.key, 0)) if h.visible else h for h in holdings)
+
+
+def _oldest_ready(holding: Holding) -> str:
+    pods: tuple[PodFact, ...] = holding.workload.live_pods if holding.workload else ()
+    return min((p.ready_at.isoformat() for p in pods if p.ready_at and p.ready), default="~")

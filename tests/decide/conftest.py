@@ -1,0 +1,25 @@
+"""Shares the toy world with the tests of this folder."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _load():
+    path = Path(__file__).with_name("toyworld.py")
+    spec = importlib.util.spec_from_file_location("decide_toyworld", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["decide_toyworld"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_TOY = _load()
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """Give the module of the toy world: `Toy`, `make_spec`, `seconds`, `Broken`, `L4`, `T4`, `START`."""
+    return _TOY
