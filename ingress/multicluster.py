@@ -4,7 +4,6 @@
 written whole and never empty. Names never begin with `mci-`, which the product keeps for what it makes itself.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -16,6 +15,7 @@ import yaml
 
 from controlplane.model import naming
 from controlplane.model.service import ServiceSpec
+from controlplane.model.template import ingress_spec_hash
 from ingress.wiring import Kind, WiringState
 
 MULTI_CLUSTER_INGRESS = Kind("networking.gke.io", "v1", "multiclusteringresses", "MultiClusterIngress")
@@ -41,12 +41,21 @@ class MultiClusterIngressWiring:
         """Give the two kinds whose state counts; BackendConfig follows from the hash on the MultiClusterService."""
         return (MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE)
 
+    def backend_services(self, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> list[str]:
+        """Give those that the MultiClusterIngresses with our label name in their status."""
+        ours = [
+            found
+            for found in objects.get(MULTI_CLUSTER_INGRESS, ())
+            if _mapping(_mapping(found, "metadata"), "labels").get(naming.LABEL_MANAGED_BY) == naming.FIELD_MANAGER
+        ]
+        return sorted({name for found in ours for name in _made(found)})
+
     def manifests(self, spec: ServiceSpec, clusters: Sequence[str], *, fence: int) -> list[dict[str, Any]]:
         """Render the BackendConfig first, since the others refer to it, and the address last."""
         if not clusters:
             raise ValueError("refusing to wire no cluster at all: an empty list is not documented and may mean all")
         annotations = {
-            naming.ANNOTATION_SPEC_HASH: wiring_hash(spec),
+            naming.ANNOTATION_SPEC_HASH: ingress_spec_hash(spec),
             naming.ANNOTATION_FENCE: str(fence),
             naming.ANNOTATION_OWNER_UID: spec.uid,
         }
@@ -62,13 +71,11 @@ class MultiClusterIngressWiring:
         ingress = _named(spec, objects.get(MULTI_CLUSTER_INGRESS, ()))
         hashes = {_annotation(found, naming.ANNOTATION_SPEC_HASH) for found in (service, ingress)}
         status = _mapping(ingress or {}, "status")
-        resources_made = _mapping(status, "CloudResources") or _mapping(status, "cloudResources")
-        made = resources_made.get("BackendServices") or resources_made.get("backendServices") or ()
         address = status.get("VIP") or status.get("vip")
         return WiringState(
             clusters=None if service is None else _links(service),
             address=str(address) if address else None,
-            backend_services=tuple(str(name) for name in made if name) if isinstance(made, (list, tuple)) else (),
+            backend_services=_made(ingress or {}),
             spec_hash=hashes.pop() if len(hashes) == 1 else "",
             resource_version=str(_mapping(service or {}, "metadata").get("resourceVersion", "")),
             foreign=tuple(
@@ -77,12 +84,6 @@ class MultiClusterIngressWiring:
                 if found is not None and not owned(spec, found)
             ),
         )
-
-
-def wiring_hash(spec: ServiceSpec) -> str:
-    """Give a hash of everything in the wiring but the list of clusters."""
-    objects = [_backend_config(spec), _service(spec, (), {}), _ingress(spec, {})]
-    return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def owned(spec: ServiceSpec, found: Mapping[str, Any]) -> bool:
@@ -147,6 +148,14 @@ def _named(spec: ServiceSpec, found: Sequence[Mapping[str, Any]]) -> Mapping[str
 def _links(service: Mapping[str, Any]) -> tuple[str, ...]:
     listed = _mapping(service, "spec").get("clusters") or ()
     return tuple(sorted(str(entry["link"]) for entry in listed if isinstance(entry, Mapping) and "link" in entry))
+
+
+def _made(ingress: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the backend services; the field is written with a capital today and may follow the convention one day."""
+    status = _mapping(ingress, "status")
+    resources_made = _mapping(status, "CloudResources") or _mapping(status, "cloudResources")
+    made = resources_made.get("BackendServices") or resources_made.get("backendServices") or ()
+    return tuple(str(name) for name in made if name) if isinstance(made, (list, tuple)) else ()
 
 
 def _annotation(found: Mapping[str, Any] | None, key: str) -> str:

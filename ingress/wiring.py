@@ -49,6 +49,10 @@ class TrafficWiring(Protocol):
         """Give the kinds that `state` needs to see; one list call each serves all services."""
         ...
 
+    def backend_services(self, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> list[str]:
+        """Give the backend services of all our services, by the objects of the observed kinds."""
+        ...
+
     def manifests(self, spec: ServiceSpec, clusters: Sequence[str], *, fence: int) -> list[dict[str, Any]]:
         """Render all objects, in the order of applying. `clusters` must not be empty."""
         ...

@@ -18,9 +18,6 @@ from controlplane.model import naming
 from controlplane.model.offering import Capacity, Offering
 from controlplane.model.service import ServiceSpec
 
-LEAST_STARTUP_SECONDS = 900
-"""Image pull and model load take minutes; a start-up probe gives at least this long."""
-
 
 @cache
 def _parsed(name: str) -> dict[str, Any]:
@@ -132,11 +129,6 @@ def _environment(told: list[dict[str, Any]], spec: ServiceSpec, offering: Offeri
 
 def _fill_probes(container: dict[str, Any], spec: ServiceSpec) -> None:
     pod = spec.pod
-    for key in ("startupProbe", "readinessProbe"):
-        container[key]["httpGet"]["path"] = spec.ingress.health_path
-    startup = container["startupProbe"]
-    patience = max(LEAST_STARTUP_SECONDS, int(spec.timing.warmup_deadline.total_seconds()))
-    startup["failureThreshold"] = -(-patience // startup["periodSeconds"])
     given = {
         "startupProbe": pod.startup_probe,
         "readinessProbe": pod.readiness_probe,

@@ -47,6 +47,8 @@ def translate(error: BaseException, *, write: bool) -> GatewayError:
         return of_http(
             status, _body(error), headers=getattr(error, "headers", None) or {}, write=write, phrase=_phrase(error)
         )
+    if module.startswith("kubernetes.") and "SSL" in _phrase(error):
+        return errors.Unreachable(sanitise(_phrase(error), 200))  # the client hides urllib3's class in a text
     if module.startswith("google.api_core"):
         return _of_api_core(error, write=write)
     if module.startswith("google.auth"):

@@ -1,0 +1,250 @@
+"""Carrying out a plan: what adds first, then the wiring, then what takes away.
+
+Every action is one write, or a few that are idempotent, and each is done at most once a pass. A write whose outcome is
+not known ends the work on that cluster, and any failure before what takes away keeps that from happening: the next
+pass sees what is there and decides again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import regional_deploy
+from controlplane.clock import Clock
+from controlplane.engine.fanout import Fanout
+from controlplane.engine.fence import Fence
+from controlplane.engine.lease import FenceLost
+from controlplane.engine.outcome import Outcome, Result
+from controlplane.engine.ports import ConfigCluster, Json, Manifest, MemberCluster
+from controlplane.gateways import errors
+from controlplane.gateways.errors import GatewayError
+from controlplane.model import naming
+from controlplane.model.decision import (
+    Action,
+    ApplyPlacement,
+    DeletePlacement,
+    ReleaseMember,
+    RemoveFinalizer,
+    ScaleDownPlacement,
+    UnwireIngress,
+    WireIngress,
+)
+from controlplane.model.offering import ClusterRef
+from controlplane.model.service import ServiceSpec
+from controlplane.model.template import spec_template_hash
+from ingress.wiring import TrafficWiring
+
+ADDS = (ApplyPlacement,)
+TAKES_AWAY = (ScaleDownPlacement, DeletePlacement, UnwireIngress, ReleaseMember, RemoveFinalizer)
+SECONDS_PER_ACTION = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One service's plan with all that is needed to carry it out.
+
+    up_to_date: placements whose Deployment already has the wanted template, so that only its replicas change.
+    """
+
+    spec: ServiceSpec
+    service: Json
+    plan: tuple[Action, ...]
+    handles: Mapping[ClusterRef, MemberCluster]
+    up_to_date: frozenset[str] = frozenset()
+
+
+class Executor:
+    """Carries out plans."""
+
+    def __init__(self, config: ConfigCluster, wiring: TrafficWiring, fence: Fence, clock: Clock) -> None:
+        self._config, self._wiring, self._fence, self._clock = config, wiring, fence, clock
+        self._closed: dict[ClusterRef | None, str] = {}
+
+    def run(self, work: Work) -> tuple[Result, ...]:
+        """Carry out the plan and tell what became of each action, in the plan's order."""
+        results: dict[int, Result] = {}
+        stages = (
+            [a for a in work.plan if isinstance(a, ADDS)],
+            [a for a in work.plan if isinstance(a, WireIngress)],
+            [a for a in work.plan if isinstance(a, TAKES_AWAY) and not isinstance(a, RemoveFinalizer)],
+            [a for a in work.plan if isinstance(a, RemoveFinalizer)],
+        )
+        held_back = ""
+        for stage in stages:
+            takes = bool(stage) and isinstance(stage[0], TAKES_AWAY)
+            done = (
+                [Result(action, Outcome.SKIPPED, held_back) for action in stage]
+                if takes and held_back
+                else self._stage(work, stage)
+            )
+            results.update({id(result.action): result for result in done})
+            failed = next((r for r in done if r.outcome is not Outcome.DONE), None)
+            if failed is not None and not held_back:
+                held_back = f"nothing is taken away after: {failed.action}: {failed.outcome.value}"
+        return tuple(results[id(action)] for action in work.plan)
+
+    def _stage(self, work: Work, actions: Sequence[Action]) -> list[Result]:
+        """Work on all clusters at once, and on one cluster in the plan's order."""
+        by_cluster: dict[ClusterRef | None, list[Action]] = {}
+        for action in actions:
+            by_cluster.setdefault(_cluster(action), []).append(action)
+        if len(by_cluster) <= 1:
+            return [result for group in by_cluster.values() for result in self._group(work, group)]
+        fanout: Fanout[ClusterRef | None] = Fanout(self._clock)
+        for cluster, group in by_cluster.items():
+            fanout.start(cluster, _bound(self._group, work, group), seconds=SECONDS_PER_ACTION * len(group))
+        fanout.wait(by_cluster)
+        results: list[Result] = []
+        for cluster, group in by_cluster.items():
+            error = fanout.error(cluster)
+            if error is None:
+                results += cast("list[Result]", fanout.result(cluster))
+            else:  # it is still at it: whatever it writes yet, nobody knows
+                self._closed[cluster] = error.message
+                results += [Result(action, Outcome.AMBIGUOUS, error.message, errors.Ambiguous.hint) for action in group]
+        return results
+
+    def _group(self, work: Work, actions: Iterable[Action]) -> list[Result]:
+        return [self._one(work, action) for action in actions]
+
+    def _one(self, work: Work, action: Action) -> Result:
+        cluster = _cluster(action)
+        if cluster in self._closed:
+            return Result(action, Outcome.SKIPPED, f"no more writes there in this pass: {self._closed[cluster]}")
+        if cluster is not None and cluster not in work.handles:
+            return Result(action, Outcome.SKIPPED, "the cluster is not in the fleet's listing of this pass")
+        try:
+            self._fence.check(destructive=isinstance(action, TAKES_AWAY) or _removes(action))
+            foreign = self._do(work, action)
+        except FenceLost as error:
+            return Result(action, Outcome.SKIPPED, str(error))
+        except GatewayError as error:
+            if error.ends_cluster:
+                self._closed[cluster] = error.message
+            return Result(action, _outcome(error), error.message, error.hint, type(error).__name__)
+        if foreign:
+            return Result(action, Outcome.FOREIGN, foreign, "rename the GPUService or remove the object")
+        return Result(action, Outcome.DONE)
+
+    def _do(self, work: Work, action: Action) -> str:
+        """Carry out one action; give the name of an object that is in the way and not ours."""
+        spec = work.spec
+        match action:
+            case ApplyPlacement():
+                return self._apply(work, action)
+            case ScaleDownPlacement():
+                work.handles[action.offering.cluster].scale_down(
+                    spec.namespace,
+                    _name(spec, action),
+                    action.replicas,
+                    resource_version=action.resource_version,
+                    fence=self._fence.number,
+                )
+            case DeletePlacement():
+                work.handles[action.offering.cluster].delete_deployment(
+                    spec.namespace, _name(spec, action), uid=action.uid, resource_version=action.resource_version
+                )
+            case WireIngress():
+                return self._wire(work, action)
+            case UnwireIngress():
+                return self._unwire(spec)
+            case ReleaseMember():
+                member = work.handles[action.cluster]
+                kept = [m["kind"] for m in regional_deploy.release_order(spec) if not member.delete_owned(m)]
+                # What bears our name and is not ours stays, and does not keep the service from going.
+                del kept
+            case RemoveFinalizer():
+                finalizers = work.service["metadata"].get("finalizers") or []
+                self._config.set_finalizers(work.service, [f for f in finalizers if f != naming.FINALIZER])
+        return ""
+
+    def _apply(self, work: Work, action: ApplyPlacement) -> str:
+        spec, offering = work.spec, action.offering
+        member = work.handles[offering.cluster]
+        deployment = regional_deploy.deployment(
+            spec,
+            offering,
+            replicas=action.replicas,
+            spec_hash=spec_template_hash(spec, offering),
+            fence=self._fence.number,
+        )
+        if action.resource_version is not None and offering.key in work.up_to_date:
+            member.apply(deployment, resource_version=action.resource_version)
+            return ""
+        if action.resource_version is None:
+            foreign = _in_the_way(member, deployment)
+            if foreign:
+                return foreign
+        member.ensure_namespace(regional_deploy.namespace(spec.namespace))
+        for manifest in regional_deploy.region_manifests(spec):
+            found = member.get(manifest)
+            if found is not None and not _ours(found, manifest):
+                return f"{manifest['kind']}/{manifest['metadata']['name']} in {offering.cluster.link} is not ours"
+            member.apply(manifest)
+        self._fence.check()
+        member.apply(deployment, resource_version=action.resource_version)
+        return ""
+
+    def _wire(self, work: Work, action: WireIngress) -> str:
+        manifests = self._wiring.manifests(work.spec, action.clusters, fence=self._fence.number)
+        versions = {}
+        for manifest in manifests:
+            found = self._config.get(manifest)
+            if found is not None and not _ours(found, manifest):
+                return f"{manifest['kind']}/{manifest['metadata']['name']} in the config cluster is not ours"
+            versions[manifest["kind"]] = found["metadata"]["resourceVersion"] if found else None
+        for manifest in manifests:
+            self._fence.check()
+            self._config.apply(manifest, resource_version=versions[manifest["kind"]])
+        return ""
+
+    def _unwire(self, spec: ServiceSpec) -> str:
+        labels = naming.service_labels(spec.name)
+        for kind, name in self._wiring.release_order(spec):
+            self._config.delete_owned(kind, spec.namespace, name, labels)
+        return ""
+
+
+def _in_the_way(member: MemberCluster, deployment: Manifest) -> str:
+    """Look before creating: server-side apply would take over what is there already."""
+    found = member.get(deployment)
+    if found is None:
+        return ""
+    if not _ours(found, deployment):
+        return f"Deployment/{deployment['metadata']['name']} is not ours"
+    raise errors.AlreadyExists("the Deployment appeared since it was observed")
+
+
+def _ours(found: Manifest, wanted: Manifest) -> bool:
+    labels, own = found["metadata"].get("labels") or {}, wanted["metadata"]["labels"]
+    return all(labels.get(key) == own[key] for key in (naming.LABEL_MANAGED_BY, naming.LABEL_SERVICE))
+
+
+def _cluster(action: Action) -> ClusterRef | None:
+    """Give the member an action is for; None is the config cluster."""
+    if isinstance(action, ApplyPlacement | ScaleDownPlacement | DeletePlacement):
+        return action.offering.cluster
+    return action.cluster if isinstance(action, ReleaseMember) else None
+
+
+def _removes(action: Action) -> bool:
+    return isinstance(action, WireIngress) and bool(action.removes)
+
+
+def _name(spec: ServiceSpec, action: ScaleDownPlacement | DeletePlacement) -> str:
+    return naming.deployment_name(spec.name, action.offering.accelerator, action.offering.capacity)
+
+
+def _outcome(error: GatewayError) -> Outcome:
+    if isinstance(error, errors.Ambiguous):
+        return Outcome.AMBIGUOUS
+    if isinstance(error, errors.Conflict):
+        return Outcome.CONFLICT
+    refused = (errors.Invalid, errors.Forbidden, errors.AuthExpired, errors.QuotaExceeded, errors.StockOut)
+    return Outcome.REFUSED if isinstance(error, refused) else Outcome.FAILED
+
+
+def _bound(
+    call: Callable[[Work, Iterable[Action]], list[Result]], work: Work, group: list[Action]
+) -> Callable[[], object]:
+    return lambda: call(work, group)

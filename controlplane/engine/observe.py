@@ -1,0 +1,264 @@
+"""Seeing everything at once: the fleet, every member, the wiring and the load balancer, each with its own patience.
+
+What belongs to clusters is observed once and shared by all services of the pass. A member that does not answer becomes
+Unknown with the reason; it is never taken for empty and never delays the others.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, cast
+
+from controlplane.clock import Clock
+from controlplane.engine.fanout import Fanout
+from controlplane.engine.limits import Limits
+from controlplane.engine.ports import (
+    AdviceSource,
+    ConfigCluster,
+    FleetSource,
+    HealthSource,
+    Json,
+    MemberCluster,
+    MemberPool,
+    SignalSource,
+)
+from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.fleet import Listing
+from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
+from controlplane.model.observation import (
+    ClusterInfo,
+    IngressFact,
+    Member,
+    Observation,
+    Quota,
+    RegionSignals,
+    WorkloadFact,
+)
+from controlplane.model.offering import Capacity, ClusterRef, Offering
+from controlplane.model.service import ServiceSpec
+from ingress.wiring import Kind, TrafficWiring
+
+Prices = Mapping[tuple[str, str, Capacity], float]
+Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
+WiringObjects = Mapping[Kind, Sequence[Json]]
+_NOT_ASKED = "the pass ended before it was asked"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a pass saw, for every service. `handles` open the members that were listed."""
+
+    at: datetime
+    fleet: Known[Listing] | Unknown
+    members: Mapping[ClusterRef, Known[Workloads] | Unknown]
+    handles: Mapping[ClusterRef, MemberCluster]
+    wiring: Known[WiringObjects] | Unknown
+    health: Mapping[str, Known[Mapping[str, int]] | Unknown]
+    signals: Mapping[str, RegionSignals]
+    project_gpu_quota: Known[Quota] | Unknown
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Give the members that could not be seen, with the reason."""
+        return {
+            ref.link: f"{fact.reason.value}: {fact.message}" if fact.message else fact.reason.value
+            for ref, fact in sorted(self.members.items())
+            if isinstance(fact, Unknown)
+        }
+
+
+class Observer:
+    """Observes. Between passes of one process it keeps the last listing and since when a member has been silent."""
+
+    def __init__(
+        self,
+        fleet: FleetSource,
+        pool: MemberPool,
+        signals: SignalSource,
+        health: HealthSource,
+        wiring: TrafficWiring,
+        *,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._fleet, self._pool, self._signals, self._health = fleet, pool, signals, health
+        self._wiring, self._clock, self._limits = wiring, clock, limits
+        self._silent_since: dict[ClusterRef, datetime] = {}
+        self._last: Listing | None = None
+
+    def listing(self) -> Known[Listing] | Unknown:
+        """Ask for the fleet. The last answer's endpoints serve for reading while the GKE API is silent."""
+        now = self._clock.now()
+        try:
+            self._last = self._fleet.listing()
+        except GatewayError as error:
+            return Unknown(error.unknown, now, error.message)
+        return Known(self._last, now)
+
+    def view(self, fleet: Known[Listing] | Unknown, config: ConfigCluster) -> View:
+        """See members, wiring, health and signals at once."""
+        listing = fleet.value if isinstance(fleet, Known) else self._last
+        infos = listing.clusters if listing else ()
+        handles = (
+            {i.ref: self._pool.member(i.ref, listing.endpoints[i.ref]) for i in infos if i.usable} if listing else {}
+        )
+        before = {ref: handle.calls for ref, handle in handles.items()}
+        fanout: Fanout[object] = Fanout(self._clock)
+        for ref, handle in handles.items():
+            fanout.start(ref, _dated(handle.workloads, self._clock), seconds=self._limits.member)
+        fanout.start("wiring", lambda: self._see_wiring(config), seconds=self._limits.config)
+        regions = sorted({info.ref.region for info in infos})
+        fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=self._limits.signals)
+        fanout.start("quota", self._signals.project_gpu_quota, seconds=self._limits.signals)
+        fanout.wait([*handles, "wiring", "signals", "quota"])
+        wiring, health = self._wiring_facts(fanout)
+        return View(
+            at=self._clock.now(),
+            fleet=fleet,
+            members={info.ref: self._member_fact(info, fanout) for info in infos},
+            handles=handles,
+            wiring=wiring,
+            health=health,
+            signals=self._signal_facts(fanout, regions),
+            project_gpu_quota=self._quota_fact(fanout),
+            calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
+        )
+
+    def _see_wiring(self, config: ConfigCluster) -> tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]:
+        objects: WiringObjects = {kind: config.list_kind(kind) for kind in self._wiring.observed_kinds()}
+        names = self._wiring.backend_services(objects)
+        fanout: Fanout[str] = Fanout(self._clock)
+        for name in names:
+            task = _dated(lambda name=name: self._health.healthy([name]), self._clock)  # type: ignore[misc]
+            fanout.start(name, task, seconds=self._limits.config * 0.6)
+        fanout.wait(names)
+        return objects, {name: self._fact(fanout, name) for name in names}
+
+    def _wiring_facts(
+        self, fanout: Fanout[object]
+    ) -> tuple[Known[WiringObjects] | Unknown, dict[str, Known[Mapping[str, int]] | Unknown]]:
+        error = fanout.error("wiring")
+        if error is not None:
+            return Unknown(error.unknown, self._clock.now(), error.message), {}
+        objects, health = cast(
+            "tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]", fanout.result("wiring")
+        )
+        return Known(objects, self._clock.now()), health
+
+    def _member_fact(self, info: ClusterInfo, fanout: Fanout[object]) -> Known[Workloads] | Unknown:
+        now = self._clock.now()
+        if not info.usable:
+            return Unknown(UnknownReason.NOT_ASKED, self._since(info.ref, now), f"the cluster is {info.status}")
+        fact: Known[Workloads] | Unknown = self._fact(fanout, info.ref)
+        if isinstance(fact, Known):
+            self._silent_since.pop(info.ref, None)
+            return fact
+        return replace(fact, since=self._since(info.ref, now))
+
+    def _since(self, ref: ClusterRef, now: datetime) -> datetime:
+        return self._silent_since.setdefault(ref, now)
+
+    def _fact(self, fanout: Fanout[Any], key: object) -> Known[Any] | Unknown:
+        error = fanout.error(key)
+        if error is not None:
+            return Unknown(error.unknown, self._clock.now(), error.message)
+        return cast("Known[Any]", fanout.result(key))
+
+    def _signal_facts(self, fanout: Fanout[object], regions: Iterable[str]) -> Mapping[str, RegionSignals]:
+        error = fanout.error("signals")
+        if error is None:
+            return cast("Mapping[str, RegionSignals]", fanout.result("signals"))
+        unknown = Unknown(error.unknown, self._clock.now(), error.message)
+        return {region: RegionSignals(unknown, unknown) for region in regions}
+
+    def _quota_fact(self, fanout: Fanout[object]) -> Known[Quota] | Unknown:
+        error = fanout.error("quota")
+        if error is None:
+            return cast("Known[Quota] | Unknown", fanout.result("quota"))
+        return Unknown(error.unknown, self._clock.now(), error.message)
+
+
+def observation_of(
+    spec: ServiceSpec,
+    view: View,
+    wiring: TrafficWiring,
+    prices: Prices,
+    advice: AdviceSource | None = None,
+) -> Observation:
+    """Give what concerns one service."""
+    infos = {ref: _info(view, ref) for ref in view.members}
+    key = (spec.namespace, spec.name)
+    members = {
+        ref: Member(infos[ref], map_fact(fact, lambda workloads: workloads.get(key, ())))
+        for ref, fact in view.members.items()
+    }
+    offerings = [
+        Offering(ref, accelerator, capacity)
+        for ref in sorted(infos)
+        for accelerator in spec.accelerators
+        for capacity in spec.capacity_types
+    ]
+    held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
+    priced = {
+        offering: prices[offering.accelerator.type, offering.region, offering.capacity]
+        for offering in {*offerings, *held}
+        if (offering.accelerator.type, offering.region, offering.capacity) in prices
+    }
+    return Observation(
+        at=view.at,
+        fleet=map_fact(view.fleet, lambda listing: listing.clusters),
+        members=members,
+        signals=view.signals,
+        ingress=_ingress_fact(spec, view, wiring),
+        project_gpu_quota=view.project_gpu_quota,
+        prices=priced,
+        advice=advice.advice(offerings) if advice is not None else {},
+        unlisted=view.fleet.value.unlisted if isinstance(view.fleet, Known) else (),
+    )
+
+
+def _info(view: View, ref: ClusterRef) -> ClusterInfo:
+    listed = view.fleet.value.clusters if isinstance(view.fleet, Known) else ()
+    return next((info for info in listed if info.ref == ref), ClusterInfo(ref))
+
+
+def _ingress_fact(spec: ServiceSpec, view: View, wiring: TrafficWiring) -> Known[IngressFact] | Unknown:
+    if isinstance(view.wiring, Unknown):
+        return view.wiring
+    state = wiring.state(spec, view.wiring.value)
+    return Known(
+        IngressFact(
+            clusters=state.clusters,
+            address=state.address,
+            healthy=_health(state.backend_services, view),
+            spec_hash=state.spec_hash,
+            resource_version=state.resource_version,
+            foreign=bool(state.foreign),
+        ),
+        view.wiring.at,
+    )
+
+
+def _health(names: Sequence[str], view: View) -> Known[Mapping[str, int]] | Unknown:
+    """Sum the backend services' counts; one that is Unknown makes the sum Unknown, half a count misleads."""
+    if not names:
+        return Unknown(UnknownReason.NOT_PUBLISHED, view.at, "no backend service is there yet")
+    total: dict[str, int] = {}
+    for name in names:
+        fact = view.health.get(name, Unknown(UnknownReason.NOT_ASKED, view.at, _NOT_ASKED))
+        if isinstance(fact, Unknown):
+            return fact
+        for region, count in fact.value.items():
+            total[region] = total.get(region, 0) + count
+    return Known(total, view.at)
+
+
+def _dated(read: Callable[[], object], clock: Clock) -> Callable[[], object]:
+    """Date a fact by the moment before it was asked for: it cannot be newer than that."""
+
+    def task() -> object:
+        at = clock.now()
+        return Known(read(), at)
+
+    return task

@@ -1,0 +1,91 @@
+"""What a pass did and how it ended, as values that the command line prints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from controlplane.model.decision import Action, Decision
+from controlplane.model.observation import Observation
+from controlplane.model.service import ServiceSpec
+
+
+class ExitCode(IntEnum):
+    """How a pass ended, for the caller of the process."""
+
+    OK = 0
+    BELOW_TARGET = 2
+    NOTHING_FEASIBLE = 3
+    CUT_OFF = 4
+    BAD_CONFIGURATION = 64
+    BUG = 70
+
+
+_SEVERITY = (
+    ExitCode.OK,
+    ExitCode.BELOW_TARGET,
+    ExitCode.NOTHING_FEASIBLE,
+    ExitCode.CUT_OFF,
+    ExitCode.BAD_CONFIGURATION,
+    ExitCode.BUG,
+)
+
+
+def worst(*codes: ExitCode) -> ExitCode:
+    """Give the gravest of the codes."""
+    return max(codes, key=_SEVERITY.index, default=ExitCode.OK)
+
+
+class Outcome(StrEnum):
+    """What became of one action."""
+
+    DONE = "Done"
+    REFUSED = "Refused"
+    CONFLICT = "Conflict"
+    FOREIGN = "ForeignObject"
+    FAILED = "Failed"
+    AMBIGUOUS = "Ambiguous"
+    SKIPPED = "Skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One action with its outcome; `message` is sanitised, `hint` says what a person may do."""
+
+    action: Action
+    outcome: Outcome
+    message: str = ""
+    hint: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """One service in one pass. `problem` is set when it could not be decided at all."""
+
+    key: str
+    exit_code: ExitCode
+    spec: ServiceSpec | None = None
+    observation: Observation | None = None
+    decision: Decision | None = None
+    results: tuple[Result, ...] = ()
+    problem: str = ""
+    safe_mode: str = ""
+    status_written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """One pass. `held_by`: another live run holds the lease. `calls`: API calls of this pass by cluster."""
+
+    run_id: str
+    started_at: datetime
+    seconds: float
+    dry_run: bool
+    exit_code: ExitCode
+    services: tuple[ServiceReport, ...] = ()
+    held_by: str = ""
+    message: str = ""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
+    fence: int = 0

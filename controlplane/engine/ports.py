@@ -1,0 +1,130 @@
+"""What the engine needs of the outside. The gateways fulfil these with the real clients, tests with doubles."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from controlplane.gateways.fleet import Listing
+from controlplane.gateways.kubeapi import Endpoint
+from controlplane.model.facts import Known, Unknown
+from controlplane.model.observation import Advice, Quota, RegionSignals, WorkloadFact
+from controlplane.model.offering import ClusterRef, Offering
+from ingress.wiring import Kind
+
+Json = dict[str, Any]
+Manifest = Mapping[str, Any]
+
+
+class FleetSource(Protocol):
+    """Who knows the clusters."""
+
+    def listing(self) -> Listing: ...
+
+
+class Watched(Protocol):
+    """A member cluster, for reading."""
+
+    @property
+    def calls(self) -> int: ...
+
+    def workloads(self) -> Mapping[tuple[str, str], tuple[WorkloadFact, ...]]: ...
+
+
+class Additive(Protocol):
+    """A member cluster, for what adds."""
+
+    def get(self, manifest: Manifest) -> Json | None: ...
+
+    def apply(self, manifest: Manifest, *, resource_version: str | None = None) -> Json: ...
+
+    def ensure_namespace(self, manifest: Manifest) -> None: ...
+
+
+class Subtractive(Protocol):
+    """A member cluster, for what takes away; each under a precondition."""
+
+    def scale_down(self, namespace: str, name: str, replicas: int, *, resource_version: str, fence: int) -> None: ...
+
+    def delete_deployment(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None: ...
+
+    def delete_owned(self, manifest: Manifest) -> bool: ...
+
+
+class MemberCluster(Watched, Additive, Subtractive, Protocol):
+    """A member cluster."""
+
+
+class MemberPool(Protocol):
+    """Who opens member clusters."""
+
+    def member(self, ref: ClusterRef, endpoint: Endpoint) -> MemberCluster: ...
+
+
+class ServiceBook(Protocol):
+    """Where GPUServices and their status are."""
+
+    def services(self) -> list[Json]: ...
+
+    def write_status(self, service: Manifest, status: Manifest) -> Json: ...
+
+    def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
+class LeaseStore(Protocol):
+    """Where the Lease is. Raises AlreadyExists or Conflict when another was faster."""
+
+    def read_lease(self, namespace: str, name: str) -> Json | None: ...
+
+    def create_lease(self, lease: Manifest) -> Json: ...
+
+    def replace_lease(self, lease: Manifest) -> Json: ...
+
+
+class EventSink(Protocol):
+    """Where Kubernetes Events go."""
+
+    def emit(self, event: Manifest) -> None: ...
+
+
+class WiringStore(Protocol):
+    """Where the objects are that wire the address."""
+
+    def list_kind(self, kind: Kind) -> list[Json]: ...
+
+    def apply(self, manifest: Manifest, *, resource_version: str | None = None) -> Json: ...
+
+    def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
+
+
+class ConfigCluster(ServiceBook, LeaseStore, EventSink, WiringStore, Protocol):
+    """The config cluster."""
+
+    @property
+    def calls(self) -> int: ...
+
+    def get(self, manifest: Manifest) -> Json | None: ...
+
+
+class ConfigSource(Protocol):
+    """Who opens the config cluster."""
+
+    def open(self) -> ConfigCluster: ...
+
+
+class SignalSource(Protocol):
+    """Who knows what can be known before paying. Never raises: what is not known is Unknown."""
+
+    def regions(self, wanted: Iterable[str]) -> Mapping[str, RegionSignals]: ...
+
+    def project_gpu_quota(self) -> Known[Quota] | Unknown: ...
+
+
+class AdviceSource(Protocol):
+    """Who gives the capacity advice. Never raises."""
+
+    def advice(self, offerings: Iterable[Offering]) -> Mapping[Offering, Known[Advice] | Unknown]: ...
+
+
+class HealthSource(Protocol):
+    """Who knows which backends answer behind the load balancer."""
+
+    def healthy(self, backend_services: Iterable[str]) -> Mapping[str, int]: ...

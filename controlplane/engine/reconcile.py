@@ -1,0 +1,221 @@
+"""One pass over all GPUServices: lease, observe, then each service on its own, then one report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from controlplane.clock import Clock, new_run_id
+from controlplane.engine.act import Executor
+from controlplane.engine.fence import Fence
+from controlplane.engine.lease import FenceLost, Lease
+from controlplane.engine.limits import LeaseName, Limits
+from controlplane.engine.metrics import Metrics
+from controlplane.engine.observe import Observer, Prices, View
+from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
+from controlplane.engine.ports import (
+    AdviceSource,
+    ConfigSource,
+    FleetSource,
+    HealthSource,
+    Json,
+    MemberPool,
+    SignalSource,
+)
+from controlplane.engine.report import exit_code_of
+from controlplane.engine.services import Decide, Judge, ServicePass
+from controlplane.engine.stopping import Stop
+from controlplane.gateways.errors import ConfigurationProblem, GatewayError
+from controlplane.model.decision import Decision
+from controlplane.model.facts import Known
+from controlplane.model.memory import Memory
+from controlplane.model.observation import Observation
+from controlplane.model.service import ServiceSpec
+from ingress.wiring import TrafficWiring
+
+_FAULT = "a fault of the program; the log has the details"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """The outside, as the engine sees it."""
+
+    config: ConfigSource
+    fleet: FleetSource
+    members: MemberPool
+    signals: SignalSource
+    health: HealthSource
+    advice: AdviceSource | None = None
+
+
+class Reconciler:
+    """Makes passes. One object serves one process, which keeps connections and the lease between passes."""
+
+    def __init__(
+        self,
+        gateways: Gateways,
+        wiring: TrafficWiring,
+        prices: Prices,
+        clock: Clock,
+        *,
+        limits: Limits | None = None,
+        lease: LeaseName | None = None,
+        stop: Stop | None = None,
+        decide: Decide | None = None,
+        metrics: Metrics | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.stop = stop or Stop()
+        self.metrics = metrics or Metrics()
+        self.run_id = run_id or new_run_id()
+        self._gateways, self._wiring, self._clock = gateways, wiring, clock
+        self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
+        self._judge = Judge(decide or _decide, wiring, prices, clock, gateways.advice)
+        self._lease: Lease | None = None
+        self._observer = Observer(
+            gateways.fleet,
+            gateways.members,
+            gateways.signals,
+            gateways.health,
+            wiring,
+            clock=clock,
+            limits=self._limits,
+        )
+        self._log = structlog.get_logger("reconcile")
+
+    def run_pass(self, *, dry_run: bool = False, keep_lease: bool = False) -> PassReport:
+        """Make one pass. Never raises for what happens outside; `keep_lease` is for a process that goes on."""
+        with structlog.contextvars.bound_contextvars(run_id=self.run_id):
+            began, started = self._clock.monotonic(), self._clock.now()
+            report = PassReport(self.run_id, started, 0.0, dry_run, ExitCode.OK)
+            try:
+                report = self._pass(report, began, dry_run=dry_run)
+            except ConfigurationProblem as error:
+                report = replace(report, exit_code=ExitCode.BAD_CONFIGURATION, message=error.message)
+            except GatewayError as error:
+                report = replace(report, exit_code=ExitCode.CUT_OFF, message=f"{error.message}; {error.hint}")
+            except FenceLost as error:
+                report = replace(report, exit_code=ExitCode.CUT_OFF, message=str(error))
+            except Exception:  # noqa: BLE001 - the process reports its own faults by exit code 70 and goes on watching
+                self._log.exception("pass failed")
+                report = replace(report, exit_code=ExitCode.BUG, message=_FAULT)
+            finally:
+                if not keep_lease:
+                    self.release()
+            report = replace(report, seconds=self._clock.monotonic() - began)
+            self.metrics.record(report)
+            self._summarise(report)
+            return report
+
+    def release(self) -> None:
+        """Give the lease back."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
+    def _pass(self, report: PassReport, began: float, *, dry_run: bool) -> PassReport:
+        config = self._gateways.config.open()
+        before = config.calls
+        if not dry_run:
+            lease = self._lease or Lease(config, self._clock, self._lease_name, self.run_id)
+            if not lease.acquire():
+                self._lease = None
+                return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
+            self._lease = lease
+        fleet = self._observer.listing()
+        services = config.services()
+        if self._lease is not None:
+            self._lease.raise_above(max(map(_fence_of, services), default=0))
+        view = self._observer.view(fleet, config)
+        fence = Fence(self._lease, self._clock, self.stop, ends=began + self._limits.whole_pass)
+        executor = Executor(config, self._wiring, fence, self._clock)
+        work = ServicePass(config, executor, fence, view, self._clock)
+        reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
+        codes = [service.exit_code for service in reports]
+        if self.stop.requested or fence.cut_off or _mostly_unknown(view):
+            codes.append(ExitCode.CUT_OFF)
+        return replace(
+            report,
+            exit_code=worst(*codes),
+            services=reports,
+            unknown=view.unknown,
+            calls={"config": config.calls - before, **view.calls},
+            fence=fence.number,
+        )
+
+    def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
+        """Work on one service; what goes wrong with it concerns no other."""
+        key = f"{service['metadata'].get('namespace')}/{service['metadata'].get('name')}"
+        with structlog.contextvars.bound_contextvars(service=key):
+            try:
+                judged = self._judge.judge(service, view)
+                if isinstance(judged, str):
+                    if not dry_run:
+                        work.refuse(service, judged)
+                    return ServiceReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
+                report = ServiceReport(
+                    key,
+                    exit_code_of(judged.spec, judged.decision, ()),
+                    spec=judged.spec,
+                    observation=judged.observation,
+                    decision=judged.decision,
+                    safe_mode=judged.safe_mode,
+                )
+                paused = judged.spec.paused and not judged.spec.deleting
+                return report if dry_run or paused else work.carry_out(judged, report)
+            except FenceLost as error:
+                return ServiceReport(key, ExitCode.CUT_OFF, problem=str(error))
+            except GatewayError as error:
+                return ServiceReport(key, ExitCode.CUT_OFF, problem=f"{error.message}; {error.hint}")
+            except Exception:  # noqa: BLE001 - one service must not keep the others from being served
+                self._log.exception("service failed")
+                return ServiceReport(key, ExitCode.BUG, problem=_FAULT)
+
+    def _summarise(self, report: PassReport) -> None:
+        tally: dict[str, int] = {}
+        for service in report.services:
+            for result in service.results:
+                name = f"{type(result.action).__name__}:{result.outcome.value}"
+                tally[name] = tally.get(name, 0) + 1
+        self._log.info(
+            "pass done",
+            exit_code=int(report.exit_code),
+            seconds=round(report.seconds, 3),
+            dry_run=report.dry_run,
+            services={service.key: service.problem or _standing(service) for service in report.services},
+            actions=tally,
+            unknown=dict(report.unknown),
+            calls=dict(report.calls),
+            fence=report.fence,
+            detail=report.message,
+        )
+
+
+def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:
+    from controlplane.decide import decide
+
+    return decide(spec, observation, memory, now)
+
+
+def _fence_of(service: Mapping[str, Any]) -> int:
+    memory = (service.get("status") or {}).get("memory")
+    fence = memory.get("fence") if isinstance(memory, Mapping) else None
+    return fence if isinstance(fence, int) else 0
+
+
+def _mostly_unknown(view: View) -> bool:
+    regions = {ref.region for ref in view.members}
+    seen = {ref.region for ref, fact in view.members.items() if isinstance(fact, Known)}
+    return not isinstance(view.fleet, Known) or (bool(regions) and 2 * len(regions - seen) >= len(regions))
+
+
+def _standing(service: ServiceReport) -> str:
+    if service.decision is None:
+        return ""
+    counts = service.decision.counts
+    refused = ", ".join(f"{number} {reason}" for reason, number in service.decision.histogram.items())
+    return f"{counts.serving}/{counts.wanted} serving in {','.join(counts.regions) or 'no region'}" + (
+        f"; refused: {refused}" if refused else ""
+    )

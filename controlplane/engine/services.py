@@ -1,0 +1,194 @@
+"""One service in one pass: read it, decide, write the intent, act, tell.
+
+The order of writes is the point. The status with the memory of what is about to be tried is written first, under the
+resourceVersion that was read; only then follows what adds, then the wiring, then what takes away. Whoever crashes in
+between leaves a memory of an attempt, never an attempt without memory.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from controlplane.clock import Clock
+from controlplane.engine.act import TAKES_AWAY, Executor, Work
+from controlplane.engine.fence import Fence
+from controlplane.engine.lease import FenceLost
+from controlplane.engine.observe import Prices, View, observation_of
+from controlplane.engine.outcome import Outcome, Result, ServiceReport
+from controlplane.engine.ports import AdviceSource, ConfigCluster, Json
+from controlplane.engine.report import action_events, condition_events, event, exit_code_of, unaccepted_status
+from controlplane.gateways import errors
+from controlplane.gateways.errors import GatewayError
+from controlplane.model.decision import Action, ApplyPlacement, Decision, RemoveFinalizer, Suppressed, WireIngress
+from controlplane.model.facts import Known
+from controlplane.model.memory import Memory
+from controlplane.model.naming import FINALIZER
+from controlplane.model.observation import Observation
+from controlplane.model.offering import RefusalClass
+from controlplane.model.service import ServiceSpec
+from controlplane.model.template import spec_template_hash
+from ingress.wiring import TrafficWiring
+
+Decide = Callable[[ServiceSpec, Observation, Memory, datetime], Decision]
+_REFUSALS = {
+    errors.RejectedSpec.__name__: RefusalClass.REJECTED_SPEC,
+    errors.Invalid.__name__: RefusalClass.REJECTED_SPEC,
+    errors.QuotaExceeded.__name__: RefusalClass.QUOTA_REGION,
+    errors.StockOut.__name__: RefusalClass.STOCK_OUT,
+    errors.Forbidden.__name__: RefusalClass.UNAUTHORISED,
+    errors.AuthExpired.__name__: RefusalClass.UNAUTHORISED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A service after deciding, before acting."""
+
+    service: Json
+    spec: ServiceSpec
+    observation: Observation
+    decision: Decision
+    status: Json
+    safe_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Reads a GPUService and decides; the same for a plan and for the pass that carries it out (Q2)."""
+
+    decide: Decide
+    wiring: TrafficWiring
+    prices: Prices
+    clock: Clock
+    advice: AdviceSource | None = None
+
+    def judge(self, service: Json, view: View) -> Judged | str:
+        """Read, observe and decide one service; a text when it cannot be read."""
+        from controlplane import api
+
+        try:
+            spec = api.parse_service(service)
+        except api.SpecError as error:
+            return str(error)
+        previous, safe_mode = service.get("status"), ""
+        try:
+            memory = api.memory_from_status(previous)
+        except api.MemoryUnreadable as error:
+            memory, safe_mode = Memory(), str(error)
+        observation = observation_of(spec, view, self.wiring, self.prices, self.advice)
+        now = self.clock.now()
+        decision = self.decide(spec, observation, memory, now)
+        if safe_mode:
+            decision = additive_only(decision, f"the memory in the status is not readable: {safe_mode}")
+        status = api.status_of(spec, decision, previous, now, address=_address(observation, previous))
+        return Judged(service, spec, observation, decision, status, safe_mode)
+
+
+class ServicePass:
+    """Carries out what was decided for the services of one pass."""
+
+    def __init__(self, config: ConfigCluster, executor: Executor, fence: Fence, view: View, clock: Clock) -> None:
+        self._config, self._executor, self._fence, self._view, self._clock = config, executor, fence, view, clock
+        self._log = structlog.get_logger("service")
+
+    def carry_out(self, judged: Judged, report: ServiceReport) -> ServiceReport:
+        """Write the intent, act, and tell."""
+        service, written = self._intend(judged)
+        results = self._executor.run(
+            Work(judged.spec, service, judged.decision.plan, self._view.handles, _up_to_date(judged))
+        )
+        self._learn(service, judged, results)
+        for result in results:
+            self._log.info("action", action=str(result.action), outcome=result.outcome.value, detail=result.message)
+        gone = any(isinstance(r.action, RemoveFinalizer) and r.outcome is Outcome.DONE for r in results)
+        now = self._clock.now()
+        changes = condition_events(judged.service, judged.status, now) if written and not gone else []
+        self._emit([*changes, *action_events(service, results, now)])
+        code = exit_code_of(judged.spec, judged.decision, results)
+        return replace(report, exit_code=code, results=results, status_written=written)
+
+    def refuse(self, service: Json, problem: str) -> None:
+        """Say on the object itself why it is not acted on; what runs for it goes on as it is."""
+        now = self._clock.now()
+        status = unaccepted_status(service, problem, now)
+        if status != service.get("status"):
+            self._fence.check()
+            self._config.write_status(service, status)
+            self._emit([event(service, "SpecRejected", problem, now, warning=True)])
+
+    def _intend(self, judged: Judged) -> tuple[Json, bool]:
+        """Write finalizer and status before anything is done. Gives the GPUService as it stands then."""
+        from controlplane import api
+
+        service = judged.service
+        finalizers = service["metadata"].get("finalizers") or []
+        if not judged.spec.deleting and FINALIZER not in finalizers:
+            self._fence.check()
+            service = self._config.set_finalizers(service, [*finalizers, FINALIZER])
+        going = any(isinstance(action, RemoveFinalizer) for action in judged.decision.plan)
+        if going or not api.worth_writing(judged.status, judged.service.get("status")):
+            return service, False
+        self._fence.check()
+        return self._config.write_status(service, _fenced(judged.status, self._fence.number)), True
+
+    def _learn(self, service: Json, judged: Judged, results: tuple[Result, ...]) -> None:
+        """Remember what API servers refused, so that the next pass does not ask the same again."""
+        from controlplane import api
+        from controlplane.decide.attempts import note_refusal
+
+        memory = judged.decision.memory
+        for result in results:
+            refusal = _REFUSALS.get(result.error)
+            if isinstance(result.action, ApplyPlacement) and refusal is not None:
+                now = self._clock.now()
+                memory = note_refusal(judged.spec, memory, result.action.offering, refusal, result.message, now)
+        if memory == judged.decision.memory:
+            return
+        status = {**judged.status, "memory": api.memory_to_status(memory)}
+        try:
+            self._fence.check()
+            self._config.write_status(service, _fenced(status, self._fence.number))
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("refusal not remembered", detail=str(error))
+
+    def _emit(self, events: list[Json]) -> None:
+        for item in events:
+            try:
+                self._config.emit(item)
+            except GatewayError as error:  # an Event is a courtesy; nothing depends on it
+                self._log.warning("event not written", reason=item["reason"], detail=error.message)
+                return
+
+
+def additive_only(decision: Decision, why: str) -> Decision:
+    """Take everything out of a plan that takes something away: it would rest on a memory that is not there (S2)."""
+    kept: list[Action] = []
+    held: list[Action] = []
+    for action in decision.plan:
+        destructive = isinstance(action, TAKES_AWAY) or (isinstance(action, WireIngress) and bool(action.removes))
+        (held if destructive else kept).append(action)
+    suppressed = tuple(Suppressed(action, "S2", why) for action in held)
+    return replace(decision, plan=tuple(kept), suppressed=(*decision.suppressed, *suppressed))
+
+
+def _address(observation: Observation, previous: Mapping[str, Any] | None) -> str | None:
+    if isinstance(observation.ingress, Known):
+        return observation.ingress.value.address
+    return (previous or {}).get("address")  # not seen is not gone
+
+
+def _up_to_date(judged: Judged) -> frozenset[str]:
+    facts = [m.workloads.value for m in judged.observation.members.values() if isinstance(m.workloads, Known)]
+    return frozenset(
+        workload.offering.key
+        for workloads in facts
+        for workload in workloads
+        if workload.template_hash == spec_template_hash(judged.spec, workload.offering)
+    )
+
+
+def _fenced(status: Mapping[str, Any], fence: int) -> Json:
+    return {**status, "memory": {**(status.get("memory") or {}), "fence": fence}}

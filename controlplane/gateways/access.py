@@ -1,0 +1,89 @@
+"""How the reconciler proves itself to Google Cloud and to the clusters' API servers: one credentials object for all.
+
+Tokens are not per cluster. They are refreshed in one place under a lock, ahead of the call that needs one, so that a
+failed refresh is never mistaken for a request that may have got through.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.gateways.errors import AuthExpired, ConfigurationProblem
+from controlplane.gateways.sanitise import sanitise
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The Google Cloud project, and where its APIs are when not at the usual addresses.
+
+    endpoints: URLs by API: container, compute, gkehub. credentials_file: None means the environment's own (ADC).
+    ca_file: a certificate authority of one's own for those endpoints.
+    """
+
+    name: str
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    credentials_file: Path | None = None
+    ca_file: Path | None = None
+
+
+class GoogleAccess:
+    """Credentials and clients for one project."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._credentials: Any = None
+        self._session: Any = None
+        self._lock = threading.Lock()
+
+    def token(self) -> str:
+        """Give a valid access token."""
+        with self._lock:
+            credentials = self._load()
+            if not credentials.valid:
+                from google.auth.transport.requests import Request
+
+                credentials.refresh(Request(session=self._session))
+            if not credentials.token:
+                raise AuthExpired("the credentials gave no access token")
+            return str(credentials.token)
+
+    def client(self, api: str, factory: Any) -> Any:
+        """Build a google-cloud client over REST with our credentials, endpoint and certificate authority."""
+        with self._lock:
+            credentials = self._load()
+        options = {"api_endpoint": self.project.endpoints[api]} if api in self.project.endpoints else None
+        client = factory(transport="rest", credentials=credentials, client_options=options)
+        if self.project.ca_file is not None:
+            # The clients offer no parameter for it but the process-wide REQUESTS_CA_BUNDLE.
+            session = client.transport._session  # noqa: SLF001
+            session.verify = str(self.project.ca_file)
+            refresher = getattr(session, "_auth_request_session", None)
+            if refresher is not None:
+                refresher.verify = str(self.project.ca_file)
+        return client
+
+    def _load(self) -> Any:
+        if self._credentials is None:
+            import google.auth
+            import requests
+
+            self._session = requests.Session()
+            if self.project.ca_file is not None:
+                self._session.verify = str(self.project.ca_file)
+            path = self.project.credentials_file
+            try:
+                if path is None:
+                    self._credentials, _ = google.auth.default(scopes=SCOPES)
+                else:
+                    self._credentials, _ = google.auth.load_credentials_from_file(str(path), scopes=SCOPES)
+            except google.auth.exceptions.DefaultCredentialsError as error:
+                where = "the environment" if path is None else str(path)
+                raise ConfigurationProblem(
+                    f"no usable credentials in {where}: {sanitise(error, 120)};"
+                    " run `gcloud auth application-default login` or name a service account's key file"
+                ) from error
+        return self._credentials

@@ -1,0 +1,60 @@
+"""What the load balancer itself says about its backends: the only proof that users are answered from a region.
+
+MultiClusterIngress names its backend services in status.CloudResources. Each has network endpoint groups, whose zone
+tells the region, and `getHealth` tells how many endpoints of a group pass the health check.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.signals import ComputeClients
+from controlplane.model.offering import region_of
+
+
+class LoadBalancerHealth:
+    """Reads the health of backend services through the compute API."""
+
+    def __init__(self, clients: ComputeClients, *, retrying: Retrying, timeout: float) -> None:
+        self._clients, self._retrying, self._timeout = clients, retrying, timeout
+
+    def healthy(self, backend_services: Iterable[str]) -> dict[str, int]:
+        """Give the healthy endpoints by region. Raises when any part could not be asked: half a count misleads."""
+        found: dict[str, int] = defaultdict(int)
+        for name in backend_services:
+            short = name.rpartition("/")[2]
+            for group in self._groups(short):
+                found[_region(group)] += self._healthy_in(short, group)
+        return dict(found)
+
+    def _groups(self, name: str) -> list[str]:
+        def get() -> list[str]:
+            client = self._clients.get("BackendServicesClient")
+            service = client.get(project=self._clients.project, backend_service=name, timeout=self._timeout, retry=None)
+            return [backend.group for backend in service.backends]
+
+        return self._retrying.read(get)
+
+    def _healthy_in(self, name: str, group: str) -> int:
+        def ask() -> int:
+            from google.cloud.compute_v1 import ResourceGroupReference
+
+            answer = self._clients.get("BackendServicesClient").get_health(
+                project=self._clients.project,
+                backend_service=name,
+                resource_group_reference_resource=ResourceGroupReference(group=group),
+                timeout=self._timeout,
+                retry=None,
+            )
+            return sum(1 for status in answer.health_status if status.health_state == "HEALTHY")
+
+        return self._retrying.read(ask)
+
+
+def _region(group: str) -> str:
+    """Give the region of a group's URL: `.../zones/us-central1-a/networkEndpointGroups/x` or `.../regions/...`."""
+    parts = group.split("/")
+    for kind in ("zones", "regions"):
+        if kind in parts[:-1]:
+            return region_of(parts[parts.index(kind) + 1])
+    return "unknown"

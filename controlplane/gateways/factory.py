@@ -1,0 +1,77 @@
+"""Builds the gateways for one Google Cloud project; `wiring` hands them to the engine."""
+
+import threading
+from dataclasses import dataclass
+
+from controlplane.clock import Clock, SystemClock
+from controlplane.gateways.access import GoogleAccess, Project
+from controlplane.gateways.balancer import LoadBalancerHealth
+from controlplane.gateways.configcluster import ConfigCluster
+from controlplane.gateways.fleet import Fleet, Membership
+from controlplane.gateways.kubeapi import KubernetesApi
+from controlplane.gateways.members import Members
+from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.signals import ComputeClients, ComputeSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: to connect, for one answer, and for a read with its retries."""
+
+    connect: float = 3.0
+    answer: float = 6.0
+    read: float = 8.0
+
+
+class ConfigConnection:
+    """Finds the config cluster once and keeps its connection."""
+
+    def __init__(self, fleet: Fleet, access: GoogleAccess, retrying: Retrying, patience: Patience) -> None:
+        self._fleet, self._access, self._retrying, self._patience = fleet, access, retrying, patience
+        self._opened: ConfigCluster | None = None
+        self._lock = threading.Lock()
+
+    def api(self) -> KubernetesApi:
+        """Give the config cluster's API server, for what the command line applies there."""
+        timeouts = (self._patience.connect, self._patience.answer)
+        return KubernetesApi(
+            self._fleet.config_endpoint(), self._access.token, retrying=self._retrying, timeouts=timeouts
+        )
+
+    def open(self) -> ConfigCluster:
+        """Give the config cluster. Raises ConfigurationProblem when there is none of that name."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = ConfigCluster(self.api())
+            return self._opened
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleCloud:
+    """All gateways of one project."""
+
+    access: GoogleAccess
+    config: ConfigConnection
+    fleet: Fleet
+    members: Members
+    signals: ComputeSignals
+    health: LoadBalancerHealth
+
+
+def google_cloud(
+    project: Project, membership: Membership, *, clock: Clock | None = None, patience: Patience | None = None
+) -> GoogleCloud:
+    """Build them. Nothing is imported or connected before the first call."""
+    clock, patience = clock or SystemClock(), patience or Patience()
+    retrying = Retrying(patience=patience.read, clock=clock)
+    access = GoogleAccess(project)
+    fleet = Fleet(access, membership, retrying=retrying, timeout=patience.answer)
+    compute = ComputeClients(access)
+    return GoogleCloud(
+        access=access,
+        config=ConfigConnection(fleet, access, retrying, patience),
+        fleet=fleet,
+        members=Members(access.token, retrying=retrying, timeouts=(patience.connect, patience.answer)),
+        signals=ComputeSignals(compute, clock, retrying=retrying, timeout=patience.answer),
+        health=LoadBalancerHealth(compute, retrying=retrying, timeout=patience.answer),
+    )

@@ -1,0 +1,231 @@
+"""One Kubernetes API server, through the official client, with plain dicts.
+
+The client's typed methods differ between versions: 37 validates bodies and answers with pydantic models, 36 does not.
+Its transport, authentication and exceptions are the same, so calls are made by path with `ApiClient`, answers are read
+as JSON, and writes are server-side apply, preconditioned patches and preconditioned deletes of plain dicts.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from controlplane.gateways import errors
+from controlplane.gateways.resources import Resource, resource_of
+from controlplane.gateways.retrying import Retrying, guarded
+from controlplane.gateways.translate import of_http
+from controlplane.model.naming import FIELD_MANAGER
+
+Json = dict[str, Any]
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an API server is and how it proves itself. `ca_pem` None means the public authorities (DNS endpoints)."""
+
+    url: str
+    ca_pem: str | None = None
+
+
+class CallCounter:
+    """Counts calls by verb and resource; what the bench and the RBAC test read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls: dict[tuple[str, str], int] = {}
+
+    def add(self, verb: str, path: str) -> None:
+        with self._lock:
+            self.calls[verb, path] = self.calls.get((verb, path), 0) + 1
+
+    @property
+    def total(self) -> int:
+        with self._lock:
+            return sum(self.calls.values())
+
+
+class KubernetesApi:
+    """Reads and writes of one API server. Every call has a time-out; reads are retried by `Retrying`, writes never."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        token: Callable[[], str],
+        *,
+        retrying: Retrying | None = None,
+        timeouts: tuple[float, float] = (3.0, 8.0),
+    ) -> None:
+        self._endpoint = endpoint
+        self._token = token
+        self._retrying = retrying or Retrying()
+        self._timeouts = timeouts
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self.counter = CallCounter()
+
+    def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> list[Json]:
+        """List all objects, page by page. A list that cannot be completed raises; it is never given in part."""
+        items: list[Json] = []
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
+        going: str | None = ""
+        while going is not None:
+            page = self._read("list", resource, namespace=namespace, query={**query, "continue": going or None})
+            found = page.get("items")
+            if found is not None and not isinstance(found, list):
+                raise errors.Unreadable("a list without items")
+            items += found or []
+            metadata = page.get("metadata") or {}
+            going = metadata.get("continue") or None
+            if going is None and metadata.get("remainingItemCount"):
+                raise errors.ListExpired("the list says of itself that it is not complete")
+        return items
+
+    def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json | None:
+        """Read one object; None when it is not there."""
+        try:
+            return self._read("get", resource, namespace=namespace, name=name)
+        except errors.Gone:
+            return None
+
+    def apply(self, manifest: Mapping[str, Any], *, resource_version: str | None = None) -> Json:
+        """Server-side apply under our field manager; with a resource version, only onto that very state."""
+        body = dict(manifest)
+        if resource_version is not None:
+            body["metadata"] = {**body["metadata"], "resourceVersion": resource_version}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return self._write("patch", resource_of(body), body, query=query, content_type=APPLY, **_place(body))
+
+    def create(self, resource: Resource, body: Mapping[str, Any]) -> Json:
+        """Create an object that must not be there yet."""
+        namespace = body["metadata"].get("namespace")
+        return self._write("create", resource, body, query={"fieldManager": FIELD_MANAGER}, namespace=namespace)
+
+    def replace(self, resource: Resource, body: Mapping[str, Any], *, subresource: str = "") -> Json:
+        """Replace an object or its status; `metadata.resourceVersion` in the body is the precondition."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._write("update", resource, body, query=query, subresource=subresource, **_place(body))
+
+    def merge(self, resource: Resource, name: str, body: Mapping[str, Any], *, namespace: str | None) -> Json:
+        """Merge-patch an object; `metadata.resourceVersion` in the body is the precondition."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._write("patch", resource, body, query=query, content_type=MERGE, namespace=namespace, name=name)
+
+    def delete(
+        self, resource: Resource, name: str, *, namespace: str | None, uid: str, resource_version: str | None = None
+    ) -> None:
+        """Delete the very object that was seen. One that is gone already is as good as deleted."""
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        body = {"preconditions": preconditions, "propagationPolicy": "Foreground"}
+        try:
+            self._write("delete", resource, body, namespace=namespace, name=name)
+        except errors.Gone:
+            return
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.rest_client.pool_manager.clear()
+
+    def _read(
+        self, verb: str, resource: Resource, *, query: Mapping[str, str | None] | None = None, **where: Any
+    ) -> Json:
+        path = resource.path(**where) + _query(query)
+        return self._retrying.read(lambda: self._call(verb, resource, "GET", path, None, ""))
+
+    def _write(
+        self,
+        verb: str,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        query: Mapping[str, str | None] | None = None,
+        content_type: str = "application/json",
+        **where: Any,
+    ) -> Json:
+        method = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}[verb]
+        path = resource.path(**where) + _query(query)
+        label = f"/{where['subresource']}" if where.get("subresource") else ""
+        return guarded(lambda: self._call(verb, resource, method, path, dict(body), content_type, label), write=True)
+
+    def _call(  # noqa: PLR0917 - one request, spelt out
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        body: Json | None,
+        content_type: str,
+        label: str = "",
+    ) -> Json:
+        self.counter.add(verb, f"{resource.group}/{resource.plural}{label}")
+        # The token first: without one nothing is sent, so that failure is never an ambiguous write.
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {guarded(self._token, write=False)}"}
+        client = self._open()
+        headers["User-Agent"] = client.user_agent
+        if body is not None:
+            headers["Content-Type"] = content_type
+        answer = client.rest_client.request(
+            method, self._endpoint.url + path, headers=headers, body=body, _request_timeout=self._timeouts
+        )
+        return _parse(answer, write=method != "GET")
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _api_client(self._endpoint)
+            return self._client
+
+
+def _api_client(endpoint: Endpoint) -> Any:
+    """Make a client of its own configuration: the shared default one mixes up clusters."""
+    from kubernetes.client import ApiClient, Configuration
+
+    configuration = Configuration()
+    configuration.host = endpoint.url
+    configuration.retries = False  # Retrying does it; and no redirects are followed
+    configuration.connection_pool_maxsize = 8
+    client = ApiClient(configuration)
+    client.user_agent = "gpu-hunter"
+    if endpoint.ca_pem is not None:
+        # By value: version 36 knows only files, and the authority comes from the GKE API, not from a file.
+        client.rest_client.pool_manager.connection_pool_kw["ca_cert_data"] = endpoint.ca_pem
+    return client
+
+
+def _parse(answer: Any, *, write: bool) -> Json:
+    raw = answer.data if getattr(answer, "data", None) is not None else answer.read()
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw or "")
+    if not 200 <= answer.status <= 299:
+        raise of_http(answer.status, text, headers=dict(answer.headers), write=write, phrase=str(answer.reason or ""))
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        # The write was answered with success; only what stands there now is not known.
+        kind = errors.Ambiguous if write else errors.Unreadable
+        raise kind("the answer is not JSON") from error
+    if not isinstance(value, dict):
+        raise errors.Unreadable("the answer is not an object")
+    return value
+
+
+def _place(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"namespace": body["metadata"].get("namespace"), "name": body["metadata"]["name"]}
+
+
+def _query(query: Mapping[str, str | None] | None) -> str:
+    given = {key: value for key, value in (query or {}).items() if value is not None}
+    return f"?{urlencode(given, quote_via=quote)}" if given else ""

@@ -1,0 +1,119 @@
+"""Member clusters: what a pass reads of one, with few calls, and what it writes there.
+
+Two lists always (Deployments and Pods by our label), Nodes when a Pod has one, Events of the namespaces in which
+something is missing: a cluster in which all is well costs three calls.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from controlplane.gateways.errors import Gone
+from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+from controlplane.gateways.resources import (
+    DEPLOYMENTS,
+    EVENTS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    Resource,
+    resource_of,
+)
+from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.workloads import RawMember, needs_events, workloads_by_service
+from controlplane.model import naming
+from controlplane.model.observation import WorkloadFact
+from controlplane.model.offering import ClusterRef
+
+OURS = f"{naming.LABEL_MANAGED_BY}={naming.FIELD_MANAGER}"
+
+
+class MemberCluster:
+    """One member cluster."""
+
+    def __init__(self, ref: ClusterRef, api: KubernetesApi) -> None:
+        self.ref = ref
+        self._api = api
+
+    @property
+    def calls(self) -> int:
+        """How many requests went to this cluster so far."""
+        return self._api.counter.total
+
+    @property
+    def recorded(self) -> Mapping[tuple[str, str], int]:
+        """The requests so far by verb and resource."""
+        return dict(self._api.counter.calls)
+
+    def workloads(self) -> dict[tuple[str, str], tuple[WorkloadFact, ...]]:
+        """Observe our Deployments, by (namespace, service)."""
+        deployments = self._api.list(DEPLOYMENTS, labels=OURS)
+        pods = self._api.list(PODS, labels=OURS)
+        placed = any(pod.get("spec", {}).get("nodeName") for pod in pods)
+        nodes = self._api.list(NODES, labels=naming.NODE_ACCELERATOR) if placed else []
+        events: list[dict[str, Any]] = []
+        for namespace in sorted(needs_events(deployments, pods)):
+            events += self._api.list(EVENTS, namespace=namespace)
+        return workloads_by_service(self.ref, RawMember(deployments, pods, events, nodes))
+
+    def get(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Read the object that a manifest names; None when it is not there."""
+        metadata = manifest["metadata"]
+        return self._api.get(resource_of(manifest), metadata["name"], namespace=metadata.get("namespace"))
+
+    def apply(self, manifest: Mapping[str, Any], *, resource_version: str | None = None) -> dict[str, Any]:
+        """Server-side apply; with a resource version, only onto that very state."""
+        return self._api.apply(manifest, resource_version=resource_version)
+
+    def ensure_namespace(self, manifest: Mapping[str, Any]) -> None:
+        """Create a namespace that is not there; one that is stays as it is."""
+        if self._api.get(NAMESPACES, manifest["metadata"]["name"]) is None:
+            self._api.create(NAMESPACES, manifest)
+
+    def scale_down(self, namespace: str, name: str, replicas: int, *, resource_version: str, fence: int) -> None:
+        """Set a Deployment's replicas, only if it is still the one that was seen."""
+        metadata = {"resourceVersion": resource_version, "annotations": {naming.ANNOTATION_FENCE: str(fence)}}
+        body = {"metadata": metadata, "spec": {"replicas": replicas}}
+        self._api.merge(DEPLOYMENTS, name, body, namespace=namespace)
+
+    def delete_deployment(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        """Delete a Deployment with its Pods, only if it is still the one that was seen."""
+        self._api.delete(DEPLOYMENTS, name, namespace=namespace, uid=uid, resource_version=resource_version)
+
+    def delete_owned(self, manifest: Mapping[str, Any]) -> bool:
+        """Delete the object that a manifest names if it carries our labels; say whether it was ours or is gone (S7)."""
+        found = self.get(manifest)
+        return found is None or delete_if_ours(self._api, resource_of(manifest), found, manifest)
+
+
+class Members:
+    """Opens member clusters and keeps their connections over the passes of one process."""
+
+    def __init__(self, token: Callable[[], str], *, retrying: Retrying, timeouts: tuple[float, float]) -> None:
+        self._token, self._retrying, self._timeouts = token, retrying, timeouts
+        self._open: dict[ClusterRef, tuple[Endpoint, MemberCluster]] = {}
+        self._lock = threading.Lock()
+
+    def member(self, ref: ClusterRef, endpoint: Endpoint) -> MemberCluster:
+        """Give a cluster; a new endpoint or certificate authority gets a new connection."""
+        with self._lock:
+            known = self._open.get(ref)
+            if known is None or known[0] != endpoint:
+                api = KubernetesApi(endpoint, self._token, retrying=self._retrying, timeouts=self._timeouts)
+                known = (endpoint, MemberCluster(ref, api))
+                self._open[ref] = known
+            return known[1]
+
+
+def delete_if_ours(api: KubernetesApi, resource: Resource, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Delete an object under its uid if it carries the labels that we would give it; else leave it and say False."""
+    metadata = found.get("metadata", {})
+    labels, ours = metadata.get("labels") or {}, wanted["metadata"]["labels"]
+    if any(labels.get(key) != ours.get(key) for key in (naming.LABEL_MANAGED_BY, naming.LABEL_SERVICE)):
+        return False
+    if "deletionTimestamp" not in metadata:
+        try:
+            api.delete(resource, metadata["name"], namespace=metadata.get("namespace"), uid=metadata["uid"])
+        except Gone:
+            return True
+    return True

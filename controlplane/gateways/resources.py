@@ -1,0 +1,57 @@
+"""Where the kinds live that the reconciler reads and writes, as REST paths."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind at a Kubernetes API server."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, *, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Give the path of the collection or of one object; segments are names that the API server has checked."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return (
+            f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
+        )
+
+
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
+PODS = Resource("", "v1", "pods")
+EVENTS = Resource("", "v1", "events")
+NODES = Resource("", "v1", "nodes", namespaced=False)
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+SERVICES = Resource("", "v1", "services")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
+DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
+GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
+CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
+
+_BY_KIND = {
+    ("apps/v1", "Deployment"): DEPLOYMENTS,
+    ("v1", "Service"): SERVICES,
+    ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
+    ("v1", "Namespace"): NAMESPACES,
+    ("v1", "Event"): EVENTS,
+    ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
+    ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
+    ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
+    ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
+    ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
+    ("cloud.google.com/v1", "BackendConfig"): Resource("cloud.google.com", "v1", "backendconfigs"),
+}
+
+
+def resource_of(manifest: Mapping[str, Any]) -> Resource:
+    """Give where a manifest's kind lives. Raises KeyError for a kind the reconciler has no business with."""
+    return _BY_KIND[manifest["apiVersion"], manifest["kind"]]

@@ -1,0 +1,173 @@
+"""What the compute API says before anything is paid: GPU types by zone, quotas by region and for the project.
+
+All of it is a hint or a necessary condition, none proves capacity, and all of it may be missing: a permission that
+lacks, a zone that could not be asked. What is missing is Unknown, never 0 and never "not offered". The compute client
+takes over a second to import, so it is imported by the first call.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from controlplane.clock import Clock
+from controlplane.gateways.access import GoogleAccess
+from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.retrying import Retrying
+from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.observation import Quota, RegionSignals
+from controlplane.model.offering import region_of
+
+CATALOGUE_LASTS = timedelta(minutes=10)
+PROJECT_METRIC = "GPUS_ALL_REGIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """GPU types by zone. unreachable: zones that the listing could not ask."""
+
+    zones: Mapping[str, frozenset[str]]
+    unreachable: frozenset[str]
+    at: datetime
+
+    def in_region(self, region: str) -> Known[frozenset[str]] | Unknown:
+        """Give the GPU types of a region; Unknown when one of its zones could not be asked."""
+        if any(region_of(zone) == region for zone in self.unreachable):
+            return Unknown(UnknownReason.LIST_INCOMPLETE, self.at, "a zone of the region did not answer")
+        types = (names for zone, names in self.zones.items() if region_of(zone) == region)
+        return Known(frozenset().union(*types), self.at)
+
+    def by_type(self, region: str) -> dict[str, frozenset[str]]:
+        """Give the region's zones by GPU type."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for zone, names in self.zones.items():
+            if region_of(zone) == region:
+                for name in names:
+                    found[name].add(zone)
+        return {name: frozenset(zones) for name, zones in found.items()}
+
+
+class ComputeClients:
+    """The compute API's clients, built when first used."""
+
+    def __init__(self, access: GoogleAccess) -> None:
+        self.access = access
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Any:
+        """Give the client of this class name."""
+        self.access.token()
+        with self._lock:
+            if name not in self._clients:
+                from google.cloud import compute_v1
+
+                self._clients[name] = self.access.client("compute", getattr(compute_v1, name))
+            return self._clients[name]
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self.access.project.name
+
+
+class ComputeSignals:
+    """Reads the signals; the catalogue is kept for a while, since GPU types do not come and go by the minute."""
+
+    def __init__(self, clients: ComputeClients, clock: Clock, *, retrying: Retrying, timeout: float) -> None:
+        self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
+        self._catalogue: Catalogue | None = None
+
+    def regions(self, wanted: Iterable[str]) -> dict[str, RegionSignals]:
+        """Give the signals of these regions."""
+        catalogue, quotas = self._catalogue_fact(), self._quotas_fact()
+        return {region: _signals(region, catalogue, quotas) for region in wanted}
+
+    def project_gpu_quota(self) -> Known[Quota] | Unknown:
+        """Give the quota over all regions; 0 on new projects."""
+        now = self._clock.now()
+        try:
+            project = self._retrying.read(
+                lambda: self._clients.get("ProjectsClient").get(
+                    project=self._clients.project, timeout=self._timeout, retry=None
+                )
+            )
+        except GatewayError as error:
+            return Unknown(error.unknown, now, error.message)
+        quotas = _quotas(project.quotas)
+        if PROJECT_METRIC not in quotas:
+            return Unknown(UnknownReason.NOT_PUBLISHED, now, f"the project publishes no {PROJECT_METRIC}")
+        return Known(quotas[PROJECT_METRIC], now)
+
+    def _catalogue_fact(self) -> Known[Catalogue] | Unknown:
+        now, kept = self._clock.now(), self._catalogue
+        if kept is not None and now - kept.at < CATALOGUE_LASTS:
+            return Known(kept, kept.at)
+        try:
+            fresh = self._retrying.read(lambda: self._list_catalogue(now))
+        except GatewayError as error:
+            return Unknown(error.unknown, now, error.message)
+        self._catalogue = None if fresh.unreachable else fresh
+        return Known(fresh, now)
+
+    def _list_catalogue(self, now: datetime) -> Catalogue:
+        client = self._clients.get("AcceleratorTypesClient")
+        zones: dict[str, set[str]] = defaultdict(set)
+        unreachable: set[str] = set()
+        pager = client.aggregated_list(project=self._clients.project, timeout=self._timeout, retry=None)
+        for page in pager.pages:  # `pager.unreachables` forgets all pages but the last
+            unreachable |= {name.rpartition("/")[2] for name in page.unreachables}
+            for scope, listed in page.items.items():
+                zone = scope.rpartition("/")[2]
+                if listed.warning.code == "UNREACHABLE":
+                    unreachable.add(zone)
+                zones[zone] |= {t.name for t in listed.accelerator_types if not t.name.endswith("-vws")}
+        return Catalogue({zone: frozenset(names) for zone, names in zones.items()}, frozenset(unreachable), now)
+
+    def _quotas_fact(self) -> Known[Mapping[str, Mapping[str, Quota]]] | Unknown:
+        now = self._clock.now()
+        try:
+            return Known(self._retrying.read(self._list_regions), now)
+        except GatewayError as error:
+            return Unknown(error.unknown, now, error.message)
+
+    def _list_regions(self) -> dict[str, Mapping[str, Quota]]:
+        client = self._clients.get("RegionsClient")
+        pager = client.list(project=self._clients.project, timeout=self._timeout, retry=None)
+        return {region.name: _quotas(region.quotas) for page in pager.pages for region in page.items}
+
+
+def _signals(
+    region: str,
+    catalogue: Known[Catalogue] | Unknown,
+    quotas: Known[Mapping[str, Mapping[str, Quota]]] | Unknown,
+) -> RegionSignals:
+    unknown = isinstance(catalogue, Unknown)
+    offered = catalogue if isinstance(catalogue, Unknown) else catalogue.value.in_region(region)
+    return RegionSignals(
+        accelerators=offered,
+        quotas=_of_region(region, quotas),
+        zones={} if unknown or isinstance(offered, Unknown) else catalogue.value.by_type(region),  # type: ignore[union-attr]
+    )
+
+
+def _of_region(
+    region: str, quotas: Known[Mapping[str, Mapping[str, Quota]]] | Unknown
+) -> Known[Mapping[str, Quota]] | Unknown:
+    if isinstance(quotas, Unknown):
+        return quotas
+    if region not in quotas.value:
+        return Unknown(UnknownReason.NOT_PUBLISHED, quotas.at, f"the project lists no region {region}")
+    return Known(quotas.value[region], quotas.at)
+
+
+def _quotas(listed: Iterable[Any]) -> dict[str, Quota]:
+    """Read quotas by metric; values that are no amounts (negative, NaN) say nothing and are left out."""
+    found = {}
+    for quota in listed:
+        limit, usage = float(quota.limit), float(quota.usage)
+        if limit >= 0 and usage >= 0:
+            found[str(quota.metric)] = Quota(limit, usage)
+    return found

@@ -1,0 +1,216 @@
+"""From the raw objects of a member cluster to the facts the decision works on. Pure.
+
+Deployments tell what we wanted, Pods what came of it, Events why not, Nodes where. A Pod that is scheduled has its GPU
+whatever was refused to it before; an Event of a Pod that is gone, or older than the Deployment, belongs to an earlier
+try and says nothing about this one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.gateways.instants import event_time, parse_instant
+from controlplane.gateways.refusals import classify_create, classify_event
+from controlplane.gateways.sanitise import sanitise
+from controlplane.model import naming
+from controlplane.model.observation import PodFact, Refusal, WorkloadFact
+from controlplane.model.offering import Capacity, ClusterRef, Offering, RefusalClass
+
+Json = Mapping[str, Any]
+ServiceKey = tuple[str, str]
+_IMPENDING = "cloud.google.com/impending-node-termination"
+_PREEMPTED = frozenset({"NodeShutdown", "Terminated", "Preempting", "Preempted", "Shutdown"})
+_DISRUPTED = frozenset({"TerminationByKubelet", "DeletionByTaintManager"})
+
+
+@dataclass(frozen=True, slots=True)
+class RawMember:
+    """What was listed in one member cluster. Events and nodes are listed only when they can matter."""
+
+    deployments: Sequence[Json]
+    pods: Sequence[Json]
+    events: Sequence[Json] = ()
+    nodes: Sequence[Json] = ()
+
+
+def workloads_by_service(cluster: ClusterRef, raw: RawMember) -> dict[ServiceKey, tuple[WorkloadFact, ...]]:
+    """Give the facts of every service's Deployments. Objects that are not wholly ours are left out."""
+    nodes = {_metadata(node).get("name"): node for node in raw.nodes}
+    pods = defaultdict(list)
+    for pod in raw.pods:
+        offering = _offering(cluster, pod)
+        if offering is not None:
+            pods[_key(pod), offering].append(pod)
+    events = _by_uid(raw.events)
+    found: dict[ServiceKey, list[WorkloadFact]] = defaultdict(list)
+    for deployment in raw.deployments:
+        offering, key = _offering(cluster, deployment), _key(deployment)
+        if offering is None or _metadata(deployment)["name"] != naming.deployment_name(
+            key[1], offering.accelerator, offering.capacity
+        ):
+            continue
+        own = tuple(_pod_fact(pod, nodes, offering) for pod in pods[key, offering])
+        refusals = _refusals(deployment, own, events, raw.events)
+        found[key].append(_workload(deployment, offering, own, refusals))
+    return {key: tuple(sorted(facts, key=lambda fact: fact.name)) for key, facts in found.items()}
+
+
+def needs_events(deployments: Iterable[Json], pods: Iterable[Json]) -> set[str]:
+    """Give the namespaces in which something is missing, so that the Events may say why."""
+    ready: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
+    for pod in pods:
+        if _condition(pod, "Ready").get("status") == "True" and "deletionTimestamp" not in _metadata(pod):
+            ready[_placement(pod)] += 1
+    short = (d for d in deployments if ready[_placement(d)] < int(_map(d, "spec").get("replicas") or 0))
+    return {str(_metadata(deployment).get("namespace", "")) for deployment in short}
+
+
+def _placement(obj: Json) -> tuple[str, str, str, str, str]:
+    metadata = _metadata(obj)
+    labels = _map(metadata, "labels")
+    wanted = (naming.LABEL_SERVICE, naming.LABEL_ACCELERATOR, naming.LABEL_ACCELERATOR_COUNT, naming.LABEL_CAPACITY)
+    service, accelerator, count, capacity = (str(labels.get(key, "")) for key in wanted)
+    return str(metadata.get("namespace", "")), service, accelerator, count, capacity
+
+
+def _workload(
+    deployment: Json, offering: Offering, pods: tuple[PodFact, ...], refusals: tuple[Refusal, ...]
+) -> WorkloadFact:
+    metadata = _metadata(deployment)
+    annotations = _map(metadata, "annotations")
+    fence = str(annotations.get(naming.ANNOTATION_FENCE, "0"))
+    return WorkloadFact(
+        offering=offering,
+        name=str(metadata["name"]),
+        uid=str(metadata["uid"]),
+        resource_version=str(metadata["resourceVersion"]),
+        replicas=int(_map(deployment, "spec").get("replicas") or 0),
+        template_hash=str(annotations.get(naming.ANNOTATION_SPEC_HASH, "")),
+        pods=tuple(sorted(pods, key=lambda pod: (pod.created_at, pod.name))),
+        refusals=refusals,
+        created_at=parse_instant(metadata.get("creationTimestamp")),
+        deleting="deletionTimestamp" in metadata,
+        fence=int(fence) if fence.isdigit() else 0,
+    )
+
+
+def _pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFact:
+    metadata, status = _metadata(pod), _map(pod, "status")
+    scheduled, ready = _condition(pod, "PodScheduled"), _condition(pod, "Ready")
+    name = _map(pod, "spec").get("nodeName") or None
+    node = nodes.get(name, {})
+    containers = [c for c in status.get("containerStatuses") or () if isinstance(c, Mapping)]
+    waiting = [_map(_map(c, "state"), "waiting").get("reason") for c in containers]
+    created = parse_instant(metadata.get("creationTimestamp"))
+    if created is None:
+        raise ValueError("a Pod without creationTimestamp")
+    return PodFact(
+        name=str(metadata["name"]),
+        uid=str(metadata["uid"]),
+        created_at=created,
+        scheduled_at=parse_instant(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        ready_at=parse_instant(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
+        node=str(name) if name else None,
+        zone=_zone(node),
+        terminating="deletionTimestamp" in metadata,
+        preempted=_preempted(pod, node, offering),
+        failed=status.get("phase") in ("Failed", "Succeeded"),
+        restarts=sum(int(c.get("restartCount") or 0) for c in containers),
+        waiting_reason=sanitise(next((reason for reason in waiting if reason), ""), 64),
+    )
+
+
+def _preempted(pod: Json, node: Json, offering: Offering) -> bool:
+    """Say whether Google Cloud takes or took the Pod's node back."""
+    if _map(pod, "status").get("reason") in _PREEMPTED:
+        return True
+    taints = _map(node, "spec").get("taints") or ()
+    if any(isinstance(taint, Mapping) and taint.get("key") == _IMPENDING for taint in taints):
+        return True
+    disruption = _condition(pod, "DisruptionTarget")
+    taken = disruption.get("status") == "True" and disruption.get("reason") in _DISRUPTED
+    return taken and offering.capacity is Capacity.SPOT
+
+
+def _refusals(
+    deployment: Json, pods: Sequence[PodFact], by_uid: Mapping[str, Sequence[Json]], events: Sequence[Json]
+) -> tuple[Refusal, ...]:
+    found = [refusal for pod in pods if not pod.scheduled for refusal in _pod_refusals(pod, by_uid.get(pod.uid, ()))]
+    found += _create_refusals(deployment, pods, events)
+    return tuple(sorted(found, key=lambda refusal: (refusal.at, refusal.refusal, refusal.pod_uid)))
+
+
+def _pod_refusals(pod: PodFact, events: Sequence[Json]) -> list[Refusal]:
+    found = []
+    for event in events:
+        message = str(event.get("message") or "")
+        classified, at = classify_event(str(event.get("reason") or ""), message), event_time(event)
+        if classified is not None and at is not None and at >= pod.created_at.replace(microsecond=0):
+            found.append(Refusal(classified.refusal, at, sanitise(message), classified.zones, pod.uid))
+    causes = [refusal for refusal in found if refusal.refusal is not RefusalClass.BACKING_OFF]
+    # A back-off hides its cause. Where the cause is known, it stands, with its own time: nothing new was refused.
+    return causes or found
+
+
+def _create_refusals(deployment: Json, pods: Sequence[PodFact], events: Sequence[Json]) -> list[Refusal]:
+    """Read why Pods could not be created at all: the Deployment's condition, or Events of its ReplicaSets before it."""
+    condition = _condition(deployment, "ReplicaFailure")
+    if condition.get("status") == "True":
+        at = parse_instant(condition.get("lastUpdateTime")) or parse_instant(condition.get("lastTransitionTime"))
+        message = str(condition.get("message") or "")
+        return [Refusal(classify_create(message), at, sanitise(message))] if at else []
+    metadata, found = _metadata(deployment), []
+    since = parse_instant(metadata.get("creationTimestamp"))
+    if pods or int(_map(deployment, "spec").get("replicas") or 0) == 0:
+        return []
+    for event in events:
+        involved, at = _map(event, "involvedObject"), event_time(event)
+        of_ours = involved.get("kind") == "ReplicaSet" and involved.get("namespace") == metadata.get("namespace")
+        owner = str(involved.get("name", "")).rpartition("-")[0]
+        message = str(event.get("message") or "")
+        classified = classify_event(str(event.get("reason") or ""), message)
+        if of_ours and owner == metadata["name"] and classified and at and (since is None or at >= since):
+            found.append(Refusal(classified.refusal, at, sanitise(message)))
+    return found
+
+
+def _by_uid(events: Sequence[Json]) -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = defaultdict(list)
+    for event in events:
+        found[str(_map(event, "involvedObject").get("uid", ""))].append(event)
+    return found
+
+
+def _offering(cluster: ClusterRef, obj: Json) -> Offering | None:
+    labels = _map(_metadata(obj), "labels")
+    if labels.get(naming.LABEL_MANAGED_BY) != naming.FIELD_MANAGER or naming.LABEL_SERVICE not in labels:
+        return None
+    try:
+        return naming.offering_from_labels(cluster, dict(labels))
+    except (KeyError, ValueError):
+        return None
+
+
+def _key(obj: Json) -> ServiceKey:
+    metadata = _metadata(obj)
+    return str(metadata.get("namespace", "")), str(_map(metadata, "labels").get(naming.LABEL_SERVICE, ""))
+
+
+def _zone(node: Json) -> str | None:
+    zone = _map(_metadata(node), "labels").get("topology.kubernetes.io/zone")
+    return str(zone) if zone else None
+
+
+def _condition(obj: Json, kind: str) -> Json:
+    conditions = _map(obj, "status").get("conditions") or ()
+    return next((c for c in conditions if isinstance(c, Mapping) and c.get("type") == kind), {})
+
+
+def _metadata(obj: Json) -> Json:
+    return _map(obj, "metadata")
+
+
+def _map(holder: Json, key: str) -> Json:
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
