@@ -87,17 +87,19 @@ class DeploymentController:
             return None
         sets = claim(self._informer, REPLICA_SETS, deployment, deployment["spec"]["selector"])
         if is_deleting(deployment):
-            return self._report_counts(deployment, sets, revisions.find_new(deployment, sets))
+            self._report_counts(deployment, sets, revisions.find_new(deployment, sets))
+            return None
         deployment = self._note_pause(deployment)
         if deployment["spec"].get("paused") or rollout.scaled_elsewhere(deployment, sets):
-            return self._hold(deployment, sets)
+            self._hold(deployment, sets)
+            return None
         if rollout.is_rolling(deployment):
             return self._roll(deployment, sets)
         return self._recreate(deployment, sets)
 
     # --- the ways to bring it about
 
-    def _hold(self, deployment: Object, sets: list[Object]) -> float | None:
+    def _hold(self, deployment: Object, sets: list[Object]) -> None:
         """Scale without rolling on: paused, or spec.replicas changed."""
         new = revisions.find_new(deployment, sets)
         old = _without(sets, new)
@@ -107,7 +109,7 @@ class DeploymentController:
             self._resize(deployment, resize.replica_set, resize.replicas)
         if deployment["spec"].get("paused"):
             self._forget_old(deployment, old)
-        return self._report_counts(deployment, *self._fresh(deployment))
+        self._report_counts(deployment, *self._fresh(deployment))
 
     def _roll(self, deployment: Object, sets: list[Object]) -> float | None:
         deployment, new, old = self._ensure_new(deployment, sets)

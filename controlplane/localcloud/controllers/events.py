@@ -17,10 +17,13 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 4096
 LONGEST_MESSAGE = 1024
+# So many different texts for the same reason within this time, and the rest are told as one Event.
+SIMILAR = 10
+SIMILAR_SECONDS = 600.0
 TIME_TO_LIVE = timedelta(hours=1)
 SWEEP_SECONDS = 60.0
 
-Subject = tuple[str, str, str, str, str, str]
+Subject = tuple[str, ...]
 
 
 class EventRecorder:
@@ -31,22 +34,42 @@ class EventRecorder:
         self._clock = clock
         self._component = component
         self._names: OrderedDict[Subject, str] = OrderedDict()
+        self._similar: OrderedDict[Subject, tuple[set[str], float]] = OrderedDict()
 
     def record(self, involved: Object, type: Literal["Normal", "Warning"], reason: str, message: str) -> None:  # noqa: A002 - the Event field's name
         """Say that this happened to the object, now."""
         meta = involved["metadata"]
         namespace = meta.get("namespace") or "default"
         message = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 3] + "..."
-        subject = (namespace, involved["kind"], meta["name"], str(meta.get("uid", "")), type + "/" + reason, message)
+        group = (namespace, involved["kind"], meta["name"], str(meta.get("uid", "")), type + "/" + reason)
+        subject = (*group, message)
+        if self._is_repetitive(group, message):
+            subject = (*group, "")
+            message = f"(combined from similar events): {message}"
         try:
-            if not self._again(subject):
+            if not self._again(subject, message):
                 self._names[subject] = self._first(involved, namespace, type, reason, message)
                 while len(self._names) > REMEMBERED:
                     self._names.popitem(last=False)
         except ApiError as error:
             log.debug("event %s about %s was not written: %s", reason, meta["name"], error.message)
 
-    def _again(self, subject: Subject) -> bool:
+    def _is_repetitive(self, group: tuple[str, ...], message: str) -> bool:
+        """Say whether this is one of very many texts that differ in a name only, such as of refused Pods."""
+        now = self._clock.monotonic()
+        texts, since = self._similar.pop(group, (set(), now))
+        if now - since > SIMILAR_SECONDS:
+            texts, since = set(), now
+        known = message in texts
+        if len(texts) < SIMILAR:
+            texts.add(message)
+            known = True
+        self._similar[group] = (texts, since)
+        while len(self._similar) > REMEMBERED:
+            self._similar.popitem(last=False)
+        return not known
+
+    def _again(self, subject: Subject, message: str) -> bool:
         name = self._names.get(subject)
         if name is None:
             return False
@@ -55,7 +78,8 @@ class EventRecorder:
         if event is None:
             del self._names[subject]
             return False
-        change = {"count": int(event.get("count") or 1) + 1, "lastTimestamp": rfc3339(self._clock.now())}
+        count = int(event.get("count") or 1) + 1
+        change = {"count": count, "lastTimestamp": rfc3339(self._clock.now()), "message": message}
         self._api.patch("events", name, change, subject[0])
         return True
 

@@ -1,9 +1,9 @@
 """One watch per cluster that all controllers share, with indexes, so that a reconcile never scans a whole cluster.
 
 The index says where to look, the store says what is there: an index holds references only, and every read takes the
-present object from the store. So a reconcile never acts on an old version of an object, and a controller's own creations
-are indexed at once (`create`), which is what keeps a ReplicaSet from creating a Pod twice. What others create shows up
-with its watch event, which also enqueues the key it matters to.
+present object from the store. So a reconcile never acts on an old version of an object, and a controller's own
+creations are indexed at once (`create`), which is what keeps a ReplicaSet from creating a Pod twice. What others create
+shows up with its watch event, which also enqueues the key it matters to.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from controlplane.localcloud.controllers.selectors import matches
 
 # (resource, namespace, name)
 Ref: TypeAlias = tuple[str, str, str]
-# What a reference is filed under: ("owner", uid), ("node", name), ("label", namespace, name, value), ("namespace", name).
+# Under what a reference is filed: ("owner", uid), ("node", name), ("label", namespace, name, value) or
+# ("namespace", name).
 IndexKey: TypeAlias = tuple[str, ...]
 
 _BY_LABEL = frozenset({"pods", "replicasets.apps", "endpointslices.discovery.k8s.io"})
@@ -98,7 +99,8 @@ class Informer:
     def select(self, resource: str, namespace: str, selector: dict[str, Any]) -> list[Object]:
         """Give the Pods or ReplicaSets of a namespace that a label selector matches, oldest index entry first."""
         wanted = selector.get("matchLabels") or {}
-        keys = [("label", namespace, name, value) for name, value in wanted.items()] or [("namespace", namespace)]
+        keys: list[IndexKey] = [("label", namespace, name, value) for name, value in wanted.items()]
+        keys = keys or [("namespace", namespace)]
         narrowest = min(keys, key=lambda key: len(self._filed.get(key, ())))
         return [obj for obj in self._present(narrowest, resource) if matches(selector, labels_of(obj))]
 

@@ -67,7 +67,7 @@ def judged(deployment: Object, status: Object, sets: Sequence[Object], new: Obje
         conditions = [c for c in conditions if c["type"] != "Progressing"]
     elif not _was_complete(status, current):
         conditions = _judge_progress(deployment, status, current, new, now)
-    failure = _replica_failure(sets, new, now)
+    failure = _replica_failure(sets, new)
     if failure is None:
         conditions = [c for c in conditions if c["type"] != "ReplicaFailure"]
     else:
@@ -154,12 +154,11 @@ def recheck_after(deployment: Object, status: Object, now: datetime) -> float | 
     return None if left is None else max(left, 0.0) + 1.0
 
 
-def _replica_failure(sets: Sequence[Object], new: Object | None, now: datetime) -> Object | None:
+def _replica_failure(sets: Sequence[Object], new: Object | None) -> Object | None:
     for rs in [*([new] if new else []), *sets]:
         found = condition(rs.get("status"), "ReplicaFailure")
         if found is not None:
-            kept = {name: found[name] for name in ("type", "status", "reason", "message") if name in found}
-            return {"reason": "", "message": "", **kept}
+            return {name: found.get(name, "") for name in ("type", "status", "reason", "message")}
     return None
 
 

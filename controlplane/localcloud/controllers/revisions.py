@@ -1,7 +1,7 @@
 """Revisions of a Deployment: which ReplicaSet stands for the present template, and the numbers `rollout history` shows.
 
-Undoing a rollout needs nothing more: kubectl writes the old template back, the ReplicaSet that has it is found again and
-becomes the newest revision.
+Undoing a rollout needs nothing more: kubectl writes the old template back, the ReplicaSet that has it is found again
+and becomes the newest revision.
 """
 
 import json
@@ -79,7 +79,7 @@ def next_revision(old: Sequence[Object]) -> int:
 
 
 def annotations_for(deployment: Object, rs: Object | None, revision: int) -> dict[str, str]:
-    """Give all annotations of the newest ReplicaSet: the Deployment's own, its revision and the revisions it was before."""
+    """Give all annotations of the newest ReplicaSet: the Deployment's own, its revision, earlier revisions."""
     result = dict(annotations_of(rs)) if rs else {}
     result.update({n: v for n, v in annotations_of(deployment).items() if n not in _OWN_ANNOTATIONS})
     before = revision_of(rs) if rs else 0

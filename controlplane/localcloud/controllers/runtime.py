@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from controlplane.localcloud.apiserver.api import Change
+from controlplane.localcloud.apiserver.api import ApiError, Change
 from controlplane.localcloud.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -89,11 +89,13 @@ class Controller:
     async def _once(self, key: Key) -> float | None:
         try:
             again: float | None = await self._reconcile(key)
-        except Exception as error:  # noqa: BLE001 - one broken object must not stop the controller
+        except Exception as error:  # one broken object must not stop the controller
             failures = self._failures.get(key, 0) + 1
             self._failures[key] = failures
-            log.debug("%s: %s failed (%d): %r", self.name, key, failures, error)
-            return min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LONGEST_RETRY_SECONDS)
+            expected = isinstance(error, ApiError)
+            level = logging.DEBUG if expected or failures > 1 else logging.ERROR
+            log.log(level, "%s: %s failed (%d): %r", self.name, key, failures, error, exc_info=not expected)
+            return min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), LONGEST_RETRY_SECONDS)
         self._failures.pop(key, None)
         return again
 

@@ -116,8 +116,8 @@ class EndpointsController:
         for ports, members in sorted(groups.items(), key=lambda item: repr(item[0])):
             listed = endpoints.port_objects(ports)
             whole = [endpoints.endpoint(member, self._zone(member.pod)) for member in members]
-            for start in range(0, max(len(whole), 1), PER_SLICE):
-                pending.append((listed, whole[start : start + PER_SLICE]))
+            starts = range(0, max(len(whole), 1), PER_SLICE)
+            pending.extend((listed, whole[start : start + PER_SLICE]) for start in starts)
         for listed, members_now in pending:
             same = next((s for s in spare if (s.get("ports") or []) == listed), spare[0] if spare else None)
             if same is None:
