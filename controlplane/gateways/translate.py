@@ -167,7 +167,13 @@ def _chain(error: BaseException) -> list[BaseException]:
         if not isinstance(item, BaseException) or item in found:
             continue
         found.append(item)
-        queue += [getattr(item, "reason", None), item.__cause__, item.__context__, *item.args[:2]]
+        queue += [
+            getattr(item, "reason", None),
+            getattr(item, "cause", None),
+            item.__cause__,
+            item.__context__,
+            *item.args[:2],
+        ]
     # The innermost connection error says most: a MaxRetryError itself does not tell whether anything was sent.
     wrappers = ("MaxRetryError", "ConnectionError", "RetryError", "TransportError")
     return [e for e in found if type(e).__name__ not in wrappers] + [e for e in found if type(e).__name__ in wrappers]
