@@ -1,1 +1,184 @@
-"""The one place that builds concrete classes."""
+"""The one place that builds concrete classes, and what the command line does with them.
+
+A Target is all that tells one cloud from another: a project, its config cluster, and endpoints and credentials when
+they are not Google's own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from controlplane.api import SpecError, parse_service
+from controlplane.api.crd import custom_resource_definition
+from controlplane.api.loading import load_documents
+from controlplane.api.prices import DEFAULT_TABLE, check_affordable, load_prices
+from controlplane.api.problems import Problem
+from controlplane.clock import Clock, SystemClock
+from controlplane.engine.limits import LeaseName, Limits
+from controlplane.engine.outcome import ExitCode, PassReport
+from controlplane.engine.reconcile import Gateways, Reconciler
+from controlplane.engine.stopping import Stop
+from controlplane.engine.watching import watch
+from controlplane.gateways.access import Project
+from controlplane.gateways.errors import GatewayError, Gone
+from controlplane.gateways.factory import ConfigConnection, google_cloud
+from controlplane.gateways.fleet import Membership
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES, resource_of
+from controlplane.model.offering import ClusterRef
+from ingress.multicluster import MultiClusterIngressWiring
+
+Json = dict[str, Any]
+CRD_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which cloud: `config_cluster` is LOCATION/NAME; the rest is None or empty for Google's own."""
+
+    project: str
+    config_cluster: str
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    ca_file: Path | None = None
+    credentials_file: Path | None = None
+    prices_file: Path | None = None
+
+
+class App:
+    """What a user can do with a target."""
+
+    def __init__(self, config: ConfigConnection, reconciler: Reconciler, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self.reconciler = reconciler
+
+    def run_pass(self, *, dry_run: bool = False, keep_lease: bool = False) -> PassReport:
+        """Make one pass."""
+        return self.reconciler.run_pass(dry_run=dry_run, keep_lease=keep_lease)
+
+    def watch(self, interval: float, on_pass: Callable[[PassReport], None]) -> int:
+        """Make passes until SIGTERM or SIGINT; give the exit code of the last one."""
+        self.reconciler.stop.on_signals()
+        return int(watch(self.reconciler, interval=interval, on_pass=on_pass).exit_code)
+
+    def services(self, namespace: str | None = None, name: str | None = None) -> list[Json]:
+        """Give the GPUServices as they stand in the config cluster."""
+        try:
+            found = self._config.api().list(GPU_SERVICES, namespace=namespace)
+        except Gone:
+            return []
+        return [service for service in found if name in (None, service["metadata"]["name"])]
+
+    def apply(self, services: list[Json]) -> list[Json]:
+        """Store GPUServices, after their definition and their namespaces."""
+        api = self._config.api()
+        api.apply(custom_resource_definition())
+        self._wait_established()
+        applied = []
+        for service in services:
+            metadata = service["metadata"]
+            namespace = metadata.setdefault("namespace", "default")
+            api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            before = api.get(GPU_SERVICES, metadata["name"], namespace=namespace)
+            after = api.apply(service)
+            row = {"kind": service["kind"], "namespace": namespace, "name": metadata["name"]}
+            applied.append({**row, "change": _change(before, after), "generation": after["metadata"].get("generation")})
+        return applied
+
+    def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Ask for another number of replicas."""
+        self._config.api().merge(GPU_SERVICES, name, {"spec": {"replicas": replicas}}, namespace=namespace)
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Ask for a GPUService to be taken down."""
+        api = self._config.api()
+        found = api.get(GPU_SERVICES, name, namespace=namespace)
+        if found is None:
+            problem = Problem(f"{namespace}/{name}", "there is no such GPUService", "see `status` for those there are")
+            raise SpecError([problem])
+        api.delete(GPU_SERVICES, name, namespace=namespace, uid=found["metadata"]["uid"])
+
+    def ingress_objects(self, namespace: str, name: str) -> list[Json]:
+        """Give the MultiClusterService and MultiClusterIngress of a service as they stand, without bookkeeping."""
+        api, found = self._config.api(), []
+        for kind in ("MultiClusterService", "MultiClusterIngress"):
+            stub = {"apiVersion": "networking.gke.io/v1", "kind": kind}
+            items = api.list(resource_of(stub), namespace=namespace)
+            found += [{**stub, **_shown(item)} for item in items if item["metadata"]["name"] == name]
+        return found
+
+    def _wait_established(self) -> None:
+        """Wait until the API server serves the kind: a definition that was just written is not served at once."""
+        api, end = self._config.api(), self._clock.monotonic() + CRD_PATIENCE
+        name = custom_resource_definition()["metadata"]["name"]
+        while self._clock.monotonic() < end:
+            found = api.get(CUSTOM_RESOURCE_DEFINITIONS, name) or {}
+            conditions = found.get("status", {}).get("conditions", [])
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                return
+            self._clock.sleep(0.1)
+
+
+def build(target: Target, *, deadline: float | None = None, clock: Clock | None = None) -> App:
+    """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
+    clock = clock or SystemClock()
+    location, _, name = target.config_cluster.partition("/")
+    project = Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
+    cloud = google_cloud(project, Membership(ClusterRef(location, name)), clock=clock)
+    limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
+    gateways = Gateways(cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals)
+    prices = load_prices(target.prices_file or DEFAULT_TABLE)
+    reconciler = Reconciler(
+        gateways,
+        MultiClusterIngressWiring(),
+        prices,
+        clock,
+        limits=limits,
+        lease=LeaseName(seconds=20, margin=5),
+        stop=Stop(),
+    )
+    return App(cloud.config, reconciler, clock)
+
+
+def read_services(file: Path, *, prices: Path | None) -> list[Json]:
+    """Read a file of GPUServices and check them all. Raises SpecError that names every line that is wrong."""
+    table = load_prices(prices or DEFAULT_TABLE)
+    problems: list[Problem] = []
+    services = []
+    for document in load_documents(file):
+        try:
+            spec = parse_service(document.object)
+            check_affordable(spec, table, source="")
+            services.append(dict(document.object))
+        except SpecError as error:
+            problems += [replace(problem, source=document.place(problem.path)) for problem in error.problems]
+    if problems:
+        raise SpecError(problems)
+    return services
+
+
+def configure_logs(*, machine: bool, verbose: bool) -> None:
+    """Set up logging: JSON lines for programs; for people only what needs attention, unless they ask for all."""
+    from controlplane.engine.logs import configure
+
+    configure(json_lines=machine, level="info" if verbose or machine else "warning")
+
+
+def explain_failure(error: Exception) -> tuple[int, str] | None:
+    """Give exit code and text of an expected failure; None for a bug."""
+    if isinstance(error, SpecError):
+        return int(ExitCode.BAD_CONFIGURATION), str(error)
+    if isinstance(error, GatewayError):
+        return int(ExitCode.CUT_OFF), f"{error.message}; {error.hint}"
+    return None
+
+
+def _change(before: Json | None, after: Json) -> str:
+    if before is None:
+        return "created"
+    same = before["metadata"].get("generation") == after["metadata"].get("generation")
+    return "unchanged" if same else "configured"
+
+
+def _shown(item: Json) -> Json:
+    metadata = {k: v for k, v in item["metadata"].items() if k in ("name", "namespace", "annotations", "labels")}
+    return {"metadata": metadata, "spec": item.get("spec", {}), "status": item.get("status", {})}

@@ -9,10 +9,10 @@ import traceback
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
-from controlplane.cli import drill, hunt, local, show
+from controlplane.cli import demo, drill, hunt, local, show
 from controlplane.cli.connect import Settings
 from controlplane.cli.output import fail_line, note
 
@@ -35,6 +35,7 @@ app.add_typer(drill.fail_app, name="fail")
 app.add_typer(drill.recover_app, name="recover")
 hunt.register(app)
 show.register(app)
+demo.register(app)
 
 
 @app.callback()
@@ -65,22 +66,27 @@ def run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(args=arguments, prog_name="gpuhunter", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return EXIT_USAGE
-    except click.UsageError as error:
-        fail_line(error.format_message())
-        if error.ctx is not None:
-            note(f"{error.ctx.get_usage()}\nTry `{error.ctx.command_path} --help`.")
-        return EXIT_USAGE
-    except click.exceptions.Exit as stop:
+    except TyperException as error:
+        return _misused(error)
+    except typer.Exit as stop:
         return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         fail_line("interrupted")
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for what has a name
         return _failed(error)
     return result if isinstance(result, int) else 0
+
+
+def _misused(error: TyperException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help that was asked for by giving nothing
+        typer.echo(error.format_message())
+        return EXIT_USAGE
+    fail_line(error.format_message())
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        note(f"See `{context.command_path} --help`.")
+    return EXIT_USAGE
 
 
 def _failed(error: Exception) -> int:

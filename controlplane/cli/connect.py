@@ -6,11 +6,14 @@ Nothing below this layer knows the difference: both are a project, a config clus
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from controlplane.cli.output import note
-from controlplane.wiring import Target
+
+if TYPE_CHECKING:
+    from controlplane.wiring import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ def local_dir(settings: Settings) -> Path:
     return Path(base) / "gpu-hunter"
 
 
-def target_of(settings: Settings, *, start: bool = True) -> Target:
+def target_of(settings: Settings, *, start: bool = True) -> "Target":
     """Give the cloud to talk to; starts the local one when it is meant and not running, and says so."""
     if not settings.local:
         return google_target(settings)
     from controlplane.localcloud import control
+    from controlplane.wiring import Target
 
     where = local_dir(settings)
     if control.status(where) is None:
@@ -69,9 +73,10 @@ def target_of(settings: Settings, *, start: bool = True) -> Target:
     )
 
 
-def google_target(settings: Settings) -> Target:
+def google_target(settings: Settings) -> "Target":
     """Give Google Cloud with application default credentials."""
     from controlplane.api import Problem, SpecError
+    from controlplane.wiring import Target
 
     if not settings.config_cluster or settings.config_cluster.count("/") != 1:
         problem = Problem("--config-cluster", "is missing or not LOCATION/NAME", "give it, such as us-west1/gpu-config")

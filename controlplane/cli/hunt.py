@@ -32,11 +32,12 @@ def apply(
     target = target_of(settings)
     services = read_services(file, prices=target.prices_file)
     applied = build(target).apply(services)
-    emit(
-        applied,
-        output,
-        lambda: [console.print(f"{a['kind']} {a['namespace']}/{a['name']} {a['change']}") for a in applied],
-    )
+    emit(applied, output, lambda: _show_applied(applied))
+
+
+def _show_applied(applied: list[dict[str, Any]]) -> None:
+    for row in applied:
+        console.print(f"{row['kind']} {row['namespace']}/{row['name']} {row['change']}")
 
 
 def delete(
@@ -69,8 +70,8 @@ def reconcile(
         note(f"a pass every {interval:g} s; stop with Ctrl-C")
         raise typer.Exit(app.watch(interval, lambda report: _print_line(report, output)))
     report = app.run_pass(dry_run=dry_run)
-    emit(pass_data(report), output, lambda: _show_pass(report, dry_run=dry_run))
-    raise typer.Exit(report.exit_code)
+    emit(pass_data(report), output, lambda: _show_pass(report))
+    raise typer.Exit(int(report.exit_code))
 
 
 def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
@@ -78,54 +79,73 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     from controlplane.wiring import build
 
     report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
-    emit(pass_data(report), output, lambda: _show_pass(report, dry_run=True))
-    raise typer.Exit(report.exit_code)
+    emit(pass_data(report), output, lambda: _show_pass(report))
+    raise typer.Exit(int(report.exit_code))
 
 
 def pass_data(report: Any) -> dict[str, Any]:
     """Give a pass as plain data."""
     return {
         "runId": report.run_id,
-        "exitCode": report.exit_code,
+        "exitCode": int(report.exit_code),
         "seconds": round(report.seconds, 3),
+        "dryRun": report.dry_run,
+        "heldBy": report.held_by,
+        "message": report.message,
+        "unknown": dict(report.unknown),
+        "calls": dict(report.calls),
         "services": [_service_data(service) for service in report.services],
-        "notes": list(report.notes),
     }
 
 
 def _service_data(service: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
+    data = {"key": service.key, "exitCode": int(service.exit_code), "problem": service.problem, "plan": []}
     decision = service.decision
+    if decision is None:
+        return data
     return {
-        "name": service.spec.name,
-        "namespace": service.spec.namespace,
+        **data,
         "counts": asdict(decision.counts),
         "plan": [{"action": type(action).__name__, "text": str(action)} for action in decision.plan],
-        "outcomes": [{"action": str(o.action), "outcome": o.outcome, "message": o.message} for o in service.outcomes],
+        "results": [
+            {"action": str(r.action), "outcome": r.outcome.value, "message": r.message} for r in service.results
+        ],
         "suppressed": [{"action": str(s.action), "guard": s.guard, "why": s.why} for s in decision.suppressed],
         "conditions": [asdict(condition) for condition in decision.conditions],
     }
 
 
-def _show_pass(report: Any, *, dry_run: bool) -> None:
-    for line in report.notes:
-        console.print(line)
+def _show_pass(report: Any) -> None:
+    if report.message:
+        console.print(report.message)
+    for link, why in report.unknown.items():
+        console.print(f"[yellow]unknown[/yellow] {link}: {why}")
+    if not report.services and not report.held_by:
+        console.print("no GPUService; write one and `apply -f` it")
     for service in report.services:
-        decision, counts = service.decision, service.decision.counts
-        console.rule(f"[bold]{service.spec.name}[/bold]", align="left")
-        console.print(
-            f"serving {counts.serving}/{counts.wanted}  warming {counts.warming}  hunting {counts.hunting}  "
-            f"draining {counts.draining}  {counts.hourly_cost:.2f} $/h"
-        )
-        if dry_run:
-            console.print("\n".join(f"  would {action}" for action in decision.plan) or "  nothing to do")
-        elif service.outcomes:
-            table(("OUTCOME", "ACTION", "MESSAGE"), [[o.outcome, o.action, o.message] for o in service.outcomes])
-        else:
-            console.print("  nothing to do")
-        for held in decision.suppressed:
-            console.print(f"  held back by {held.guard}: {held.action} ({held.why})")
+        console.rule(f"[bold]{service.key}[/bold]", align="left")
+        if service.problem:
+            console.print(f"[red]{service.problem}[/red]")
+        if service.decision is not None:
+            _show_service(service, dry_run=report.dry_run)
+
+
+def _show_service(service: Any, *, dry_run: bool) -> None:
+    decision, counts = service.decision, service.decision.counts
+    console.print(
+        f"serving {counts.serving}/{counts.wanted}  warming {counts.warming}  hunting {counts.hunting}  "
+        f"draining {counts.draining}  {counts.hourly_cost:.2f} $/h"
+    )
+    if dry_run:
+        console.print("\n".join(f"  would {action}" for action in decision.plan) or "  nothing to do")
+    elif service.results:
+        table(("OUTCOME", "ACTION", "MESSAGE"), [[r.outcome.value, r.action, r.message] for r in service.results])
+    else:
+        console.print("  nothing to do")
+    for held in decision.suppressed:
+        console.print(f"  held back by {held.guard}: {held.action} ({held.why})")
 
 
 def _print_line(report: Any, output: Output) -> None:
@@ -134,10 +154,16 @@ def _print_line(report: Any, output: Output) -> None:
 
         typer.echo(json.dumps(pass_data(report), default=str))
         return
-    for line in report.notes:
-        console.print(line)
+    if report.message:
+        console.print(report.message)
     for service in report.services:
-        counts = service.decision.counts
-        done = "; ".join(f"{o.action} [{o.outcome}]" for o in service.outcomes) or "nothing to do"
-        console.print(f"{report.run_id} {service.spec.name} {counts.serving}/{counts.wanted} "
-                      f"{counts.hourly_cost:.2f} $/h {report.seconds:.2f} s: {done}", soft_wrap=True)  # fmt: skip
+        console.print(f"{report.run_id} {report.seconds:.2f} s {service.key} {one_line(service)}", soft_wrap=True)
+
+
+def one_line(service: Any) -> str:
+    """Give what became of one service in one pass."""
+    if service.decision is None:
+        return str(service.problem)
+    counts = service.decision.counts
+    done = "; ".join(f"{r.action} [{r.outcome.value}]" for r in service.results) or "nothing to do"
+    return f"{counts.serving}/{counts.wanted} {counts.hourly_cost:.2f} $/h: {done}"

@@ -35,15 +35,15 @@ def explain(
     from controlplane.wiring import build
 
     report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
-    found = [s for s in report.services if _matches(s.spec.name, s.spec.namespace, name, namespace)]
+    found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
     if not found:
         console.print("no GPUService; write one and `apply -f` it")
         raise typer.Exit(3 if name else 0)
     emit([_explained(service) for service in found], output, lambda: _show_verdicts(found))
 
 
-def _matches(name: str, namespace: str, wanted: str | None, within: str | None) -> bool:
-    return wanted in (None, name) and within in (None, namespace)
+def _matches(spec: Any, wanted: str | None, within: str | None) -> bool:
+    return wanted in (None, spec.name) and within in (None, spec.namespace)
 
 
 def _brief(service: Mapping[str, Any]) -> dict[str, Any]:

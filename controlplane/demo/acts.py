@@ -1,4 +1,4 @@
-"""The five acts. Each changes one thing in the world, waits until the reconciler has dealt with it, and tells what it saw."""
+"""The five acts. Each changes one thing in the world, waits until it has been dealt with, and tells what it saw."""
 
 import json
 import urllib.request
@@ -54,7 +54,9 @@ def wiring(stage: Stage) -> Shown:
     import yaml
 
     objects = stage.app.ingress_objects(NAMESPACE, NAME)
-    links = [cluster["link"] for o in objects if o["kind"] == "MultiClusterService" for cluster in o["spec"]["clusters"]]
+    links = [
+        cluster["link"] for o in objects if o["kind"] == "MultiClusterService" for cluster in o["spec"]["clusters"]
+    ]
     if len(links) < 2:
         raise DemoError(f"the MultiClusterService lists {links or 'no clusters'}, not the two regions that serve")
     text = "---\n".join(yaml.safe_dump(o, sort_keys=False) for o in objects)
@@ -103,7 +105,7 @@ ACTS = (
 
 def ask(address: str) -> dict[str, Any]:
     """Send one request to the service and give its answer."""
-    request = urllib.request.Request(f"http://{address}/", headers={"Accept": "application/json"})  # noqa: S310 - http
+    request = urllib.request.Request(f"http://{address}/", headers={"Accept": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the address is our own service's
         answer: dict[str, Any] = json.load(response)
     return answer

@@ -1,4 +1,4 @@
-"""What every act works with: the local cloud, the reconciler, the clock, and a way to wait for the world to get there."""
+"""What every act works with: the local cloud, the reconciler, the clock, and a way to wait for the world."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,14 +38,13 @@ class Stage:
     def step(self) -> Decision:
         """Make one pass and give what it decided for the service."""
         report = self.app.run_pass(dry_run=False)
-        for line in report.notes:
-            self.say(line)
-        service = next((s for s in report.services if s.spec.name == NAME), None)
-        if service is None:
-            raise DemoError("the pass did not see the demonstration's GPUService")
-        for outcome in service.outcomes:
-            self.history.append(str(outcome.action))
-            self.say(f"{outcome.action} [{outcome.outcome}]")
+        service = next((s for s in report.services if s.key == f"{NAMESPACE}/{NAME}"), None)
+        if service is None or service.decision is None:
+            why = service.problem if service else report.message
+            raise DemoError(f"the pass could not decide for the demonstration's GPUService: {why}")
+        for result in service.results:
+            self.history.append(str(result.action))
+            self.say(f"{result.action} [{result.outcome.value}] {result.message}".rstrip())
         return service.decision
 
     def until(self, what: str, done: Callable[[Decision], bool], *, seconds: float = 60) -> Decision:
@@ -76,9 +75,7 @@ class Stage:
 def standing(decision: Decision) -> str:
     """Say in one line what holds replicas."""
     counts = decision.counts
-    held = ", ".join(
-        f"{p.replicas} x {p.offering} {p.phase.value}" for p in decision.memory.placements if p.replicas
-    )
+    held = ", ".join(f"{p.replicas} x {p.offering} {p.phase.value}" for p in decision.memory.placements if p.replicas)
     return f"{counts.serving}/{counts.wanted} serving ({held or 'nothing held'})"
 
 

@@ -1,0 +1,90 @@
+"""The demonstration from the first act to the clean-up, with the client running all the time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.clock import Clock
+from controlplane.demo.acts import ACTS, Act, Shown
+from controlplane.demo.stage import DemoError, Say, Stage
+from controlplane.demo.traffic import Tally, Traffic
+
+SERVICE = Path(__file__).with_name("service.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An act that was played, and how long it took."""
+
+    act: Act
+    seconds: float
+    shown: Shown
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {
+            "name": self.act.name,
+            "title": self.act.title,
+            "seconds": round(self.seconds, 2),
+            "shown": {"text": list(self.shown.lines), **self.shown.data},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The whole demonstration."""
+
+    acts: tuple[Played, ...]
+    requests: Tally
+    seconds: float
+    actions: int
+
+    @property
+    def succeeded(self) -> bool:
+        """All five acts were played and no request failed."""
+        return len(self.acts) == len(ACTS) and self.requests.failed == 0 and self.requests.ok > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {
+            "succeeded": self.succeeded,
+            "seconds": round(self.seconds, 2),
+            "acts": [played.as_dict() for played in self.acts],
+            "requests": self.requests.as_dict(),
+            "actions": self.actions,
+        }
+
+
+@dataclass
+class Play:
+    """Plays the acts on a stage. `curtain` is told each act as it begins and as it ends."""
+
+    stage: Stage
+    clock: Clock
+    say: Say
+    curtain: Callable[[Act, Played | None], None]
+    _played: list[Played] = field(default_factory=list)
+
+    def perform(self) -> Performance:
+        """Play all acts. Raises DemoError when the world does not get where an act needs it."""
+        begun = self.clock.monotonic()
+        traffic: Traffic | None = None
+        try:
+            for act in ACTS:
+                self._play(act)
+                if traffic is None:
+                    traffic = Traffic(self.stage.address(), self.clock)
+                    traffic.start()
+        finally:
+            tally = traffic.stop() if traffic is not None else None
+        if tally is None:
+            raise DemoError("no act was played")
+        return Performance(tuple(self._played), tally, self.clock.monotonic() - begun, len(self.stage.history))
+
+    def _play(self, act: Act) -> None:
+        self.curtain(act, None)
+        begun = self.clock.monotonic()
+        shown = act.play(self.stage)
+        self._played.append(Played(act, self.clock.monotonic() - begun, shown))
+        self.curtain(act, self._played[-1])
