@@ -1,1 +1,109 @@
-"""TODO."""
+"""The Google Cloud endpoints of the local cloud, reached by the published client libraries unchanged.
+
+One port serves REST for container, compute and gkehub and the OAuth token endpoint; another serves gRPC for container
+and gkehub. What they say of clusters, stock and load balancing is what the rest of the local cloud really has.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.faults import AsgiApp, FaultBook
+from controlplane.localcloud.gcp.errors import GoogleError
+from controlplane.localcloud.gcp.hosts import BackendHealth, ClusterHost, HostedCluster
+from controlplane.localcloud.gcp.tokens import TokenError, TokenIssuer, new_credentials
+from controlplane.localcloud.scenario import Scenario
+from controlplane.localcloud.stock import Stock
+
+__all__ = [
+    "BackendHealth",
+    "ClusterHost",
+    "GoogleCloud",
+    "HostedCluster",
+    "TokenError",
+    "TokenIssuer",
+    "new_credentials",
+]
+
+
+class GoogleCloud:
+    """All endpoints. `app` is the REST application; `start_grpc` serves the rest."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        stock: Stock,
+        clock: Clock,
+        *,
+        clusters: ClusterHost,
+        backends: BackendHealth,
+        faults: FaultBook,
+        tokens: TokenIssuer,
+    ) -> None:
+        # The message classes take half a second to import, so nobody who only issues tokens pays for them.
+        from controlplane.localcloud.gcp.app import build_app
+        from controlplane.localcloud.gcp.compute import ComputeApi
+        from controlplane.localcloud.gcp.container import ContainerApi
+        from controlplane.localcloud.gcp.disturbances import disturbed
+        from controlplane.localcloud.gcp.fleet import Fleet
+        from controlplane.localcloud.gcp.gkehub import GkeHubApi
+        from controlplane.localcloud.gcp.project import Project
+        from controlplane.localcloud.gcp.rpc import Rpc
+
+        project = Project(scenario, stock)
+        self.tokens = tokens
+        self._fleet = Fleet(clusters)
+        self._container = ContainerApi(project, clock, clusters, self._fleet)
+        self._rpc = Rpc(self._container, GkeHubApi(project, clock, self._fleet))
+        self._compute = ComputeApi(project, clock, backends)
+        self._clock = clock
+        self._faults = faults
+        self._grpc: Any = None
+        self.app: AsgiApp = disturbed(build_app(tokens, self._rpc.rest, self._compute.rest), faults, clock)
+
+    async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
+        """Serve gRPC; gives the port."""
+        # The daemon starts processes all the time; gRPC's fork handlers would stop its threads for each.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+        from controlplane.localcloud.gcp.disturbances import before_call
+        from controlplane.localcloud.gcp.rpc import start_grpc
+
+        async def disturb(path: str) -> GoogleError | None:
+            return await before_call(self._faults, self._clock, path)
+
+        self._grpc, bound = await start_grpc(
+            self._rpc,
+            self.tokens.authenticate,
+            disturb,
+            host=host,
+            port=port,
+            certificate=_read(certificate),
+            key=_read(key),
+        )
+        return bound
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        await self._container.close()
+        if self._grpc is not None:
+            await self._grpc.stop(0)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give what must outlive the daemon: memberships, labels, reserved addresses."""
+        return {
+            "fleet": self._fleet.to_state(),
+            "labels": self._container.labels,
+            "addresses": self._compute.addresses.to_state(),
+        }
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what an earlier daemon left."""
+        self._fleet.from_state(state.get("fleet", {}))
+        self._container.labels = {link: dict(labels) for link, labels in state.get("labels", {}).items()}
+        self._compute.addresses.from_state(state.get("addresses", []))
+
+
+def _read(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()

@@ -1,0 +1,59 @@
+"""The REST front of all three APIs and the OAuth token endpoint, as one ASGI application on one port."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
+from controlplane.localcloud.gcp.rpc import json_response
+from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssuer
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint) -> Starlette:
+    """Put the endpoints together."""
+
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        async def call(request: Request) -> Response:
+            try:
+                scheme, _, token = request.headers.get("authorization", "").partition(" ")
+                if scheme.lower() != "bearer" or tokens.authenticate(token) is None:
+                    raise unauthenticated()
+                return await endpoint(request)
+            except GoogleError as error:
+                answer = json_response(error.envelope(), error.http_code)
+                if error.http_code == 401:
+                    answer.headers["www-authenticate"] = 'Bearer realm="https://accounts.google.com/"'
+                return answer
+
+        return call
+
+    async def token(request: Request) -> Response:
+        form = dict(_form(await request.body()))
+        if form.get("grant_type") != GRANT_TYPE:
+            text = "Invalid grant_type: " + form.get("grant_type", "")
+            return json_response({"error": "unsupported_grant_type", "error_description": text}, 400)
+        try:
+            return json_response(tokens.exchange(form.get("assertion", "")))
+        except TokenError as error:
+            return json_response({"error": error.error, "error_description": error.description}, 400)
+
+    verbs = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return Starlette(
+        routes=[
+            Route("/token", token, methods=["POST"]),
+            Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
+            Route("/v1/{path:path}", guarded(rpc), methods=verbs),
+        ]
+    )
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    from urllib.parse import parse_qsl
+
+    return parse_qsl(body.decode("utf-8", "replace"))

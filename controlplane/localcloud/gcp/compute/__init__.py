@@ -1,0 +1,139 @@
+"""Compute Engine's REST API, as far as a fleet of Autopilot clusters and its load balancer are concerned.
+
+Answers are plain dictionaries in the published discovery shapes: the client's message classes would cost 150 MB here.
+The tests read every answer with the client's own strict parser instead.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.gcp.compute.addresses import Addresses
+from controlplane.localcloud.gcp.compute.advice import AdviceApi
+from controlplane.localcloud.gcp.compute.balancing import Balancing
+from controlplane.localcloud.gcp.compute.catalogue import Catalogue
+from controlplane.localcloud.gcp.compute.lists import ListQuery, aggregated, named, plain
+from controlplane.localcloud.gcp.errors import GoogleError, not_found, unavailable
+from controlplane.localcloud.gcp.hosts import BackendHealth
+from controlplane.localcloud.gcp.project import Project
+from controlplane.localcloud.gcp.rpc import json_response, read_json
+
+Document: TypeAlias = dict[str, Any]
+_Zonal: TypeAlias = Callable[[str], list[Document]]
+
+
+class ComputeApi:
+    """Routes requests below /compute/v1/projects/PROJECT."""
+
+    def __init__(self, project: Project, clock: Clock, backends: BackendHealth) -> None:
+        self._project = project
+        self._catalogue = Catalogue(project)
+        self._advice = AdviceApi(project, clock)
+        self._balancing = Balancing(project, backends)
+        self.addresses = Addresses(project, clock)
+        self._zonal: Mapping[str, tuple[str, _Zonal]] = {
+            "acceleratorTypes": ("acceleratorType", self._catalogue.accelerator_types),
+            "machineTypes": ("machineType", self._catalogue.machine_types),
+            "networkEndpointGroups": ("networkEndpointGroup", self._balancing.groups),
+        }
+        self._global: Mapping[str, tuple[str, Callable[[], list[Document]]]] = {
+            "backendServices": ("backendService", self._balancing.backend_services),
+            "healthChecks": ("healthCheck", self._balancing.health_checks),
+            "forwardingRules": ("forwardingRule", self._balancing.forwarding_rules),
+            "addresses": ("address", self.addresses.documents),
+        }
+
+    async def rest(self, request: Request) -> Response:
+        """Answer a call."""
+        match = re.fullmatch(r"/compute/v1/projects/([^/]+)(?:/(.*))?", request.url.path)
+        if match is None:
+            raise not_found("The requested URL was not found on this server.")
+        self._project.check(match[1], "compute.projects.get")
+        path = match[2] or ""
+        body = read_json(await request.body()) if request.method == "POST" else None
+        answer = self._answer(request.method, path.split("/") if path else [], dict(request.query_params), body or {})
+        return json_response(answer)
+
+    def _answer(self, verb: str, parts: list[str], query: Mapping[str, str], body: Mapping[str, Any]) -> Document:
+        path = "/".join(["projects", self._project.name, *parts])
+        match (verb, *parts):
+            case ("GET",):
+                return self._catalogue.project()
+            case ("GET", "zones" | "regions" as kind, *rest) if len(rest) < 2:
+                return self._place(kind, rest, path, query)
+            case ("GET", "aggregated", str(kind)) if kind in self._zonal:
+                return self._aggregated(kind, path, query)
+            case ("GET", "zones", str(zone), str(kind), *rest) if kind in self._zonal and len(rest) < 2:
+                return self._in_zone(zone, kind, rest, path, query)
+            case ("POST", "zones", str(zone), "networkEndpointGroups", str(name), "listNetworkEndpoints"):
+                self._check_zone(zone)
+                items = self._balancing.list_endpoints(zone, name)
+                answer: Document = {"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": path}
+                return answer | ({"items": items} if items else {})
+            case ("POST", "regions", str(region), "advice", "capacity"):
+                return self._advice.capacity(region, body)
+            case ("POST", "regions", str(region), "advice", "capacityHistory"):
+                return self._advice.history(region, body)
+            case (_, "global", *rest):
+                return self._globally(verb, rest, path, query, body)
+            case _:
+                raise not_found("The requested URL was not found on this server.")
+
+    def _place(self, kind: str, rest: list[str], path: str, query: Mapping[str, str]) -> Document:
+        items = self._catalogue.zone_documents() if kind == "zones" else self._catalogue.region_documents()
+        if rest:
+            return named(items, rest[0], path)
+        return plain(f"{kind.removesuffix('s')}List", path, items, ListQuery.of(query))
+
+    def _in_zone(self, zone: str, kind: str, rest: list[str], path: str, query: Mapping[str, str]) -> Document:
+        self._check_zone(zone)
+        singular, items = self._zonal[kind]
+        if rest:
+            return named(items(zone), rest[0], path)
+        return plain(f"{singular}List", path, items(zone), ListQuery.of(query))
+
+    def _aggregated(self, kind: str, path: str, query: Mapping[str, str]) -> Document:
+        singular, items = self._zonal[kind]
+        down = [zone for zone in self._catalogue.zones if self._project.is_missing(zone)]
+        scopes = {f"zones/{zone}": items(zone) for zone in self._catalogue.zones if zone not in down}
+        return aggregated(
+            f"{singular}AggregatedList",
+            path,
+            kind,
+            scopes,
+            ListQuery.of(query),
+            unreachable=[f"zones/{zone}" for zone in down],
+        )
+
+    def _globally(
+        self, verb: str, parts: list[str], path: str, query: Mapping[str, str], body: Mapping[str, Any]
+    ) -> Document:
+        match (verb, *parts):
+            case ("POST", "addresses"):
+                return self.addresses.insert(body)
+            case ("DELETE", "addresses", str(name)):
+                return self.addresses.delete(name)
+            case ("GET", "operations", str(name)):
+                return self.addresses.operation(name)
+            case ("POST", "operations", str(name), "wait"):
+                return self.addresses.operation(name)
+            case ("POST", "backendServices", str(name), "getHealth"):
+                return self._balancing.get_health(name, body)
+            case ("GET", str(kind), *rest) if kind in self._global and len(rest) < 2:
+                singular, items = self._global[kind]
+                if rest:
+                    return named(items(), rest[0], path)
+                return plain(f"{singular}List", path, items(), ListQuery.of(query))
+            case _:
+                raise not_found("The requested URL was not found on this server.")
+
+    def _check_zone(self, zone: str) -> None:
+        if zone not in self._catalogue.zones:
+            path = f"projects/{self._project.name}/zones/{zone}"
+            raise GoogleError("NOT_FOUND", f"The resource '{path}' was not found", "notFound")
+        if self._project.is_down(zone):
+            raise unavailable(f"The zone 'projects/{self._project.name}/zones/{zone}' is currently unavailable.")

@@ -1,0 +1,105 @@
+"""Reserved global addresses: insert, list, get, delete, and the operations that doing so gives."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from controlplane.localcloud.clock import Clock, new_uid, rfc3339
+from controlplane.localcloud.gcp.compute.catalogue import number
+from controlplane.localcloud.gcp.compute.lists import ROOT, named
+from controlplane.localcloud.gcp.errors import GoogleError, invalid
+from controlplane.localcloud.gcp.project import Project
+
+Document: TypeAlias = dict[str, Any]
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+# Addresses for documentation (RFC 5737): nobody routes them, and here nothing needs to.
+_BLOCK = "203.0.113."
+_OPERATIONS_KEPT = 100
+
+
+class Addresses:
+    """The project's reserved global addresses."""
+
+    def __init__(self, project: Project, clock: Clock) -> None:
+        self._project = project
+        self._clock = clock
+        self._base = f"{ROOT}/projects/{project.name}/global"
+        self._addresses: dict[str, Document] = {}
+        self._operations: dict[str, Document] = {}
+
+    def documents(self) -> list[Document]:
+        """Describe all."""
+        return list(self._addresses.values())
+
+    def get(self, name: str) -> Document:
+        """Describe one."""
+        return named(self.documents(), name, f"projects/{self._project.name}/global/addresses/{name}")
+
+    def insert(self, body: Mapping[str, Any]) -> Document:
+        """Reserve one."""
+        name = str(body.get("name") or "")
+        path = f"projects/{self._project.name}/global/addresses/{name}"
+        if not _NAME.fullmatch(name):
+            raise invalid(f"Invalid value for field 'resource.name': '{name}'.")
+        if name in self._addresses:
+            raise GoogleError("ALREADY_EXISTS", f"The resource '{path}' already exists", "alreadyExists")
+        used = {each["address"] for each in self._addresses.values()}
+        address = next((f"{_BLOCK}{n}" for n in range(1, 255) if f"{_BLOCK}{n}" not in used), None)
+        if address is None:
+            raise GoogleError(
+                "PERMISSION_DENIED", "Quota 'STATIC_ADDRESSES' exceeded.  Limit: 254.0 globally.", "quotaExceeded"
+            )
+        self._addresses[name] = {
+            "kind": "compute#address",
+            "id": number(new_uid()),
+            "creationTimestamp": rfc3339(self._clock.now()),
+            "name": name,
+            "description": body.get("description") or "",
+            "address": address,
+            "addressType": "EXTERNAL",
+            "ipVersion": "IPV4",
+            "networkTier": "PREMIUM",
+            "status": "RESERVED",
+            "selfLink": f"{self._base}/addresses/{name}",
+        }
+        return self._done("insert", name)
+
+    def delete(self, name: str) -> Document:
+        """Give one up."""
+        self.get(name)
+        del self._addresses[name]
+        return self._done("delete", name)
+
+    def operation(self, name: str) -> Document:
+        """Describe a finished operation."""
+        path = f"projects/{self._project.name}/global/operations/{name}"
+        return named(list(self._operations.values()), name, path)
+
+    def to_state(self) -> list[Document]:
+        """Give what must outlive the daemon."""
+        return self.documents()
+
+    def from_state(self, state: list[Document]) -> None:
+        """Take up what an earlier daemon left."""
+        self._addresses = {each["name"]: each for each in state}
+
+    def _done(self, verb: str, name: str) -> Document:
+        now = rfc3339(self._clock.now())
+        operation = f"operation-{new_uid()}"
+        self._operations[operation] = {
+            "kind": "compute#operation",
+            "id": number(operation),
+            "name": operation,
+            "operationType": verb,
+            "targetLink": f"{self._base}/addresses/{name}",
+            "status": "DONE",
+            "progress": 100,
+            "insertTime": now,
+            "startTime": now,
+            "endTime": now,
+            "selfLink": f"{self._base}/operations/{operation}",
+        }
+        while len(self._operations) > _OPERATIONS_KEPT:
+            del self._operations[next(iter(self._operations))]
+        return self._operations[operation]

@@ -1,0 +1,62 @@
+"""The project that the endpoints serve: who it is, what it is called in resource names, and which places answer."""
+
+import re
+from dataclasses import dataclass
+
+from controlplane.localcloud.gcp.disturbances import partial_list
+from controlplane.localcloud.gcp.errors import GoogleError, invalid, unavailable
+from controlplane.localcloud.scenario import Scenario, region_of
+from controlplane.localcloud.stock import Stock
+
+_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)(?:/[a-zA-Z]+/([^/]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A parsed resource name: `projects/P/locations/L`, with the id of the resource when there is one."""
+
+    project: str
+    location: str
+    id: str = ""
+
+
+class Project:
+    """Checks requests against the one project that exists here."""
+
+    def __init__(self, scenario: Scenario, stock: Stock) -> None:
+        self.scenario = scenario
+        self.stock = stock
+        self.name = scenario.project
+        self.number = scenario.project_number
+
+    def place(self, name: str, permission: str) -> Place:
+        """Read a resource name; another project's is refused as Google refuses it, for want of a permission."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise invalid(f'"{name}" is not a resource name of the form projects/PROJECT/locations/LOCATION.')
+        self.check(match[1], permission)
+        return Place(match[1], match[2], match[3] or "")
+
+    def check(self, project: str, permission: str) -> None:
+        """Refuse any project but ours."""
+        if project not in (self.name, str(self.number)):
+            raise GoogleError("PERMISSION_DENIED", f'Required "{permission}" permission(s) for "projects/{project}".')
+
+    def is_down(self, location: str) -> bool:
+        """Say whether a location's region is gone."""
+        return self.stock.is_down(region_of(location))
+
+    def is_missing(self, location: str) -> bool:
+        """Say whether a list leaves a location out: its region is gone, or a fault asks for a partial list."""
+        hidden = partial_list.get() and region_of(location) == self.scenario.clusters[0].region
+        return hidden or self.is_down(location)
+
+    def check_up(self, location: str) -> None:
+        """Answer for a region that is gone: its services do not answer."""
+        if location != "-" and self.is_down(location):
+            raise unavailable(f"The service is currently unavailable in location {location}.")
+
+    def knows(self, location: str) -> bool:
+        """Say whether a region or zone exists."""
+        regions = self.scenario.regions
+        return any(location == region.name or location in region.zones for region in regions)

@@ -1,0 +1,166 @@
+"""The Google Cloud endpoints, served for real on loopback ports, and the published clients pointed at them."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.oauth2 import service_account
+
+from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.faults import FaultBook
+from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer, new_credentials
+from controlplane.localcloud.loadbalancer.resources import (
+    BackendServiceHealth,
+    EndpointHealth,
+    ForwardingRule,
+    GroupHealth,
+)
+from controlplane.localcloud.scenario import default_scenario
+from controlplane.localcloud.serving import serve
+from controlplane.localcloud.stock import Stock
+
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+
+
+class Host:
+    """Clusters without API servers."""
+
+    def __init__(self, scenario: Any) -> None:
+        self.clusters = [
+            HostedCluster(spec.name, spec.location, "127.0.0.1:6443", "-----BEGIN CERTIFICATE-----", labels=spec.labels)
+            for spec in scenario.all_clusters
+        ]
+        self.refuses = ""
+
+    def list(self):
+        return list(self.clusters)
+
+    async def create(self, name, location, labels):
+        if self.refuses:
+            raise RuntimeError(self.refuses)
+        self.clusters.append(HostedCluster(name, location, "127.0.0.1:6444", "pem", labels=labels))
+
+    async def delete(self, name, location):
+        self.clusters = [each for each in self.clusters if (each.name, each.location) != (name, location)]
+
+
+@dataclass
+class Balancer:
+    """A load balancer with one backend service."""
+
+    services: dict[str, BackendServiceHealth] = field(default_factory=dict)
+
+    def health(self):
+        return self.services
+
+    def forwarding_rules(self):
+        return [ForwardingRule("mci-1-fw-sd-web", "127.0.0.1", 8080, "mci-1-sd-web", "mci-1-sd-web")]
+
+
+@dataclass
+class Endpoints:
+    """What a test needs: the parts, the ports, and a way to run a coroutine in the servers' loop."""
+
+    cloud: GoogleCloud
+    host: Host
+    stock: Stock
+    faults: FaultBook
+    balancer: Balancer
+    credentials_info: dict[str, str]
+    rest: str
+    grpc_port: int
+    project: str
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def credentials(self):
+        return service_account.Credentials.from_service_account_info(self.credentials_info, scopes=SCOPES)
+
+    def client(self, cls, **kwargs):
+        """Make a REST client."""
+        return cls(credentials=self.credentials, transport="rest", client_options={"api_endpoint": self.rest}, **kwargs)
+
+    def anonymous(self, cls):
+        return cls(
+            credentials=AnonymousCredentials(), transport="rest", client_options={"api_endpoint": self.rest}
+        )
+
+    def grpc_channel(self):
+        """Open a channel that carries a token, as the default transport's does over TLS."""
+        import grpc
+
+        token = self.cloud.tokens.issue("tester")
+
+        class Bearer(grpc.UnaryUnaryClientInterceptor):
+            def intercept_unary_unary(self, continuation, details, request):
+                metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
+                return continuation(details._replace(metadata=metadata), request)
+
+        return grpc.intercept_channel(self.plain_channel(), Bearer())
+
+    def plain_channel(self):
+        import grpc
+
+        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+
+def group(cluster: str, zone: str, *endpoints: EndpointHealth) -> GroupHealth:
+    return GroupHealth(f"k8s1-{zone}", zone, cluster, endpoints)
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+
+
+@pytest.fixture
+def endpoints(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
+    scenario = default_scenario()
+    scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.05))
+    yield from serve_endpoints(loop, scenario)
+
+
+@pytest.fixture
+def without_preview(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
+    yield from serve_endpoints(loop, replace(default_scenario(), advice=()))
+
+
+def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any) -> Iterator[Endpoints]:
+    host, stock, faults, clock = Host(scenario), Stock(scenario), FaultBook(), SystemClock()
+    info = new_credentials(scenario.project, "http://127.0.0.1:1/token")
+    healthy = EndpointHealth("127.1.0.5", 7860, healthy=True, pod="web-1", node="gk3-a")
+    sick = EndpointHealth("127.1.0.6", 7860, healthy=False, pod="web-2", node="gk3-a")
+    groups = (
+        group("us-central1/gpu-us-central1", "us-central1-a", healthy, sick),
+        group("us-east4/gpu-us-east4", "us-east4-a"),
+    )
+    balancer = Balancer({"mci-1-80-sd-web": BackendServiceHealth("mci-1-80-sd-web", "sd", "web", 80, groups, health_check="hc")})
+
+    async def start():
+        cloud = GoogleCloud(
+            scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
+        )
+        server = await serve(cloud.app, "127.0.0.1", 0, None, None)
+        return cloud, server, await cloud.start_grpc("127.0.0.1", 0, None, None)
+
+    async def stop():
+        await server.stop()
+        await cloud.close()
+
+    cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
+    rest = f"http://127.0.0.1:{server.port}"
+    info = {**info, "token_uri": f"{rest}/token"}
+    yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
