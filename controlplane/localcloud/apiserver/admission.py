@@ -1,0 +1,124 @@
+"""What happens to an object between reading it and storing it: the built-in admission of kube-apiserver, then hooks.
+
+Built in are the plugins whose absence a client would notice: NamespaceLifecycle, ServiceAccount (the default name),
+Priority, DefaultTolerationSeconds, and the addresses and node ports of Services. Hooks come from outside: the
+Autopilot imitation registers its own.
+"""
+
+import ipaddress
+from typing import Any
+
+from controlplane.localcloud.apiserver.api import AdmissionHook, AdmissionRequest, ApiError, Object
+from controlplane.localcloud.apiserver.errors import forbidden, not_found
+from controlplane.localcloud.apiserver.schema import TypeInfo
+from controlplane.localcloud.apiserver.store import Store
+
+PERMANENT_NAMESPACES = ("default", "kube-system", "kube-public")
+_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_SERVICE_RANGE = ipaddress.ip_network("10.96.0.0/16")
+_NODE_PORTS = range(30000, 32768)
+
+
+class Admission:
+    """The chain: built-in mutation, mutating hooks; later, on the valid object, validating hooks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._mutating: list[AdmissionHook] = []
+        self._validating: list[AdmissionHook] = []
+
+    def add(self, hook: AdmissionHook, *, validating: bool) -> None:
+        """Register a hook."""
+        (self._validating if validating else self._mutating).append(hook)
+
+    def mutate(self, info: TypeInfo, request: AdmissionRequest) -> None:
+        """Change the object as the server's own plugins and the hooks want it."""
+        if request.operation == "CREATE":
+            self._check_namespace(info, request)
+        if request.resource == "pods" and request.operation == "CREATE":
+            self._pod(request.object)
+        if request.resource == "services" and request.operation in ("CREATE", "UPDATE"):
+            self._service(request.object, request.old)
+        for hook in self._mutating:
+            hook(request)
+
+    def validate(self, request: AdmissionRequest) -> None:
+        """Let hooks refuse the object."""
+        for hook in self._validating:
+            hook(request)
+
+    def _check_namespace(self, info: TypeInfo, request: AdmissionRequest) -> None:
+        if not info.namespaced:
+            return
+        record = self._store.find("namespaces", ("", request.namespace))
+        if record is None:
+            raise not_found("namespaces", request.namespace)
+        if record.object["metadata"].get("deletionTimestamp"):
+            text = f"namespace {request.namespace} is being terminated"
+            cause = {"reason": "NamespaceTerminating", "message": text, "field": "metadata.namespace"}
+            why = f"unable to create new content in namespace {request.namespace} because it is being terminated"
+            raise forbidden(request.resource, request.object["metadata"]["name"], why, [cause])
+
+    def _pod(self, pod: Object) -> None:
+        spec: dict[str, Any] = pod["spec"]
+        account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
+        self._set_priority(pod, spec)
+        tolerations = spec.setdefault("tolerations", [])
+        for key in _TOLERATIONS:
+            covered = (one.get("key") in (key, None, "") and one.get("effect") in ("NoExecute", None, "")
+                       for one in tolerations)  # fmt: skip
+            if not any(covered):
+                tolerations.append({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300})
+
+    def _set_priority(self, pod: Object, spec: dict[str, Any]) -> None:
+        name = spec.get("priorityClassName")
+        shelf = self._store.shelf("priorityclasses.scheduling.k8s.io").records
+        if name:
+            record = shelf.get(("", name))
+            if record is None:
+                raise forbidden("pods", pod["metadata"]["name"], f"no PriorityClass with name {name} was found")
+            found: Object | None = record.object
+        else:
+            found = next((one.object for one in shelf.values() if one.object.get("globalDefault")), None)
+            if found is not None:
+                spec["priorityClassName"] = found["metadata"]["name"]
+        spec["priority"] = found["value"] if found else 0
+        spec["preemptionPolicy"] = (found or {}).get("preemptionPolicy", "PreemptLowerPriority")
+
+    def _service(self, service: Object, old: Object | None) -> None:
+        spec: dict[str, Any] = service["spec"]
+        if spec.get("type") == "ExternalName":
+            return
+        before = (old or {}).get("spec") or {}
+        if before.get("clusterIP") and not spec.get("clusterIP"):
+            spec["clusterIP"] = before["clusterIP"]
+        if not spec.get("clusterIP"):
+            spec["clusterIP"] = self._free_address()
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+        if spec.get("type") in ("NodePort", "LoadBalancer"):
+            self._node_ports(spec, before)
+
+    def _free_address(self) -> str:
+        used = {record.object["spec"].get("clusterIP") for record in self._store.shelf("services").records.values()}
+        for address in _SERVICE_RANGE.hosts():
+            if str(address) not in used:
+                return str(address)
+        raise ApiError(500, "InternalError", "failed to allocate a serviceIP: range is full")
+
+    def _node_ports(self, spec: dict[str, Any], before: dict[str, Any]) -> None:
+        used = {
+            port.get("nodePort")
+            for record in self._store.shelf("services").records.values()
+            for port in record.object["spec"].get("ports") or ()
+        }
+        kept = {(port.get("name"), port["port"]): port.get("nodePort") for port in before.get("ports") or ()}
+        for port in spec.get("ports") or ():
+            if not port.get("nodePort"):
+                port["nodePort"] = kept.get((port.get("name"), port["port"])) or next(
+                    number for number in _NODE_PORTS if number not in used
+                )
+            used.add(port["nodePort"])

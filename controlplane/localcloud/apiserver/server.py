@@ -1,0 +1,46 @@
+"""One cluster's API server: the core, its in-process API, and its HTTP face with the faults that were asked for."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from controlplane.localcloud.apiserver.api import AdmissionHook, Api
+from controlplane.localcloud.apiserver.core import Authenticate, Core
+from controlplane.localcloud.apiserver.http import HttpFace
+from controlplane.localcloud.apiserver.local import LocalApi
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.faults import AsgiApp, FaultBook, with_faults
+
+# (namespace, pod, container, follow, tail_lines, previous, since_seconds, timestamps) -> pieces of the log
+PodLogSource: TypeAlias = Callable[
+    [str, str, str | None, bool, int | None, bool, int | None, bool], AsyncIterator[bytes]
+]
+
+
+class ApiServer:
+    """What the daemon starts once per cluster."""
+
+    def __init__(
+        self, cluster: str, *, clock: Clock, database: Path | None, authenticate: Authenticate, faults: FaultBook
+    ) -> None:
+        self.core = Core(cluster, clock, database, authenticate)
+        self.api: Api = LocalApi(cluster, self.core)
+        self._face = HttpFace(self.core, faults, cluster)
+        self.app: AsgiApp = with_faults(self._face, faults, cluster, clock)
+
+    def add_admission(self, hook: AdmissionHook, *, validating: bool = False) -> None:
+        """Have a hook change objects before they are valid, or refuse them after."""
+        self.core.admission.add(hook, validating=validating)
+
+    def add_pod_log_source(self, source: PodLogSource) -> None:
+        """Say where the logs of Pods come from."""
+        self._face.log_source = source
+
+    def restrict(self, user: str) -> None:
+        """Have this user's rights come from RBAC alone, so that 403s are real."""
+        self.core.authorizer.restrict(user)
+
+    def close(self) -> None:
+        """Write what is pending and end every watch."""
+        self._face.close()
+        self.core.journal.close()

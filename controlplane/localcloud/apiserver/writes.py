@@ -1,0 +1,382 @@
+"""Create, update and patch: the rules that hold for every kind, whoever writes.
+
+The order is kube-apiserver's: read, prepare, admit, validate, store. Objects that are stored are never changed again;
+each write makes a new one.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from controlplane.localcloud.apiserver.admission import Admission
+from controlplane.localcloud.apiserver.api import AdmissionRequest, ApiError, Object, PatchKind
+from controlplane.localcloud.apiserver.errors import already_exists, bad_request, conflict, modified, not_found
+from controlplane.localcloud.apiserver.options import WriteOptions
+from controlplane.localcloud.apiserver.patch import (
+    json_patch,
+    merge_patch,
+    server_side_apply,
+    strategic_merge_patch,
+    track_update,
+)
+from controlplane.localcloud.apiserver.records import Record
+from controlplane.localcloud.apiserver.registry import Registry, is_stored_form, shelf_name, to_served, to_stored
+from controlplane.localcloud.apiserver.schema import (
+    FieldError,
+    TypeInfo,
+    apply_defaults,
+    decode,
+    generate_job_selector,
+    refuse,
+    strict_error,
+    unknown_fields,
+    validate,
+    validate_update,
+)
+from controlplane.localcloud.apiserver.store import Store
+from controlplane.localcloud.apiserver.strategy import (
+    creates_on_update,
+    desired_state,
+    has_generation,
+    has_status,
+    needs_version_to_update,
+)
+from controlplane.localcloud.clock import Clock, new_suffix, new_uid, rfc3339
+
+_SET_BY_SERVER = (
+    "uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+    "selfLink",
+)  # fmt: skip
+_KEPT = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace")
+_LONGEST_GENERATED_BASE = 58
+_METADATA_WITH_STATUS = ("pods", "nodes")
+
+# Called with (type, old record or None, new record or None) after every change that was stored.
+Observer = Callable[[TypeInfo, Record | None, Record | None], None]
+
+
+class Writes:
+    """Everything that makes new versions of objects, deletions aside."""
+
+    def __init__(self, store: Store, registry: Registry, admission: Admission, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._admission = admission
+        self._clock = clock
+        self.observers: list[Observer] = []
+
+    def create(self, info: TypeInfo, namespace: str, body: Any, options: WriteOptions) -> Record:
+        """Create an object."""
+        obj = self._read(info, body, options)
+        metadata = obj.setdefault("metadata", {})
+        if metadata.get("resourceVersion"):
+            raise ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
+        self._name(info, namespace, metadata)
+        self._initialise(info, obj, options)
+        apply_defaults(info, obj)
+        stored = self._stored(info, obj)
+        if info.resource == "jobs.batch":
+            generate_job_selector(stored)
+        request = self._request("CREATE", info, "", stored, None, options)
+        self._admission.mutate(info, request)
+        self._refuse(info, stored, validate(info, obj if stored is obj else to_served(info, stored)))
+        self._admission.validate(request)
+        track_update(info, None, stored, options.manager, "Update", self._clock.now())
+        name = stored["metadata"]["name"]
+        if self._store.find(shelf_name(info), (stored["metadata"].get("namespace", ""), name)) is not None:
+            raise already_exists(info.resource, name)
+        return self._save(info, None, stored, options)
+
+    def update(
+        self, info: TypeInfo, namespace: str, name: str, body: Any, options: WriteOptions, subresource: str = ""
+    ) -> tuple[Record, bool]:
+        """Replace an object, or its status; say whether it was created."""
+        obj = self._read(info, body, options)
+        metadata = obj.setdefault("metadata", {})
+        metadata.setdefault("name", name)
+        if metadata["name"] != name:
+            raise bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
+        _check_namespace(info, namespace, metadata)
+        live = self._store.find(shelf_name(info), (namespace, name))
+        if live is None:
+            if creates_on_update(info) and not subresource:
+                metadata.pop("uid", None)
+                metadata.pop("resourceVersion", None)
+                return self.create(info, namespace, obj, options), True
+            raise not_found(info.resource, name)
+        if needs_version_to_update(info) and not metadata.get("resourceVersion") and not subresource:
+            error = FieldError("FieldValueInvalid", "metadata.resourceVersion", 0, "must be specified for an update")
+            raise refuse(info, name, [error])
+        return self._replace(info, live, obj, options, subresource), False
+
+    def patch(
+        self, info: TypeInfo, namespace: str, name: str, kind: PatchKind, patch: Any, options: WriteOptions,
+        subresource: str = "",
+    ) -> tuple[Record, bool]:  # fmt: skip
+        """Patch an object in one of four ways; an apply to a name that does not exist creates it."""
+        live = self._store.find(shelf_name(info), (namespace, name))
+        if live is None:
+            if kind == "apply" and not subresource:
+                return self._apply_new(info, namespace, name, patch, options), True
+            raise not_found(info.resource, name)
+        now = self._clock.now()
+        before = self._served(info, live.object)
+        if kind == "apply":
+            self._check_identity(info, namespace, name, patch)
+            self._check_fields(info, patch, options)
+            patched = server_side_apply(info, before, patch, options.manager, options.force, now, subresource)
+        else:
+            patched = _patched(info, before, kind, patch)
+            self._check_fields(info, patched, options)
+        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+            raise bad_request("the patched object is not an object with metadata")
+        self._check_identity(info, namespace, name, patched)
+        obj = decode(info, patched)
+        return self._replace(info, live, obj, options, subresource, applied=kind == "apply"), False
+
+    def replace(
+        self, info: TypeInfo, live: Record, obj: Object, options: WriteOptions, subresource: str = ""
+    ) -> Record:
+        """Replace a stored object by one of the same type, which the caller gives away."""
+        return self._replace(info, live, obj, options, subresource)
+
+    def store_as_is(self, info: TypeInfo, live: Record, obj: Object) -> Record:
+        """Store a change that the server itself makes; the caller gives the object away."""
+        if has_generation(info) and desired_state(info, obj) != desired_state(info, live.object):
+            obj["metadata"]["generation"] = (obj["metadata"].get("generation") or 0) + 1
+        return self._save(info, live, obj, WriteOptions())
+
+    def type_of(self, resource: str) -> TypeInfo:
+        """Find the stored version of a resource."""
+        return self._registry.by_resource(resource)
+
+    def _apply_new(self, info: TypeInfo, namespace: str, name: str, patch: Any, options: WriteOptions) -> Record:
+        if not isinstance(patch, dict):
+            raise bad_request("error decoding YAML: the body is no object")
+        self._check_identity(info, namespace, name, patch)
+        self._check_fields(info, patch, options)
+        body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
+        if info.namespaced:
+            body["metadata"]["namespace"] = namespace
+        if body["metadata"].get("uid"):
+            text = "uid mismatch: the provided object specified uid {}, and no existing object was found"
+            raise conflict(info.resource, name, text.format(body["metadata"]["uid"]))
+        obj = server_side_apply(info, None, body, options.manager, options.force, self._clock.now())
+        return self.create(info, namespace, obj, options)
+
+    def _replace(
+        self, info: TypeInfo, live: Record, obj: Object, options: WriteOptions, subresource: str,
+        *, applied: bool = False,
+    ) -> Record:  # fmt: skip
+        before = self._served(info, live.object)
+        name = before["metadata"]["name"]
+        _check_preconditions(info, name, before["metadata"], obj["metadata"])
+        obj = self._merge_parts(info, before, obj, subresource)
+        if not subresource:
+            apply_defaults(info, obj)
+        stored = self._stored(info, obj)
+        request = self._request("UPDATE", info, subresource, stored, live.object, options)
+        if not subresource:
+            self._admission.mutate(info, request)
+        self._refuse(info, stored, validate_update(info, before, self._served(info, stored)))
+        self._admission.validate(request)
+        if not applied:
+            track_update(info, live.object, stored, options.manager, "Update", self._clock.now(), subresource)
+        if has_generation(info) and desired_state(info, stored) != desired_state(info, live.object):
+            stored["metadata"]["generation"] = (stored["metadata"].get("generation") or 0) + 1
+        if _same(stored, live.object):
+            return live
+        return self._save(info, live, stored, options)
+
+    def _merge_parts(self, info: TypeInfo, before: Object, obj: Object, subresource: str) -> Object:
+        """Take from the request what this endpoint may write, and the rest from the live object."""
+        old, new = before["metadata"], obj["metadata"]
+        if subresource == "status":
+            metadata = dict(old)
+            if info.resource in _METADATA_WITH_STATUS:
+                for key in ("labels", "annotations"):
+                    metadata.pop(key, None)
+                    metadata |= {key: new[key]} if key in new else {}
+            if "managedFields" in new:
+                metadata["managedFields"] = new["managedFields"]
+            merged = {**before, "metadata": metadata}
+            merged.pop("status", None)
+            return merged | ({"status": obj["status"]} if "status" in obj else {})
+        if subresource == "finalize":
+            spec = {**(before.get("spec") or {}), "finalizers": (obj.get("spec") or {}).get("finalizers") or []}
+            return {**before, "metadata": dict(old), "spec": spec}
+        metadata = {key: value for key, value in new.items() if key not in _SET_BY_SERVER}
+        metadata |= {key: old[key] for key in _KEPT if key in old}
+        if "managedFields" not in metadata and "managedFields" in old:
+            metadata["managedFields"] = old["managedFields"]
+        merged = {**obj, "metadata": metadata}
+        if has_status(info):
+            merged.pop("status", None)
+            merged |= {"status": before["status"]} if "status" in before else {}
+        if info.resource == "namespaces":
+            merged["spec"] = before.get("spec") or {}
+        return merged
+
+    def _save(self, info: TypeInfo, live: Record | None, stored: Object, options: WriteOptions) -> Record:
+        metadata = stored["metadata"] = dict(stored["metadata"])
+        if options.dry_run:
+            metadata["resourceVersion"] = live.object["metadata"]["resourceVersion"] if live else None
+            if live is None:
+                del metadata["resourceVersion"]
+            return Record(stored, self._store.rv)
+        if live is not None and is_released(stored) and metadata.get("deletionTimestamp"):
+            removed = self.remove(info, live)
+            return Record({**stored, "metadata": {**metadata, "resourceVersion": str(removed.rv)}}, removed.rv)
+        record = self._store.put(shelf_name(info), stored)
+        self._tell(info, live, record)
+        return record
+
+    def remove(self, info: TypeInfo, record: Record) -> Record:
+        """Take an object out of the store."""
+        metadata = record.object["metadata"]
+        removed = self._store.remove(shelf_name(info), (metadata.get("namespace", ""), metadata["name"]))
+        self._tell(info, record, None)
+        return removed
+
+    def _tell(self, info: TypeInfo, old: Record | None, new: Record | None) -> None:
+        for observer in self.observers:
+            observer(info, old, new)
+
+    def _read(self, info: TypeInfo, body: Any, options: WriteOptions) -> Object:
+        if not isinstance(body, dict):
+            raise bad_request(f"the object provided is unrecognized (must be of type {info.kind}): not an object")
+        self._check_type(info, body)
+        self._check_fields(info, body, options)
+        obj: Object = decode(info, {**body, "apiVersion": info.api_version, "kind": info.kind})
+        return obj
+
+    def _check_type(self, info: TypeInfo, body: Object) -> None:
+        kind, api_version = body.get("kind"), body.get("apiVersion")
+        if api_version and api_version != info.api_version:
+            text = "the API version in the data ({}) does not match the expected API version ({})"
+            raise bad_request(text.format(api_version, info.api_version))
+        if kind and kind != info.kind:
+            text = '{} in version "{}" cannot be handled as a {}: unknown conversion'
+            raise bad_request(text.format(kind, info.version, info.kind))
+
+    def _check_identity(self, info: TypeInfo, namespace: str, name: str, obj: Any) -> None:
+        if not isinstance(obj, dict):
+            return
+        self._check_type(info, obj)
+        metadata = obj.get("metadata") or {}
+        given = metadata.get("name")
+        if given and given != name:
+            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+        _check_namespace(info, namespace, dict(metadata))
+
+    def _check_fields(self, info: TypeInfo, body: Any, options: WriteOptions) -> None:
+        if options.field_validation == "Ignore" or not isinstance(body, dict):
+            return
+        complaints = unknown_fields(info, body)
+        if complaints and options.field_validation == "Strict":
+            raise strict_error(complaints)
+        options.warnings.extend(complaints)
+
+    def _name(self, info: TypeInfo, namespace: str, metadata: dict[str, Any]) -> None:
+        _check_namespace(info, namespace, metadata)
+        if not metadata.get("name"):
+            base = metadata.get("generateName") or ""
+            if not base:
+                why = "name or generateName is required"
+                raise refuse(info, "", [FieldError("FieldValueRequired", "metadata.name", "", why)])
+            metadata["name"] = base[:_LONGEST_GENERATED_BASE] + new_suffix()
+
+    def _initialise(self, info: TypeInfo, obj: Object, options: WriteOptions) -> None:
+        metadata = obj["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _SET_BY_SERVER}
+        metadata["uid"] = new_uid()
+        metadata["creationTimestamp"] = rfc3339(self._clock.now())
+        if has_generation(info):
+            metadata["generation"] = 1
+        if has_status(info) and not options.keeps_status:
+            obj.pop("status", None)
+        if info.resource == "namespaces":
+            labels = metadata["labels"] = dict(metadata.get("labels") or {})
+            labels["kubernetes.io/metadata.name"] = metadata["name"]
+            obj["spec"] = {"finalizers": ["kubernetes"]}
+            obj["status"] = {"phase": "Active"}
+        elif info.resource == "pods" and not (obj.get("status") or {}).get("phase"):
+            obj["status"] = {"phase": "Pending", **(obj.get("status") or {})}
+
+    def _request(
+        self, operation: Any, info: TypeInfo, subresource: str, obj: Object, old: Object | None, options: WriteOptions
+    ) -> AdmissionRequest:
+        namespace = obj["metadata"].get("namespace", "")
+        return AdmissionRequest(operation, info.resource, subresource, namespace, obj, old, options.user)
+
+    def _refuse(self, info: TypeInfo, obj: Object, errors: list[FieldError]) -> None:
+        if errors:
+            raise refuse(info, obj["metadata"]["name"], errors)
+
+    def _served(self, info: TypeInfo, obj: Object) -> Object:
+        return obj if is_stored_form(info) else to_served(info, obj)
+
+    def _stored(self, info: TypeInfo, obj: Object) -> Object:
+        return obj if is_stored_form(info) else to_stored(info, self._registry.by_resource(info.resource), obj)
+
+
+def is_released(obj: Object) -> bool:
+    """Say whether nothing holds back an object that is being deleted."""
+    metadata = obj["metadata"]
+    held = metadata.get("finalizers") or (obj["kind"] == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
+    return not held and not metadata.get("deletionGracePeriodSeconds")
+
+
+def _check_namespace(info: TypeInfo, namespace: str, metadata: dict[str, Any]) -> None:
+    if not info.namespaced:
+        metadata.pop("namespace", None)
+        return
+    if metadata.setdefault("namespace", namespace) not in (namespace, ""):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    metadata["namespace"] = namespace
+
+
+def _check_preconditions(info: TypeInfo, name: str, live: dict[str, Any], given: dict[str, Any]) -> None:
+    version, uid = given.get("resourceVersion"), given.get("uid")
+    if uid and uid != live["uid"]:
+        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live['uid']}"
+        raise conflict(info.resource, name, text)
+    if version and version not in (live["resourceVersion"], "0"):
+        raise modified(info.resource, name)
+
+
+def _patched(info: TypeInfo, before: Object, kind: PatchKind, patch: Any) -> Any:
+    if kind == "json":
+        return json_patch(before, patch)
+    if not isinstance(patch, dict):
+        raise bad_request("error decoding patch: the body is no object")
+    if kind == "merge":
+        return merge_patch(before, patch)
+    if info.custom:
+        from controlplane.localcloud.apiserver.errors import unsupported_media_type
+
+        raise unsupported_media_type(
+            "application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"
+        )
+    return strategic_merge_patch(info, before, patch)
+
+
+def _same(new: Object, live: Object) -> bool:
+    """Compare two versions without their resourceVersion and the times of their managers."""
+    old_metadata, new_metadata = live["metadata"], new["metadata"]
+    if {**new, "metadata": None} != {**live, "metadata": None}:
+        return False
+    ignored = ("resourceVersion", "managedFields")
+    if any(new_metadata.get(key) != old_metadata.get(key) for key in {*new_metadata, *old_metadata} - {*ignored}):
+        return False
+    return _without_times(new_metadata) == _without_times(old_metadata)
+
+
+def _without_times(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**entry, "time": ""} for entry in metadata.get("managedFields") or ()]
+
+
+def own_copy(obj: Object) -> Object:
+    """Give a copy that may be changed."""
+    return copy.deepcopy(obj)

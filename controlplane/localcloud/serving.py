@@ -1,0 +1,107 @@
+"""Running an ASGI application on a loopback port inside the daemon's own event loop.
+
+uvicorn is meant to own its process: here several servers share one loop, so signals are not touched, nothing is
+logged per request, and a connection can be cut from inside (`faults` needs that, ASGI has no such thing).
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from controlplane.localcloud.faults import ABORT, AsgiApp
+
+_BACKLOG = 2048
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with a way to cut the connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {**(self.scope.get("extensions") or {}), ABORT: self._abort}
+        self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
+
+    def _abort(self) -> None:
+        if self.cycle is not None:
+            self.cycle.response_started = self.cycle.response_complete = True
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.abort()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, inner: uvicorn.Server, task: "asyncio.Task[None]", port: int, sock: socket.socket) -> None:
+        self._inner = inner
+        self._task = task
+        self._socket = sock
+        self.port = port
+
+    async def stop(self) -> None:
+        """Close the port and every connection; requests in flight are cut, as a dying region cuts them."""
+        self._inner.should_exit = True
+        self._inner.force_exit = True
+        for server in getattr(self._inner, "servers", ()):
+            server.close()
+        for connection in list(self._inner.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        for request in list(self._inner.server_state.tasks):
+            request.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._socket.close()
+
+
+async def serve(app: AsgiApp, host: str, port: int, certfile: Path | None, keyfile: Path | None) -> Server:
+    """Serve on a loopback address (port 0: any free one) until stopped; OSError where the port is taken."""
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(f"{host} is no loopback address")
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certfile,
+        ssl_keyfile=keyfile,
+    )
+    inner = _Uvicorn(config)
+    task = asyncio.get_running_loop().create_task(inner.serve(sockets=[sock]))
+    while not inner.started and not task.done():
+        await asyncio.sleep(0.005)  # noqa: TID251 - uvicorn has no event for this; it takes a few milliseconds
+    if task.done():
+        task.result()
+        raise OSError(f"the server on {host}:{port} did not start")
+    return Server(inner, task, sock.getsockname()[1], sock)
