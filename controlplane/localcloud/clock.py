@@ -30,6 +30,18 @@ class Clock(Protocol):
         ...
 
 
+class BlockingClock(Protocol):
+    """What code outside the event loop needs of time: the command line waiting for the daemon."""
+
+    def monotonic(self) -> float:
+        """Give seconds that never go back."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Block for this long."""
+        ...
+
+
 class SystemClock:
     """The machine's clock; `offset` is the clock fault (all cluster timestamps shift by it)."""
 
@@ -47,6 +59,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run for this long."""
         await asyncio.sleep(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Block for this long; never call it inside the event loop."""
+        time.sleep(seconds)
 
 
 class VirtualClock:

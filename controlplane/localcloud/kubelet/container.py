@@ -59,6 +59,7 @@ class ContainerRunner:
         self._target: Target | None = None
         self._back_off = 0.0
         self._stopping = False
+        self._in_hook = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -83,11 +84,23 @@ class ContainerRunner:
             if self._task is not None:
                 self._task.cancel()
         elif again:
-            self._process.stop(grace)
+            await self._hurry(self._process, grace)
         else:
             await self._stop_process(self._process, grace)
         if self._task is not None:
             await asyncio.wait([self._task])
+
+    async def _hurry(self, process: Process, grace: float) -> None:
+        """Shorten the grace of a stop that is under way; a preStop hook may still use what is left."""
+        if not self._in_hook:
+            process.stop(grace)
+            return
+        limit = asyncio.ensure_future(self._clock.sleep(grace))
+        await asyncio.wait([limit, *([self._task] if self._task else [])], return_when=asyncio.FIRST_COMPLETED)
+        if not limit.done():
+            limit.cancel()
+        elif self._process is not None:
+            self._process.stop(0)
 
     async def _stop_process(self, process: Process, grace: float) -> None:
         self._event("Normal", "Killing", f"Stopping container {self.record.name}")
@@ -96,7 +109,9 @@ class ContainerRunner:
         if hook and grace > 0 and self._target is not None:
             ended = asyncio.ensure_future(process.wait())
             running = asyncio.ensure_future(self._hook("PreStop", hook, grace))
+            self._in_hook = True
             await asyncio.wait([ended, running], return_when=asyncio.FIRST_COMPLETED)
+            self._in_hook = False
             running.cancel()
             ended.cancel()
             process.stop(max(deadline - self._clock.monotonic(), min(LEAST_GRACE_SECONDS, grace)))

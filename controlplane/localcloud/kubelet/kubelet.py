@@ -117,7 +117,7 @@ class Kubelet:
         self,
         namespace: str,
         pod: str,
-        container: str = "",
+        container: str | None = None,
         follow: bool = False,
         tail_lines: int | None = None,
         previous: bool = False,
@@ -128,7 +128,7 @@ class Kubelet:
         worker = next((w for w in self._workers.values() if _is(w.pod, namespace, pod)), None)
         if worker is None:
             raise ApiError(404, "NotFound", f'pods "{pod}" not found on any running node')
-        runner = worker.container(container)
+        runner = worker.container(container or "")
         if runner is None:
             raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {pod}")
         record = runner.record

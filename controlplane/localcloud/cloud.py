@@ -1,0 +1,351 @@
+"""The whole local cloud in one process: clusters, Google Cloud endpoints, load balancer, and the stock below them all.
+
+It composes; each part knows its own business. Clusters come and go at run time, because the container API creates and
+deletes them. What must outlive the process is in `CloudState`, saved soon after every change.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from controlplane.localcloud.apiserver.api import Api
+from controlplane.localcloud.clock import SystemClock, rfc3339
+from controlplane.localcloud.cloud_cluster import HOST, Outage, RunningCluster, Surroundings
+from controlplane.localcloud.cloud_prices import price_table
+from controlplane.localcloud.cloud_state import CloudState, ClusterState, StateDir, load_state, save_state
+from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.credentials import ensure_credentials
+from controlplane.localcloud.faults import FaultBook
+from controlplane.localcloud.gcp import GoogleCloud
+from controlplane.localcloud.gcp.hosts import HostedCluster
+from controlplane.localcloud.gcp.tokens import TokenIssuer
+from controlplane.localcloud.kubeconfig import kubeconfig
+from controlplane.localcloud.kubelet import ImageMap
+from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
+from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
+from controlplane.localcloud.pki import ensure_pki, write_private
+from controlplane.localcloud.replay import TraceReplay
+from controlplane.localcloud.scenario import ClusterSpec, Delays, Scenario, region_of
+from controlplane.localcloud.serving import Server, serve
+from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.subnets import Subnets
+
+log = logging.getLogger(__name__)
+
+SAVE_AFTER_SECONDS = 0.2
+ADMIN_USER = "kubernetes-admin"
+ADMIN_TOKEN_SECONDS = 10 * 365 * 86400.0
+FAILURE_RESTART_SECONDS = 2.0
+
+
+class LocalCloud:
+    """Everything that runs, and the ways to change it. Implements the container API's ClusterHost."""
+
+    def __init__(self, directory: StateDir, scenario: Scenario, *, progress: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.scenario = scenario
+        self.clock = SystemClock()
+        self._progress = progress
+        known = load_state(directory)
+        self.state = known or CloudState()
+        self._new = known is None
+        self.clock.offset = timedelta(seconds=self.state.clock_offset_seconds)
+        self.delays = replace(scenario.delays, **self.state.delays)
+        self.stock = Stock(scenario)
+        if self.state.stock:
+            self.stock.from_state(self.state.stock)
+        self.faults = FaultBook()
+        self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
+        self.subnets = Subnets()
+        self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
+        self.clusters: dict[str, RunningCluster] = {}
+        self._statuses: dict[str, tuple[ClusterState, str]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._saving: asyncio.TimerHandle | None = None
+        self._servers: list[Server] = []
+        self._google: GoogleCloud | None = None
+        self._balancer: LoadBalancer | None = None
+        self.tokens: TokenIssuer
+        self.started_at = self.clock.monotonic()
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bring everything up; LocalCloudError says in one line what is in the way."""
+        self._claim_ports()
+        credentials = ensure_credentials(
+            self.directory.credentials_file,
+            self.scenario.project,
+            f"https://localhost:{self.state.gcp_port}/token",
+        )
+        self.tokens = TokenIssuer(self.clock, credentials)
+        around = Surroundings(
+            scenario=self.scenario,
+            clock=self.clock,
+            stock=self.stock,
+            faults=self.faults,
+            images=self.images,
+            pki=self.pki,
+            authenticate=self.tokens.authenticate,
+            delays=lambda: self.delays,
+        )
+        self._around = around
+        for spec in self._wanted_clusters():
+            self._progress(f"starting cluster {spec.name} in {spec.location}")
+            await self._start_cluster(spec)
+        self._progress("starting the load balancer and the Google Cloud endpoints")
+        balancer = self._prepare_balancer()
+        await self._start_google(balancer)
+        self._spawn(self._keep("load balancer", balancer.run))
+        if self.scenario.traces:
+            self._spawn(self._keep("trace replay", TraceReplay(self.scenario.traces, self.stock, self.clock).run))
+        self.stock.subscribe(self.save_soon)
+        self._write_files()
+        self.save()
+
+    async def stop(self) -> None:
+        """Take everything down; no process of ours is left when this comes back."""
+        self.save()
+        if self._balancer is not None:
+            await self._balancer.stop()
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.gather(*(cluster.stop() for cluster in self.clusters.values()), return_exceptions=True)
+        for server in self._servers:
+            await server.stop()
+        if self._google is not None:
+            await self._google.close()
+        self.subnets.release_all()
+
+    # -- ClusterHost -----------------------------------------------------------------------------------------------
+
+    def list(self) -> Sequence[HostedCluster]:
+        """Give all clusters, those being created or deleted included."""
+        hosted = [self._hosted(cluster.state, "RUNNING") for cluster in self.clusters.values()]
+        return [*hosted, *(self._hosted(state, status) for state, status in self._statuses.values())]
+
+    async def create(self, name: str, location: str, labels: Mapping[str, str]) -> None:
+        """Start a new cluster; comes back when its API answers."""
+        region = region_of(location)
+        zones = self.scenario.zones_of(region)
+        spec = ClusterSpec(name, location, zones, self.scenario.project, dict(labels))
+        state = ClusterState(name, location, 0, 0, rfc3339(self.clock.now()), dict(labels))
+        self._statuses[spec.link] = (state, "PROVISIONING")
+        try:
+            await self.clock.sleep(self.delays.cluster_create)
+            self.state.clusters.append(state)
+            await self._start_cluster(spec)
+        finally:
+            self._statuses.pop(spec.link, None)
+        self._write_files()
+        self.save()
+
+    async def delete(self, name: str, location: str) -> None:
+        """Stop a cluster and forget its objects."""
+        link = f"{location}/{name}"
+        cluster = self.clusters.pop(link)
+        self._statuses[link] = (cluster.state, "STOPPING")
+        try:
+            cluster.autopilot.release()
+            await cluster.stop()
+            await self.clock.sleep(self.delays.cluster_create)
+            for path in self._databases(cluster.state):
+                path.unlink(missing_ok=True)
+            self.subnets.release(cluster.state.subnet)
+            self.state.clusters = [entry for entry in self.state.clusters if entry is not cluster.state]
+        finally:
+            self._statuses.pop(link, None)
+        self._write_files()
+        self.save()
+
+    # -- what others ask -------------------------------------------------------------------------------------------
+
+    def members(self) -> Mapping[str, Api]:
+        """Give the API of every cluster by its link, `us-central1/name`."""
+        return {link: cluster.api for link, cluster in self.clusters.items()}
+
+    def reachable(self, link: str) -> bool:
+        """Say whether a cluster answers."""
+        cluster = self.clusters.get(link)
+        return cluster is not None and not cluster.down
+
+    def addresses(self) -> Sequence[str]:
+        """Give where the load balancer answers."""
+        if self._balancer is None:
+            return []
+        return [f"http://{rule.address}:{rule.port}" for rule in self._balancer.forwarding_rules()]
+
+    def endpoints(self) -> dict[str, str]:
+        """Give where each Google Cloud API answers."""
+        rest = f"https://localhost:{self.state.gcp_port}"
+        return {"container": rest, "compute": rest, "gkehub": rest, "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    async def region_down(self, region: str, how: Outage = "hang") -> Sequence[str]:
+        """Let a whole region fall at once: APIs, nodes, Pods and capacity."""
+        fallen = [cluster for cluster in self.clusters.values() if cluster.spec.region == region]
+        await asyncio.gather(*(cluster.go_down(how) for cluster in fallen))
+        self.stock.region_down(region)
+        return [cluster.spec.name for cluster in fallen]
+
+    async def region_up(self, region: str) -> Sequence[str]:
+        """Bring a region back."""
+        self.stock.region_up(region)
+        back = [cluster for cluster in self.clusters.values() if cluster.spec.region == region]
+        await asyncio.gather(*(cluster.come_up() for cluster in back))
+        return [cluster.spec.name for cluster in back]
+
+    def set_delays(self, changes: Mapping[str, Any]) -> Delays:
+        """Change how long things take, from now on."""
+        known = {field.name for field in fields(Delays)}
+        for name, value in changes.items():
+            if name not in known:
+                raise LocalCloudError(f"unknown delay {name!r}; use one of {', '.join(sorted(known))}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= value < float("inf"):
+                raise LocalCloudError(f"delay {name}: {value!r} is not a number of seconds; give 0 or more")
+        self.state.delays.update({name: float(value) for name, value in changes.items()})
+        self.delays = replace(self.scenario.delays, **self.state.delays)
+        self.images.pull_seconds = self.delays.image_pull
+        if self._balancer is not None:
+            self._balancer.convergence_seconds = self.delays.load_balancer
+        for cluster in self.clusters.values():
+            cluster.autopilot.set_delays(self.delays)
+        self.save_soon()
+        return self.delays
+
+    def set_clock_offset(self, seconds: float) -> None:
+        """Shift the time that all clusters write."""
+        self.clock.offset = timedelta(seconds=seconds)
+        self.state.clock_offset_seconds = seconds
+        self.save_soon()
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def save_soon(self) -> None:
+        """Save the state in a moment, once for many changes."""
+        if self._saving is None:
+            self._saving = asyncio.get_running_loop().call_later(SAVE_AFTER_SECONDS, self.save)
+
+    def save(self) -> None:
+        """Save the state now."""
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
+        self.state.stock = self.stock.to_state()
+        if self._google is not None:
+            self.state.google = self._google.to_state()
+        save_state(self.directory, self.state)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _wanted_clusters(self) -> Sequence[ClusterSpec]:
+        """Give the clusters to start: the scenario's in a new cloud, afterwards those that are remembered."""
+        known = {(spec.name, spec.location): spec for spec in self.scenario.all_clusters}
+        if self._new:
+            now = rfc3339(self.clock.now())
+            for spec in self.scenario.all_clusters:
+                self.state.clusters.append(ClusterState(spec.name, spec.location, 0, 0, now, dict(spec.labels)))
+        wanted = []
+        for state in self.state.clusters:
+            zones = self.scenario.zones_of(region_of(state.location))
+            made = ClusterSpec(state.name, state.location, zones, self.scenario.project, state.labels)
+            wanted.append(known.get((state.name, state.location), made))
+        return wanted
+
+    async def _start_cluster(self, spec: ClusterSpec) -> None:
+        state = self.state.cluster(spec.name, spec.location)
+        if state is None:
+            raise LocalCloudError(f"cluster {spec.link} is not known")
+        taken = {other.subnet for other in self.state.clusters if other is not state}
+        state.subnet = self.subnets.claim(state.subnet, taken)
+        database = self.directory.database(f"{spec.location}_{spec.name}")
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run_dir = self.directory.run_folder / f"{spec.location}_{spec.name}"
+        cluster = RunningCluster(spec, state, self._around, database=database, run_dir=run_dir)
+        await cluster.start(down=self.stock.is_down(spec.region))
+        self.clusters[spec.link] = cluster
+
+    def _databases(self, state: ClusterState) -> Sequence[Path]:
+        database = self.directory.database(f"{state.location}_{state.name}")
+        return list(database.parent.glob(database.name + "*"))
+
+    def _claim_ports(self) -> None:
+        """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
+        for name in ("gcp_port", "gcp_grpc_port"):
+            if not (port := getattr(self.state, name)) or not port_is_free(port):
+                setattr(self.state, name, any_free_port())
+
+    async def _start_google(self, balancer: LoadBalancer) -> None:
+        google = GoogleCloud(
+            self.scenario,
+            self.stock,
+            self.clock,
+            clusters=self,
+            backends=balancer,
+            tokens=self.tokens,
+            faults=self.faults,
+        )
+        if self.state.google:
+            google.from_state(self.state.google)
+        self._google = google
+        cert, key = self.pki.cert_file, self.pki.key_file
+        self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key))
+        self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
+
+    def _prepare_balancer(self) -> LoadBalancer:
+        config = self.scenario.config_cluster
+        balancer = LoadBalancer(
+            self.clusters[config.link].api,
+            self.members,
+            self.clock,
+            run_dir=self.directory.folder / "loadbalancer",
+            port=self.scenario.load_balancer.port,
+            client_region=self.scenario.client_region,
+            convergence_seconds=self.delays.load_balancer,
+            reachable=self.reachable,
+            config_link=config.link,
+        )
+        try:
+            balancer.preflight()
+        except LoadBalancerError as error:
+            raise LocalCloudError(str(error)) from error
+        self._balancer = balancer
+        return balancer
+
+    def _write_files(self) -> None:
+        """Write what clients read: kubeconfig and prices."""
+        token = self.tokens.issue(ADMIN_USER, ADMIN_TOKEN_SECONDS)
+        current = self.scenario.config_cluster.name
+        write_private(self.directory.kubeconfig_file, kubeconfig(self.list(), token, current=current))
+        self.directory.prices_file.write_text(price_table(self.scenario))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one part for ever; a part that fails is started again, and the failure is in the log."""
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("%s failed; starting it again", name)
+            await self.clock.sleep(FAILURE_RESTART_SECONDS)
+
+    def _hosted(self, state: ClusterState, status: str) -> HostedCluster:
+        return HostedCluster(
+            name=state.name,
+            location=state.location,
+            endpoint=f"{HOST}:{state.port}",
+            ca_pem=self.pki.ca_pem,
+            status=status,
+            labels=state.labels,
+            created=state.created,
+        )

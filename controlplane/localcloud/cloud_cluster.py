@@ -1,0 +1,192 @@
+"""One cluster as it runs in the daemon: API server, controllers, Autopilot, kubelet, and the port it is served on.
+
+Down means dark: its port still takes connections, as a router would, and nobody ever answers; its Pods' processes are
+gone. That is what clients see of a region that fell, and it needs patience of them rather than an error to read.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from controlplane.localcloud.apiserver.server import ApiServer
+from controlplane.localcloud.autopilot import Autopilot
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.cloud_state import ClusterState
+from controlplane.localcloud.controllers import build_controllers
+from controlplane.localcloud.faults import FaultBook
+from controlplane.localcloud.kubelet import ImageMap, Kubelet
+from controlplane.localcloud.pki import Pki
+from controlplane.localcloud.scenario import ClusterSpec, Delays, Scenario
+from controlplane.localcloud.serving import Server, serve
+from controlplane.localcloud.stock import Stock
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 3.0
+Outage: TypeAlias = Literal["hang", "refuse"]
+
+
+class Runs(Protocol):
+    """Something that works until cancelled."""
+
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all clusters of one local cloud share."""
+
+    scenario: Scenario
+    clock: Clock
+    stock: Stock
+    faults: FaultBook
+    images: ImageMap
+    pki: Pki
+    authenticate: Callable[[str], str | None]
+    delays: Callable[[], Delays]
+
+
+class RunningCluster:
+    """One cluster."""
+
+    def __init__(
+        self, spec: ClusterSpec, state: ClusterState, around: Surroundings, *, database: Path, run_dir: Path
+    ) -> None:
+        self.spec = spec
+        self.state = state
+        self.created = state.created
+        self._around = around
+        self._clock = around.clock
+        self.server = ApiServer(
+            spec.name,
+            clock=around.clock,
+            database=database,
+            authenticate=around.authenticate,
+            faults=around.faults,
+        )
+        self.api = self.server.api
+        self.autopilot = Autopilot(
+            self.api,
+            around.clock,
+            cluster=spec,
+            stock=around.stock,
+            delays=around.delays,
+            machine_types=around.scenario.machine_types,
+            preempted_stock_returns=around.scenario.preempted_stock_returns,
+            most_nodes=around.scenario.ip_space.get(spec.region),
+        )
+        for hook, validating in self.autopilot.admission_hooks:
+            self.server.add_admission(hook, validating=validating)
+        self.kubelet = Kubelet(
+            self.api,
+            around.clock,
+            cluster=spec.name,
+            subnet=state.subnet,
+            run_dir=run_dir,
+            images=around.images,
+        )
+        self.server.add_pod_log_source(self.kubelet.logs)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: Server | None = None
+        self._dark: socket.socket | None = None
+        self._down = False
+
+    @property
+    def down(self) -> bool:
+        """Whether nobody can reach it."""
+        return self._down
+
+    async def start(self, *, down: bool = False) -> None:
+        """Serve the API and run everything beside it."""
+        runners: Sequence[Runs] = [
+            *build_controllers(self.api, self._clock, ca_pem=self._around.pki.ca_pem),
+            *self.autopilot.runners(),
+            self.kubelet,
+        ]
+        await self._serve()
+        loop = asyncio.get_running_loop()
+        for runner in runners:
+            self._tasks.append(loop.create_task(self._keep(type(runner).__name__, runner.run)))
+        if down:
+            await self.go_down("hang")
+
+    async def stop(self) -> None:
+        """Stop everything; Pods' processes are gone when this comes back."""
+        await self.kubelet.kill_all()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks.clear()
+        await self._unserve()
+        self._close_dark()
+        self.server.close()
+
+    async def go_down(self, how: Outage) -> None:
+        """Fall: Pods die at once, the API stops answering."""
+        if not self._down:
+            self._down = True
+            await self.kubelet.kill_all()
+            await self._unserve()
+            if how == "hang":
+                self._open_dark()
+
+    async def come_up(self) -> None:
+        """Be back, with the objects that were there."""
+        if self._down:
+            self._close_dark()
+            await self._serve()
+            self.kubelet.restart()
+            self._down = False
+
+    async def _serve(self) -> None:
+        pki = self._around.pki
+        try:
+            self._serving = await serve(self.server.app, HOST, self.state.port, pki.cert_file, pki.key_file)
+        except OSError:
+            if self.state.port == 0:
+                raise
+            log.warning("%s: port %d is in use; taking another one", self.spec.name, self.state.port)
+            self._serving = await serve(self.server.app, HOST, 0, pki.cert_file, pki.key_file)
+        self.state.port = self._serving.port
+
+    async def _unserve(self) -> None:
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await serving.stop()
+            except TimeoutError:
+                log.warning("%s: the API server's connections did not end", self.spec.name)
+
+    def _open_dark(self) -> None:
+        dark = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        dark.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            dark.bind((HOST, self.state.port))
+            dark.listen(128)
+        except OSError as error:
+            log.warning("%s: cannot hold port %d: %s", self.spec.name, self.state.port, error)
+            dark.close()
+            return
+        self._dark = dark
+
+    def _close_dark(self) -> None:
+        if self._dark is not None:
+            self._dark.close()
+            self._dark = None
+
+    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run one part for ever; a part that fails is started again, and the failure is in the log."""
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("%s: %s failed; starting it again", self.spec.name, name)
+            await self._clock.sleep(RESTART_SECONDS)

@@ -1,0 +1,26 @@
+"""The service account key file that clients of the local cloud are given, like one from `gcloud iam`.
+
+The key stays the same over restarts, so that tokens stay good; only the token endpoint's port may differ.
+"""
+
+import json
+from pathlib import Path
+
+from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.gcp.tokens import new_credentials
+from controlplane.localcloud.pki import write_private
+
+
+def ensure_credentials(path: Path, project: str, token_uri: str) -> dict[str, str]:
+    """Give the key, made at the first start."""
+    try:
+        key: dict[str, str] | None = json.loads(path.read_text())
+    except FileNotFoundError:
+        key = None
+    except (OSError, ValueError) as error:
+        raise LocalCloudError(f"{path}: cannot be read ({error}); `gpuhunter local reset` starts afresh") from error
+    if key is None or key.get("project_id") != project:
+        key = new_credentials(project, token_uri)
+    key["token_uri"] = token_uri
+    write_private(path, json.dumps(key, indent=1).encode())
+    return key
