@@ -90,7 +90,7 @@ class GarbageCollector:
             if any(self._is_solid(dependent, other) for other in others):
                 self._drop_owners(child, dependent, {uid_of(owner)})
             else:
-                self._delete(child, dependent, foreground=True)
+                self._delete(child, dependent, foreground=self._has_dependents(dependent))
         if not any(_blocks(dependent, uid_of(owner)) for _, dependent in self._informer.dependents(uid_of(owner))):
             self._finish(ref, owner, FOREGROUND)
 
@@ -107,9 +107,12 @@ class GarbageCollector:
             if obsolete:
                 self._drop_owners(ref, obj, obsolete)
         elif waiting:
-            self._delete(ref, obj, foreground=True)
+            self._delete(ref, obj, foreground=self._has_dependents(obj))
         else:
             self._delete(ref, obj, foreground=False)
+
+    def _has_dependents(self, obj: Object) -> bool:
+        return bool(self._informer.dependents(uid_of(obj)))
 
     def _is_solid(self, obj: Object, owner: Object) -> bool:
         found = self._find_owner(obj, owner)

@@ -39,8 +39,14 @@ class Informer:
         self._seeded = False
 
     async def run(self) -> None:
-        """Keep the indexes true and pass every change on, until cancelled."""
+        """Keep the indexes true and pass every change on, until cancelled.
+
+        A watch that breaks ends this; run again, it passes everything present on anew, which is enough for controllers
+        that look at what is there.
+        """
         self._seed()
+        for ref in [ref for ref in self._keys if self.get(ref) is None]:
+            self._unfile(ref)
         try:
             async for change in self.api.watch(*self._tracked()):
                 self._take(change)
@@ -49,6 +55,7 @@ class Informer:
         finally:
             for task in self._custom.values():
                 task.cancel()
+            self._custom.clear()
 
     async def watch(self, *resources: str) -> AsyncIterator[Change]:
         """Give what is there as ADDED and then every change; no resources named means all that are tracked."""

@@ -213,11 +213,11 @@ def test_refused_pods_show_in_conditions_and_events(scenario, deployment):
     from controlplane.localcloud.apiserver.api import ApiError
 
     async def story(cluster):
-        def refuse(resource, body):
-            if resource == "pods":
+        def refuse(request):
+            if request.resource == "pods" and request.operation == "CREATE":
                 raise ApiError(403, "Forbidden", 'pods "x" is forbidden: GPU class not allowed')
 
-        cluster.api.hooks.append(refuse)
+        cluster.hooks.append(refuse)
         cluster.apply("deployments.apps", deployment())
         await cluster.settle()
         (rs,) = cluster.list("replicasets.apps")
@@ -226,7 +226,7 @@ def test_refused_pods_show_in_conditions_and_events(scenario, deployment):
             failure = cluster.condition(resource, name, "ReplicaFailure")
             assert (failure["status"], failure["reason"]) == ("True", "FailedCreate")
             assert "GPU class not allowed" in failure["message"]
-        cluster.api.hooks.clear()
+        cluster.hooks.clear()
         await cluster.pass_time(60)
         await cluster.run_pods()
         assert cluster.condition("deployments.apps", "web", "ReplicaFailure") is None
@@ -275,10 +275,10 @@ def test_controllers_that_start_in_a_populated_store_change_nothing(scenario, de
         cluster.apply("deployments.apps", deployment(replicas=5))
         await cluster.run_pods()
         before = {p["metadata"]["uid"] for p in cluster.pods()}
-        writes = cluster.api.writes
+        writes = cluster.writes
         await cluster.stop()
         await cluster.start()
         assert {p["metadata"]["uid"] for p in cluster.pods()} == before
-        assert cluster.api.writes == writes
+        assert cluster.writes == writes
 
     scenario(story)
