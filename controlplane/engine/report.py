@@ -33,13 +33,17 @@ def exit_code_of(spec: ServiceSpec, decision: Decision, results: Iterable[Result
 
 
 def condition_events(service: Mapping[str, Any], status: Mapping[str, Any], now: datetime) -> list[Json]:
-    """Give an Event for every condition whose status or reason is another than in the last status."""
+    """Give an Event for every condition whose status or reason is another than in the last status.
+
+    A condition that holds when it is first seen is no change anybody waits for.
+    """
     before = {c.get("type"): c for c in (service.get("status") or {}).get("conditions") or ()}
     events = []
     for condition in status.get("conditions") or ():
         old = before.get(condition["type"], {})
-        if (old.get("status"), old.get("reason")) != (condition["status"], condition["reason"]):
-            good = condition["status"] == "True"
+        good = condition["status"] == "True"
+        changed = (old.get("status"), old.get("reason")) != (condition["status"], condition["reason"])
+        if changed and (old or not good):
             message = f"{condition['type']} is {condition['status']}: {condition['message']}"
             events.append(event(service, condition["reason"], message, now, warning=not good))
     return events

@@ -52,6 +52,7 @@ class Judged:
     observation: Observation
     decision: Decision
     status: Json
+    previous: Json
     safe_mode: str = ""
 
 
@@ -73,18 +74,19 @@ class Judge:
             spec = api.parse_service(service)
         except api.SpecError as error:
             return str(error)
-        previous, safe_mode = service.get("status"), ""
+        previous, safe_mode = dict(service.get("status") or {}), ""
         try:
             memory = api.memory_from_status(previous)
         except api.MemoryUnreadable as error:
             memory, safe_mode = Memory(), str(error)
+            del previous["memory"]
         observation = observation_of(spec, view, self.wiring, self.prices, self.advice)
         now = self.clock.now()
         decision = self.decide(spec, observation, memory, now)
         if safe_mode:
             decision = additive_only(decision, f"the memory in the status is not readable: {safe_mode}")
         status = api.status_of(spec, decision, previous, now, address=_address(observation, previous))
-        return Judged(service, spec, observation, decision, status, safe_mode)
+        return Judged(service, spec, observation, decision, status, previous, safe_mode)
 
 
 class ServicePass:
@@ -129,7 +131,7 @@ class ServicePass:
             self._fence.check()
             service = self._config.set_finalizers(service, [*finalizers, FINALIZER])
         going = any(isinstance(action, RemoveFinalizer) for action in judged.decision.plan)
-        if going or not api.worth_writing(judged.status, judged.service.get("status")):
+        if going or not api.worth_writing(judged.status, judged.previous):
             return service, False
         self._fence.check()
         return self._config.write_status(service, _fenced(judged.status, self._fence.number)), True
@@ -174,10 +176,10 @@ def additive_only(decision: Decision, why: str) -> Decision:
     return replace(decision, plan=tuple(kept), suppressed=(*decision.suppressed, *suppressed))
 
 
-def _address(observation: Observation, previous: Mapping[str, Any] | None) -> str | None:
+def _address(observation: Observation, previous: Mapping[str, Any]) -> str | None:
     if isinstance(observation.ingress, Known):
         return observation.ingress.value.address
-    return (previous or {}).get("address")  # not seen is not gone
+    return previous.get("address")  # not seen is not gone
 
 
 def _up_to_date(judged: Judged) -> frozenset[str]:
