@@ -82,12 +82,17 @@ def invalid(field: str, value: Any, detail: str) -> FieldError:
 
 def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
     """Complain about a value outside an enumeration."""
-    return FieldError(NOT_SUPPORTED, field, value, "supported values: " + ", ".join(f'"{one}"' for one in sorted(supported)))
+    return FieldError(NOT_SUPPORTED, field, value, "supported values: " + ", ".join(f'"{one}"' for one in supported))
 
 
 def duplicate(field: str, value: Any) -> FieldError:
     """Complain about a value that may occur only once."""
     return FieldError(DUPLICATE, field, value)
+
+
+def not_found(field: str, value: Any) -> FieldError:
+    """Complain about a reference to nothing."""
+    return FieldError(NOT_FOUND, field, value)
 
 
 def forbidden(field: str, detail: str) -> FieldError:
