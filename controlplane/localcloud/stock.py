@@ -91,6 +91,7 @@ class Stock:
     """The ledger. Every change tells the listeners, so that nobody needs to poll."""
 
     def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
         self._totals = {Pool(e.zone, e.accelerator, e.capacity): e.count for e in scenario.stock}
         self._initial = dict(self._totals)
         self._limits = {(q.region, q.metric): q.limit for q in scenario.quotas}

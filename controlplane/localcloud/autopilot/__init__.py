@@ -16,14 +16,17 @@ from controlplane.localcloud.autopilot.scheduler import Scheduler
 from controlplane.localcloud.autopilot.warden import Warden
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.runtime import Runner
-from controlplane.localcloud.scenario import MACHINE_TYPES, SPOT, ClusterSpec, Delays, MachineType
+from controlplane.localcloud.scenario import SPOT, ClusterSpec, Delays
 from controlplane.localcloud.stock import Stock
 
 __all__ = ["Autopilot"]
 
 
 class Autopilot:
-    """All of it for one cluster. Claims of present Nodes are made when it is built; `runners` do the rest."""
+    """All of it for one cluster. Claims of present Nodes are made when it is built; `runners` do the rest.
+
+    Machine types, the IP range and what becomes of preempted GPUs are the scenario's, which the stock knows.
+    """
 
     def __init__(
         self,
@@ -33,19 +36,25 @@ class Autopilot:
         cluster: ClusterSpec,
         stock: Stock,
         delays: Delays | Callable[[], Delays],
-        machine_types: tuple[MachineType, ...] = MACHINE_TYPES,
-        preempted_stock_returns: bool = False,
-        most_nodes: int | None = None,
     ) -> None:
+        scenario = stock.scenario
         self._delays: Delays | Callable[[], Delays] = delays
         self._nodes = Nodes(api, clock, cluster, stock)
         self._nodes.reclaim()
         self._scheduler = Scheduler(api, clock)
         self._scale_up = ScaleUp(
-            api, clock, self._nodes, stock, self._now, machine_types=machine_types, most_nodes=most_nodes
+            api,
+            clock,
+            self._nodes,
+            stock,
+            self._now,
+            machine_types=scenario.machine_types,
+            most_nodes=scenario.ip_space.get(cluster.name),
         )
         self._scale_down = ScaleDown(api, clock, self._nodes, self._now)
-        self._preemption = Preemption(api, clock, self._nodes, stock, self._now, stock_returns=preempted_stock_returns)
+        self._preemption = Preemption(
+            api, clock, self._nodes, stock, self._now, stock_returns=scenario.preempted_stock_returns
+        )
         self._outage = Outage(self._nodes, stock, self._scale_up, self._preemption.reclaim_short_pools)
         warden = Warden(api)
         self.admission_hooks: list[tuple[AdmissionHook, bool]] = [(Adjustment(), False), (warden, True)]

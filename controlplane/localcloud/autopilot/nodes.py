@@ -10,7 +10,6 @@ from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.autopilot import names
 from controlplane.localcloud.autopilot.machines import NodePlan, node_object
 from controlplane.localcloud.clock import Clock, new_suffix, rfc3339
-from controlplane.localcloud.controllers.objects import condition_is
 from controlplane.localcloud.scenario import ON_DEMAND, ClusterSpec
 from controlplane.localcloud.stock import Pool, Stock
 
@@ -135,9 +134,3 @@ def pool_of(node: Object) -> Pool | None:
 def is_going(node: Object) -> bool:
     """Say whether the VM has its notice to end."""
     return any(taint["key"] == names.TERMINATION_TAINT for taint in (node.get("spec") or {}).get("taints") or [])
-
-
-def is_ready(node: Object) -> bool:
-    """Say whether Pods may be sent to the node."""
-    taints = (node.get("spec") or {}).get("taints") or []
-    return condition_is(node, "Ready") and all(taint["key"] != names.NOT_READY_TAINT for taint in taints)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from controlplane.localcloud.apiserver.api import Api, Change, Object
 from controlplane.localcloud.autopilot import names
-from controlplane.localcloud.autopilot.nodes import Nodes, is_going, is_ready
+from controlplane.localcloud.autopilot.nodes import Nodes, is_going
 from controlplane.localcloud.autopilot.pods import is_finished
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.events import EventRecorder
@@ -39,8 +39,8 @@ class ScaleDown:
             if self._nodes.find(name) is None:
                 self._nodes.release(name)
             return ()
-        # A heartbeat of a node whose emptiness is being timed, or which is full, changes nothing.
-        return () if name in self._empty_since and is_ready(change.object) else (("", name),)
+        # A heartbeat of a node whose emptiness is being timed changes nothing.
+        return () if name in self._empty_since and not is_going(change.object) else (("", name),)
 
     def look_again(self) -> None:
         """Look at all nodes, since the delays were changed."""
@@ -51,7 +51,7 @@ class ScaleDown:
         """Remove one node if it has been empty for long enough."""
         name = key[1]
         node = self._nodes.find(name)
-        if node is None or is_going(node) or not is_ready(node) or self._occupied(name):
+        if node is None or is_going(node) or self._occupied(name):
             self._empty_since.pop(name, None)
             return None
         now = self._clock.monotonic()

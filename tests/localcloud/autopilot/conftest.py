@@ -1,7 +1,7 @@
 """One Autopilot cluster in memory, on virtual time, without a kubelet: what becomes of Pods is told by hand."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,6 @@ class World:
 
     scenario: Scenario
     delays: Delays = DELAYS
-    options: dict = field(default_factory=dict)
     database: Path | None = None
 
     def __post_init__(self):
@@ -55,9 +54,7 @@ class World:
         self.start()
 
     def start(self):
-        self.autopilot = Autopilot(
-            self.api, self.clock, cluster=self.spec, stock=self.stock, delays=self.delays, **self.options
-        )
+        self.autopilot = Autopilot(self.api, self.clock, cluster=self.spec, stock=self.stock, delays=self.delays)
         self.core.admission = type(self.core.admission)(self.core.store)
         self.core.writes._admission = self.core.admission
         for hook, validating in self.autopilot.admission_hooks:
@@ -120,7 +117,7 @@ class World:
 def make_world(tmp_path):
     """Build a world; `stock` is zone letter -> count of Spot L4s, or (zone, accelerator, capacity) -> count."""
 
-    def make(stock=None, *, delays=None, zones=ZONES, scenario=None, database=None, **options):
+    def make(stock=None, *, delays=None, zones=ZONES, scenario=None, database=None):
         entries = []
         for key, count in ({"a": 1, "b": 1} if stock is None else stock).items():
             zone, accelerator, capacity = key if isinstance(key, tuple) else (key, "nvidia-l4", "spot")
@@ -136,7 +133,7 @@ def make_world(tmp_path):
             stock=tuple(entries),
             **(scenario or {}),
         )
-        return World(made, replace(DELAYS, **(delays or {})), options, database)
+        return World(made, replace(DELAYS, **(delays or {})), database)
 
     return make
 

@@ -153,7 +153,7 @@ def test_a_pod_that_will_not_end_goes_down_with_the_vm(make_world):
 
 def test_the_stock_of_a_preempted_node_may_return(make_world):
     """The scenario decides whether the GPU is free again."""
-    world = make_world(preempted_stock_returns=True)
+    world = make_world(scenario={"preempted_stock_returns": True})
 
     async def script():
         world.pod()

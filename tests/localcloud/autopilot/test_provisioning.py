@@ -219,7 +219,7 @@ def test_a_quota_ends_the_round_in_the_first_zone(make_world, region, metric):
 
 def test_an_exhausted_ip_range_refuses_nodes_of_any_kind(make_world):
     """The cluster's address space bounds its nodes."""
-    world = make_world(most_nodes=1)
+    world = make_world(scenario={"ip_space": {"gpu": 1}})
 
     async def script():
         world.pod()
