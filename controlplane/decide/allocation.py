@@ -158,8 +158,19 @@ def proven(spec: ServiceSpec, world: World, leaving: Holding, now: datetime) -> 
     return sum(h.serving for h in world.holdings if h.key != leaving.key and h.visible and h.kept and steady(h))
 
 
-def give_back(spec: ServiceSpec, world: World, candidates: Mapping[str, Candidate], goal: int, now: datetime) -> World:
-    """Give back what is too much: everything that only hunts, but GPUs that are held from one placement a pass."""
+def give_back(
+    spec: ServiceSpec,
+    world: World,
+    candidates: Mapping[str, Candidate],
+    goal: int,
+    now: datetime,
+    *,
+    resting: frozenset[str],
+) -> World:
+    """Give back what is too much: everything that only hunts, but GPUs that are held from one placement a pass.
+
+    `resting`: regions that were left as often as they may be left in an hour.
+    """
     surplus = sum(h.cover for h in world.holdings) - goal
     for holding in worst_first(spec, world.holdings, candidates, now):
         if surplus <= 0 or not holding.visible:
@@ -171,18 +182,19 @@ def give_back(spec: ServiceSpec, world: World, candidates: Mapping[str, Candidat
             if surplus <= 0 or holding.scheduled:
                 break
             continue
-        leaving = _may_leave(spec, world, holding, surplus, goal, now)
-        return _changed(world, _reduced(holding, leaving, now)) if leaving else world
+        if not holding.warming and holding.region in resting:
+            break
+        leaving = min(surplus, _dispensable(spec, world, holding, goal, now))
+        return _changed(world, _reduced(holding, leaving, now)) if leaving > 0 else world
     return world
 
 
-def _may_leave(spec: ServiceSpec, world: World, holding: Holding, surplus: int, goal: int, now: datetime) -> int:
+def _dispensable(spec: ServiceSpec, world: World, holding: Holding, goal: int, now: datetime) -> int:
     """Give how many GPUs of a placement may go: what warms when enough have theirs, what serves when enough serve."""
     if holding.warming:
         obtained = sum(h.serving + h.warming for h in world.holdings if h.kept and h.visible)
-        return max(0, min(surplus, holding.warming, obtained - goal))
-    rest = proven(spec, world, holding, now)
-    return max(0, min(surplus, holding.serving, rest + holding.serving - goal))
+        return min(holding.warming, obtained - goal)
+    return min(holding.serving, proven(spec, world, holding, now) + holding.serving - goal)
 
 
 def give_back_yielding(world: World, goal: int) -> World:

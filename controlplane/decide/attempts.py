@@ -47,7 +47,7 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
             attempt = _implied(spec, holding, now)
             attempts.append(attempt)
             holding = replace(holding, attempt=attempt)  # noqa: PLW2901 - the same holding, completed
-        judged = _outcome(spec, observation, holding, now)
+        judged = _outcome(observation, holding, now)
         if judged and judged is not holding.attempt:
             attempts[attempts.index(holding.attempt)] = judged  # type: ignore[arg-type]
             offerings[key] = _learn(spec, known, judged, now)
@@ -60,7 +60,7 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
 
 
 def note_refusal(
-    spec: ServiceSpec, memory: Memory, offering: Offering, refusal: RefusalClass, message: str, now: datetime
+    spec: ServiceSpec, memory: Memory, offering: Offering, *, refusal: RefusalClass, message: str, now: datetime
 ) -> Memory:
     """Take down that an API server refused the write of an attempt; called by the engine after acting."""
     known = memory.offerings.get(offering.key, NOTHING_LEARNT)
@@ -93,7 +93,7 @@ def _waiting(holding: Holding) -> list[PodFact]:
     return [p for p in holding.workload.live_pods if not p.scheduled] if holding.workload else []
 
 
-def _outcome(spec: ServiceSpec, observation: Observation, holding: Holding, now: datetime) -> Attempt | None:
+def _outcome(observation: Observation, holding: Holding, now: datetime) -> Attempt | None:
     attempt = holding.attempt
     if attempt is None or not holding.visible:
         return attempt

@@ -3,6 +3,7 @@
 What rests on a region that cannot be read is Unknown, not False: losing sight of a region is not losing the region.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controlplane.decide.failback import Return
@@ -22,9 +23,8 @@ class Findings:
     spec: ServiceSpec
     world: World
     counts: Counts
-    histogram: dict[str, int]
+    histogram: Mapping[str, int]
     offerings: int
-    feasible: bool
     feedback: Return
     suppressed: tuple[Suppressed, ...]
     rolling: int
@@ -111,7 +111,7 @@ def _preferred(found: Findings) -> Condition:
         text = f"holds {held}; the cap has no room for the old and the new at once: {found.feedback.message}"
         return _say("PreferredHeld", False, Reason.OVER_COST_CAP, text)
     why = f"; {found.feedback.message}" if found.feedback.message else ""
-    status = False if lesser else True
+    status = not lesser
     return _say(
         "PreferredHeld", status, Reason.LESS_PREFERRED_HELD if lesser else Reason.PREFERRED_HELD, f"holds {held}{why}"
     )

@@ -5,7 +5,7 @@ back to what is preferred; then wire the address; then plan. The guards screen t
 left of it, so that nothing is remembered as begun that a guard held back.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from controlplane.decide import remember, rollout
@@ -17,34 +17,66 @@ from controlplane.decide.allocation import (
     hunt,
     in_region,
     reclaim,
-    worst_first,
 )
 from controlplane.decide.attempts import Judged, judge
-from controlplane.decide.candidates import Candidate, blocks, enumerate_all
+from controlplane.decide.candidates import Blocks, Candidate, blocks, enumerate_all
 from controlplane.decide.conditions import Findings, conditions
 from controlplane.decide.expenses import affordable_goal, hourly_cost, left_of_cap, price_list, unpriced
-from controlplane.decide.failback import Return, consider
+from controlplane.decide.failback import Return, consider, resting
 from controlplane.decide.filters import Context, refusals
 from controlplane.decide.lifecycle import advance, expel, note_unhealthy
 from controlplane.decide.planner import plan as make_plan
 from controlplane.decide.routing import route
 from controlplane.decide.safety import Scene, screen
 from controlplane.decide.teardown import take_down
-from controlplane.decide.verdicts import Judgement, explain
+from controlplane.decide.verdicts import explain
 from controlplane.decide.world import World, look
 from controlplane.model.decision import (
     Action,
+    ApplyPlacement,
     Counts,
     Decision,
     DeletePlacement,
     ScaleDownPlacement,
-    Standing,
     Suppressed,
+    histogram_of,
 )
 from controlplane.model.memory import Memory, Move
 from controlplane.model.observation import Observation
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is decided about, with what this pass has learnt so far."""
+
+    spec: ServiceSpec
+    observation: Observation
+    memory: Memory
+    now: datetime
+    judged: Judged
+    candidates: tuple[Candidate, ...]
+    prices: dict[str, float]
+    blocks: Blocks
+
+    def context(self, world: World) -> Context:
+        """Give what filters look at, for a world that this decision has come to."""
+        return Context(
+            spec=self.spec,
+            observation=self.observation,
+            world=world,
+            blocks=self.blocks,
+            now=self.now,
+            budget=left_of_cap(self.spec, self.judged.world, self.prices),
+            in_region=in_region(world.holdings),
+        )
+
+    @property
+    def whole_since(self) -> datetime | None:
+        """Since when enough replicas serve without a break; what is out of sight counts as long as it covers."""
+        serving = sum(h.serving for h in self.judged.world.holdings if h.kept and not h.lost)
+        return (self.memory.whole_since or self.now) if serving >= self.spec.replicas else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +88,7 @@ class Draft:
     picks: dict[str, Pick]
     goal: int
     missing: bool
-    feedback: Return = Return()
+    feedback: Return = field(default_factory=Return)
     rolling: int = 0
     teardown: str = ""
 
@@ -64,93 +96,92 @@ class Draft:
 def decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:
     """Decide what this pass does for one service. Pure: the same inputs give the same decision."""
     past = remember.sane(spec, memory, now)
-    judged = judge(spec, observation, past, look(spec, observation, past, now), now)
-    world = expel(advance(spec, judged.world, now), now)
-    judged = replace(judged, world=world, offerings=note_unhealthy(spec, world, judged.offerings, now))
-    candidates = enumerate_all(spec, observation, world, judged.offerings)
-    draft = _draft(spec, observation, past, judged, candidates, now)
+    case = _learn(spec, observation, past, now)
+    draft = _draft(case)
     scene = Scene(
         spec=spec,
         world=draft.world,
         goal=draft.goal,
-        cost=hourly_cost(judged.world, price_list(candidates)),
-        prices=price_list(candidates),
+        cost=hourly_cost(case.judged.world, case.prices),
+        prices=case.prices,
         first_pass=memory.passes == 0,
-        fleet_complete=world.fleet_known and not observation.unlisted,
+        fleet_complete=draft.world.fleet_known and not observation.unlisted,
     )
     actions, suppressed = screen(scene, draft.actions)
-    return _told(spec, observation, memory, judged, candidates, draft, actions, suppressed, now)
+    decision = _told(case, draft, actions, suppressed)
+    return replace(decision, memory=memory) if spec.paused else decision
 
 
-def _draft(
-    spec: ServiceSpec,
-    observation: Observation,
-    memory: Memory,
-    judged: Judged,
-    candidates: tuple[Candidate, ...],
-    now: datetime,
-) -> Draft:
-    world = judged.world
+def _learn(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Case:
+    judged = judge(spec, observation, memory, look(spec, observation, memory, now), now)
+    world = expel(advance(spec, judged.world, now), now)
+    offerings = note_unhealthy(spec, world, judged.offerings, now)
+    candidates = enumerate_all(spec, observation, world, offerings)
+    return Case(
+        spec=spec,
+        observation=observation,
+        memory=memory,
+        now=now,
+        judged=Judged(world, judged.attempts, offerings),
+        candidates=candidates,
+        prices=price_list(candidates),
+        blocks=blocks(spec, offerings, now),
+    )
+
+
+def _draft(case: Case) -> Draft:
+    spec, world = case.spec, case.judged.world
     if spec.deleting:
-        teardown = take_down(observation, world)
+        teardown = take_down(case.observation, world)
         return Draft(world, teardown.actions, {}, 0, missing=False, teardown=teardown.waits_for)
     if spec.paused:
         return Draft(world, (), {}, spec.replicas, missing=_cover(world) < spec.replicas)
-    by_key = {c.key: c for c in candidates}
-    goal = affordable_goal(spec, world, candidates, now)
+    goal = affordable_goal(spec, world, case.candidates, case.now)
     if _cover(world) < goal:
         world = reclaim(world, goal - _cover(world))
-    context = _context(spec, observation, judged, world, candidates, now)
+    context = case.context(world)
     need = goal - _cover(world)
-    picks = hunt(context, candidates, need) if need > 0 else ()
-    missing = need > sum(p.replicas for p in picks)
-    cramped = missing and any(_capped(context, c) for c in candidates)
-    world = give_back_impaired(world, goal, cramped=cramped)
-    world = give_back(spec, give_back_yielding(world, goal), by_key, goal, now)
+    picks = hunt(context, case.candidates, need) if need > 0 else ()
+    cramped = need > sum(p.replicas for p in picks) and any(_capped(context, c) for c in case.candidates)
+    world = _given_back(case, world, goal, cramped=cramped)
     feedback = Return()
     if need <= 0:
-        whole_since = _whole_since(spec, memory, judged.world, now)
         quiet = _quiet(spec, world, goal)
-        feedback = consider(replace(context, world=world), memory, candidates, whole_since, quiet=quiet)
+        context = replace(context, world=world)
+        feedback = consider(context, case.memory, case.candidates, case.whole_since, quiet=quiet)
         picks = (feedback.pick,) if feedback.pick else ()
-    rolling = rollout.to_roll(spec, world, by_key, judged.offerings, now)
     chosen = {p.candidate.key: p for p in picks}
-    actions = make_plan(spec, world, chosen, rolling, route(spec, world), now)
-    behind = len(rollout.outdated(spec, world))
-    return Draft(world, actions, chosen, goal, missing=need > 0, feedback=feedback, rolling=behind)
+    return Draft(
+        world=world,
+        actions=make_plan(spec, world, chosen, _rolling(case, world), route(spec, world), now=case.now),
+        picks=chosen,
+        goal=goal,
+        missing=need > 0,
+        feedback=feedback,
+        rolling=len(rollout.outdated(spec, world)),
+    )
+
+
+def _given_back(case: Case, world: World, goal: int, *, cramped: bool) -> World:
+    world = give_back_yielding(give_back_impaired(world, goal, cramped=cramped), goal)
+    tired = resting(case.memory, case.now)
+    return give_back(case.spec, world, _by_key(case), goal, case.now, resting=tired)
+
+
+def _rolling(case: Case, world: World) -> frozenset[str]:
+    return rollout.to_roll(case.spec, world, _by_key(case), case.judged.offerings, case.now)
+
+
+def _by_key(case: Case) -> dict[str, Candidate]:
+    return {c.key: c for c in case.candidates}
 
 
 def _cover(world: World) -> int:
     return sum(h.cover for h in world.holdings)
 
 
-def _context(
-    spec: ServiceSpec,
-    observation: Observation,
-    judged: Judged,
-    world: World,
-    candidates: tuple[Candidate, ...],
-    now: datetime,
-) -> Context:
-    return Context(
-        spec=spec,
-        observation=observation,
-        world=world,
-        blocks=blocks(spec, judged.offerings, now),
-        now=now,
-        budget=left_of_cap(spec, judged.world, candidates),
-        in_region=in_region(world.holdings),
-    )
-
-
 def _capped(context: Context, candidate: Candidate) -> bool:
     return [r.reason for r in refusals(context, candidate)] == [Reason.OVER_COST_CAP]
-
-
-def _whole_since(spec: ServiceSpec, memory: Memory, world: World, now: datetime) -> datetime | None:
-    """Give since when enough replicas serve without a break; what is out of sight counts as long as it counts at all."""
-    serving = sum(h.serving for h in world.holdings if h.kept and not h.lost)
-    return (memory.whole_since or now) if serving >= spec.replicas else None
 
 
 def _quiet(spec: ServiceSpec, world: World, goal: int) -> bool:
@@ -162,103 +193,67 @@ def _quiet(spec: ServiceSpec, world: World, goal: int) -> bool:
     return steady and _cover(world) == goal == spec.replicas and not rollout.outdated(spec, world)
 
 
-def _told(
-    spec: ServiceSpec,
-    observation: Observation,
-    memory: Memory,
-    judged: Judged,
-    candidates: tuple[Candidate, ...],
-    draft: Draft,
-    actions: tuple[Action, ...],
-    suppressed: tuple[Suppressed, ...],
-    now: datetime,
-) -> Decision:
+def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tuple[Suppressed, ...]) -> Decision:
     """Put the outcome together: memory, verdicts, conditions, counts."""
-    held = {s.action for s in suppressed}
-    picks = {k: p for k, p in draft.picks.items() if not any(_is_of(a, k) for a in held)}
-    context = _context(spec, observation, judged, draft.world, candidates, now)
-    judgement = explain(context, candidates, picks, missing=draft.missing)
-    counts = _counts(spec, draft.world, picks, candidates)
+    held_back = {s.action.offering for s in suppressed if isinstance(s.action, ApplyPlacement)}
+    picks = {k: p for k, p in draft.picks.items() if p.candidate.offering not in held_back}
+    judgement = explain(case.context(draft.world), case.candidates, picks, missing=draft.missing)
+    counts = _counts(case, draft.world, picks)
     found = Findings(
-        spec=spec,
+        spec=case.spec,
         world=draft.world,
         counts=counts,
-        histogram=_histogram(judgement),
+        histogram=histogram_of(judgement.verdicts),
         offerings=len(judgement.verdicts),
-        feasible=judgement.feasible,
         feedback=draft.feedback,
         suppressed=suppressed,
         rolling=draft.rolling,
         teardown=draft.teardown,
-        unpriced=unpriced(draft.world, price_list(candidates)),
+        unpriced=unpriced(draft.world, case.prices),
     )
-    after = memory if spec.paused else _remembered(spec, memory, judged, candidates, draft, actions, now)
     return Decision(
         plan=actions,
-        memory=after,
+        memory=_remembered(case, draft, actions),
         verdicts=judgement.verdicts,
         conditions=conditions(found),
         counts=counts,
         suppressed=suppressed,
-        feasible=judgement.feasible or counts.serving >= spec.replicas,
+        feasible=judgement.feasible or counts.serving >= case.spec.replicas,
     )
 
 
-def _is_of(action: Action, key: str) -> bool:
-    offering = getattr(action, "offering", None)
-    return offering is not None and offering.key == key
-
-
-def _histogram(judgement: Judgement) -> dict[str, int]:
-    tally: dict[str, int] = {}
-    for verdict in judgement.verdicts:
-        if verdict.standing is Standing.REFUSED:
-            tally[verdict.reasons[0]] = tally.get(verdict.reasons[0], 0) + 1
-    return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _counts(spec: ServiceSpec, world: World, picks: dict[str, Pick], candidates: tuple[Candidate, ...]) -> Counts:
+def _counts(case: Case, world: World, picks: dict[str, Pick]) -> Counts:
     kept = [h for h in world.holdings if h.kept and not h.lost]
     serving = [h for h in world.holdings if h.serving and not h.lost]
     return Counts(
-        wanted=spec.replicas,
+        wanted=case.spec.replicas,
         hunting=sum(h.hunting for h in kept) + sum(p.replicas for p in picks.values()),
         warming=sum(h.warming for h in kept),
         serving=sum(h.serving for h in serving),
         draining=sum(h.scheduled for h in world.holdings if h.draining),
-        hourly_cost=round(hourly_cost(world, price_list(candidates), running=True), 6),
+        hourly_cost=round(hourly_cost(world, case.prices, running=True), 6),
         regions=tuple(sorted({h.region for h in serving})),
         accelerators=tuple(sorted({str(h.offering.accelerator) for h in serving})),
     )
 
 
-def _remembered(
-    spec: ServiceSpec,
-    memory: Memory,
-    judged: Judged,
-    candidates: tuple[Candidate, ...],
-    draft: Draft,
-    actions: tuple[Action, ...],
-    now: datetime,
-) -> Memory:
-    past = remember.sane(spec, memory, now)
+def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory:
+    past, now, judged = case.memory, case.now, case.judged
     probes = frozenset(k for k, p in draft.picks.items() if p.failback)
-    started = remember.begun(spec, actions, probes, draft.world, now)
+    started = remember.begun(case.spec, actions, probes, draft.world, now)
     attempts = remember.withdrawn(judged.attempts, draft.world, now)
-    whole = _whole_since(spec, past, judged.world, now)
-    preferred = worst_first(spec, draft.world.holdings, {c.key: c for c in candidates}, now)
-    first = bool(preferred) and draft.feedback.pick is None and draft.feedback.obstacle is None
+    keys = frozenset(c.key for c in case.candidates)
+    whole = case.whole_since
+    content = whole is not None and draft.feedback.pick is None and draft.feedback.obstacle is None
     return replace(
         past,
-        passes=memory.passes + 1,
+        passes=past.passes + 1,
         placements=remember.placements(past, draft.world, started, judged.offerings, now),
         attempts=remember.ring([*attempts, *started]),
-        offerings=remember.known_offerings(
-            judged.offerings, frozenset(c.key for c in candidates), spec.generation, now
-        ),
-        moves=remember.recent_moves([*past.moves, *_moves(judged.world, draft.world, actions, now)], now),
+        offerings=remember.known_offerings(judged.offerings, keys, case.spec.generation, now),
+        moves=remember.recent_moves(past.moves, _moves(judged.world, draft.world, actions, now), now),
         unknown_since=dict(sorted(draft.world.unknown_since.items())),
-        preferred_since=(past.preferred_since or now) if first and whole else None,
+        preferred_since=(past.preferred_since or now) if content else None,
         below_target_since=None if whole else (past.below_target_since or now),
         whole_since=whole,
     )

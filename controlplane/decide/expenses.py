@@ -34,11 +34,11 @@ def unpriced(world: World, prices: Mapping[str, float]) -> bool:
     return any(h.key not in prices for h in world.holdings)
 
 
-def left_of_cap(spec: ServiceSpec, world: World, candidates: tuple[Candidate, ...]) -> float | None:
+def left_of_cap(spec: ServiceSpec, world: World, prices: Mapping[str, float]) -> float | None:
     """Give what the cap leaves for more; None without a cap."""
     if spec.max_hourly_cost is None:
         return None
-    return spec.max_hourly_cost - hourly_cost(world, price_list(candidates))
+    return spec.max_hourly_cost - hourly_cost(world, prices)
 
 
 def affordable_goal(spec: ServiceSpec, world: World, candidates: tuple[Candidate, ...], now: datetime) -> int:

@@ -36,6 +36,11 @@ def moves_of(memory: Memory, region: str, now: datetime) -> int:
     return sum(m.region == region and now - m.at < HOUR for m in memory.moves)
 
 
+def resting(memory: Memory, now: datetime) -> frozenset[str]:
+    """Give the regions that were left as often as they may be left in an hour (L5)."""
+    return frozenset(m.region for m in memory.moves if moves_of(memory, m.region, now) >= MOVES_AN_HOUR)
+
+
 def consider(
     context: Context,
     memory: Memory,
@@ -88,9 +93,8 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
             continue
         score = standing(scene, candidate) + failures(scene, candidate)
         gain = bar - score
-        if _spread_gain(context, candidate, leaving):
-            found.append((score, candidate.key, candidate))
-        elif gain > 0 and (gain >= TIER - STEADINESS or counts[candidate.region] <= counts[leaving.region]):
+        no_crowding = counts[candidate.region] <= counts[leaving.region] or gain >= TIER - STEADINESS
+        if _spread_gain(context, candidate, leaving) or (gain > 0 and no_crowding):
             found.append((score, candidate.key, candidate))
     return [candidate for _, _, candidate in sorted(found, key=lambda item: item[:2])]
 

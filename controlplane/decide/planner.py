@@ -16,18 +16,19 @@ def plan(
     picks: Mapping[str, Pick],
     rolling: frozenset[str],
     wiring: WireIngress | None,
+    *,
     now: datetime,
 ) -> tuple[Action, ...]:
     """Give the actions in the order in which they are to be done."""
     applies = [_apply(h, picks.get(h.key), rolling) for h in world.holdings]
     begun = [_begin(pick) for key, pick in sorted(picks.items()) if world.at(key) is None]
-    removals = [_remove(spec, world, h, now) for h in world.holdings if h.key not in picks]
+    removals = [(_gpus(h), h.key, _remove(spec, world, h, now)) for h in world.holdings if h.key not in picks]
     return tuple(
         action
         for action in (
             *sorted((a for a in (*applies, *begun) if a), key=lambda a: (-a.adds, a.offering.key)),
             wiring,
-            *sorted((r for r in removals if r), key=_mildest_first),
+            *(removal for _, _, removal in sorted(removals, key=lambda item: item[:2])),
         )
         if action is not None
     )
@@ -87,6 +88,5 @@ def _why(holding: Holding) -> str:
     return holding.reason or "no GPU was to be had there"
 
 
-def _mildest_first(action: DeletePlacement | ScaleDownPlacement) -> tuple[int, str]:
-    removes = action.removes if isinstance(action, ScaleDownPlacement) else 0
-    return removes, action.offering.key
+def _gpus(holding: Holding) -> int:
+    return holding.scheduled if holding.draining else max(0, holding.scheduled - holding.target)

@@ -116,7 +116,7 @@ def placements(
 ) -> tuple[PlacementMemory, ...]:
     """Give the placements as they are meant to be after this pass, and the lately refused ones as Cooling."""
     more = {a.offering: a.replicas for a in started}
-    found = {h.offering: _placement(h, more.get(h.offering, 0), now) for h in world.holdings if _lives(h, more)}
+    found = {h.offering: _placement(h, more.get(h.offering, 0)) for h in world.holdings if _lives(h, more)}
     for offering, replicas in more.items():
         found.setdefault(offering, PlacementMemory(offering, Phase.HUNTING, now, replicas))
     cool: list[PlacementMemory] = []
@@ -132,18 +132,21 @@ def placements(
 
 
 def _lives(holding: Holding, more: Mapping[Offering, int]) -> bool:
-    return holding.target > 0 or holding.offering in more or holding.draining
+    return holding.workload is not None or holding.target > 0 or holding.offering in more
 
 
-def _placement(holding: Holding, more: int, now: datetime) -> PlacementMemory:
-    phase = Phase.DRAINING if holding.draining else holding.phase
-    if phase is Phase.DRAINING and not holding.draining:
-        phase = Phase.SERVING
+def _placement(holding: Holding, more: int) -> PlacementMemory:
+    """Remember what may stand there, not what is meant to: a removal is believed when it is seen.
+
+    What is given up altogether is remembered as draining, so that it costs but covers nothing if its cluster goes dark.
+    """
+    given_up = holding.draining or holding.target + more <= 0
+    standing = holding.workload.replicas if holding.workload else 0
     return PlacementMemory(
         offering=holding.offering,
-        phase=phase,
+        phase=Phase.DRAINING if given_up else holding.phase,
         since=holding.since,
-        replicas=holding.target + more,
+        replicas=max(holding.target + more, standing),
         serving_since=holding.serving_since,
         unwired_at=holding.unwired_at,
         impaired_since=holding.impaired_since,
@@ -163,7 +166,7 @@ def ring(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
 def known_offerings(
     offerings: Mapping[str, OfferingMemory], keys: frozenset[str], generation: int, now: datetime
 ) -> dict[str, OfferingMemory]:
-    """Forget what is learnt about offerings that left the fleet long ago, and what says nothing any more."""
+    """Forget what was learnt long ago, sooner where the offering has left the fleet."""
 
     def matters(key: str, past: OfferingMemory) -> bool:
         latest = max((i for i in (past.last_refused_at, past.last_obtained_at, past.last_lost_at) if i), default=None)
@@ -174,6 +177,8 @@ def known_offerings(
     return {key: past for key, past in sorted(offerings.items()) if matters(key, past)}
 
 
-def recent_moves(moves: Iterable[Move], now: datetime) -> tuple[Move, ...]:
-    """Keep the moves of the last hour."""
-    return tuple(m for m in moves if now - m.at < HOUR)[-MAX_MOVES:]
+def recent_moves(moves: tuple[Move, ...], more: list[Move], now: datetime) -> tuple[Move, ...]:
+    """Add moves, and drop old ones only then: forgetting alone is no reason to write the status."""
+    if not more:
+        return moves
+    return (*(m for m in moves if now - m.at < HOUR), *more)[-MAX_MOVES:]

@@ -33,7 +33,10 @@ Removal: TypeAlias = DeletePlacement | ScaleDownPlacement
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What guards may look at. `goal`: replicas that must go on serving; `prices`: per replica, what is not known is inf."""
+    """What guards may look at.
+
+    goal: replicas that must go on serving. prices: per replica and hour; what is not in it costs any amount.
+    """
 
     spec: ServiceSpec
     world: World
@@ -44,7 +47,6 @@ class Scene:
     fleet_complete: bool
 
 
-Verdict: TypeAlias = str | None
 Guard: TypeAlias = Callable[[Scene, tuple[Action, ...]], tuple[Suppressed, ...]]
 
 

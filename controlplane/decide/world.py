@@ -128,7 +128,7 @@ class World:
 
 def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> World:
     """Bring memory and observation together."""
-    remembered = {p.offering: p for p in memory.placements if p.phase is not Phase.COOLING}
+    remembered = _remembered(memory)
     infos = {i.ref: i for i in observation.fleet.value} if isinstance(observation.fleet, Known) else {}
     clusters = tuple(sorted({*infos, *observation.members, *(o.cluster for o in remembered)}))
     visible = frozenset(c for c in clusters if _readable(observation.members.get(c), now))
@@ -159,7 +159,11 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
         health=health,
         unknown_since=unknown_since,
     )
-    return world.swap(_holdings(spec, observation, memory, world, remembered, now))
+    return world.swap(_holdings(spec, observation, memory, world, now))
+
+
+def _remembered(memory: Memory) -> dict[Offering, PlacementMemory]:
+    return {p.offering: p for p in memory.placements if p.phase is not Phase.COOLING}
 
 
 def _readable(member: Member | None, now: datetime) -> bool:
@@ -197,13 +201,9 @@ def _workloads(observation: Observation, visible: frozenset[ClusterRef]) -> list
 
 
 def _holdings(
-    spec: ServiceSpec,
-    observation: Observation,
-    memory: Memory,
-    world: World,
-    remembered: dict[Offering, PlacementMemory],
-    now: datetime,
+    spec: ServiceSpec, observation: Observation, memory: Memory, world: World, now: datetime
 ) -> tuple[Holding, ...]:
+    remembered = _remembered(memory)
     attempts = {a.offering: a for a in memory.attempts if a.outcome is Outcome.OPEN}
     live = {w.offering: w for w in _workloads(observation, world.visible) if not w.deleting}
     holdings: list[Holding] = []
@@ -213,7 +213,7 @@ def _holdings(
             workload = live.get(offering)
             if workload is None and (attempt is None or past is None or world.removing.get(offering.key)):
                 continue
-            holdings.append(_seen(spec, offering, workload, past, attempt, now))
+            holdings.append(_seen(spec, offering, workload, past=past, attempt=attempt, now=now))
         elif past and offering.cluster.link not in world.gone:
             dark = now - world.unknown_since[offering.cluster.link] >= spec.timing.unreachable_grace
             holdings.append(_unseen(spec, past, attempt, lost=dark))
@@ -224,6 +224,7 @@ def _seen(
     spec: ServiceSpec,
     offering: Offering,
     workload: WorkloadFact | None,
+    *,
     past: PlacementMemory | None,
     attempt: Attempt | None,
     now: datetime,

@@ -1,6 +1,6 @@
 """What one pass decided: actions as data, a verdict for every offering, conditions for the status."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -144,6 +144,15 @@ class Verdict:
     next_try: datetime | None = None
 
 
+def histogram_of(verdicts: Iterable[Verdict]) -> Mapping[str, int]:
+    """Count the first reasons of the refused, most frequent first."""
+    tally: dict[str, int] = {}
+    for verdict in verdicts:
+        if verdict.standing is Standing.REFUSED:
+            tally[verdict.reasons[0]] = tally.get(verdict.reasons[0], 0) + 1
+    return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A status condition, Cluster API style. `status` is True, False or Unknown; reason and message say why."""
@@ -195,8 +204,4 @@ class Decision:
     @property
     def histogram(self) -> Mapping[str, int]:
         """How many offerings were refused for which first reason, most frequent first."""
-        tally: dict[str, int] = {}
-        for verdict in self.verdicts:
-            if verdict.standing is Standing.REFUSED:
-                tally[verdict.reasons[0]] = tally.get(verdict.reasons[0], 0) + 1
-        return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))
+        return histogram_of(self.verdicts)

@@ -98,9 +98,7 @@ class Toy:
         self.clusters = [ClusterRef(r, "gpu-1") for r in regions]
         self.now = START
         self.memory = Memory()
-        self.stock = {
-            (c.region, a.type, k): stock for c in self.clusters for a in (L4, T4) for k in Capacity
-        }
+        self.stock = {(c.region, a.type, k): stock for c in self.clusters for a in (L4, T4) for k in Capacity}
         self.deployments: dict[Offering, Deployment] = {}
         self.listed: tuple[str, ...] | None = None
         self.list_history: list[tuple[datetime, tuple[str, ...]]] = []
@@ -261,9 +259,7 @@ class Toy:
     def workloads(self, cluster: ClusterRef):
         if cluster.link in self.dark:
             return self.unknown()
-        return Known(
-            tuple(self.fact(d) for o, d in sorted(self.deployments.items()) if o.cluster == cluster), self.now
-        )
+        return Known(tuple(self.fact(d) for o, d in sorted(self.deployments.items()) if o.cluster == cluster), self.now)
 
     def fact(self, d: Deployment) -> WorkloadFact:
         pods = tuple(
@@ -425,7 +421,11 @@ class Toy:
         if cap is not None and adds and self.cost() > cap + 1e-6:
             raise Broken(f"S4: ${self.cost():.2f}/h over the cap of ${cap:.2f}/h")
         after = self.serving()
-        routed = sum(n for r, n in self.healthy().items() if any(c.region == r and c.link in (self.listed or ()) for c in self.clusters))
+        routed = sum(
+            n
+            for r, n in self.healthy().items()
+            if any(c.region == r and c.link in (self.listed or ()) for c in self.clusters)
+        )
         if before > 0 and spec.replicas > 0 and (after == 0 or routed == 0):
             raise Broken(f"S1: our own action ended the service: {[str(a) for a in decision.plan]}")
         if after < before and after < spec.replicas and decision.plan and cap is None and not self._residency_changed():
