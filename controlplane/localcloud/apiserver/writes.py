@@ -180,7 +180,10 @@ class Writes:
         request = self._request("UPDATE", info, subresource, stored, live.object, options)
         if not subresource:
             self._admission.mutate(info, request)
-        self._refuse(info, stored, validate_update(info, before, self._served(info, stored)))
+        after = self._served(info, stored)
+        # The caller's precondition has been checked; a patch has none, and then the live object's version is meant.
+        after = {**after, "metadata": {**after["metadata"], "resourceVersion": before["metadata"]["resourceVersion"]}}
+        self._refuse(info, stored, validate_update(info, before, after))
         self._admission.validate(request)
         if not applied:
             track_update(info, live.object, stored, options.manager, "Update", self._clock.now(), subresource)
