@@ -16,7 +16,7 @@ from controlplane.localcloud.autopilot.scheduler import Scheduler
 from controlplane.localcloud.autopilot.warden import Warden
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.runtime import Runner
-from controlplane.localcloud.scenario import SPOT, ClusterSpec, Delays
+from controlplane.localcloud.scenario import SPOT, ClusterSpec, Delays, MachineType
 from controlplane.localcloud.stock import Stock
 
 __all__ = ["Autopilot"]
@@ -25,7 +25,8 @@ __all__ = ["Autopilot"]
 class Autopilot:
     """All of it for one cluster. Claims of present Nodes are made when it is built; `runners` do the rest.
 
-    Machine types, the IP range and what becomes of preempted GPUs are the scenario's, which the stock knows.
+    Machine types, the IP range and what becomes of preempted GPUs are the scenario's, which the stock knows,
+    unless they are given here.
     """
 
     def __init__(
@@ -36,8 +37,14 @@ class Autopilot:
         cluster: ClusterSpec,
         stock: Stock,
         delays: Delays | Callable[[], Delays],
+        machine_types: tuple[MachineType, ...] | None = None,
+        preempted_stock_returns: bool | None = None,
+        most_nodes: int | None = None,
     ) -> None:
         scenario = stock.scenario
+        machines = scenario.machine_types if machine_types is None else machine_types
+        returns = scenario.preempted_stock_returns if preempted_stock_returns is None else preempted_stock_returns
+        most = scenario.ip_space.get(cluster.name) if most_nodes is None else most_nodes
         self._delays: Delays | Callable[[], Delays] = delays
         self._nodes = Nodes(api, clock, cluster, stock)
         self._nodes.reclaim()
@@ -52,9 +59,7 @@ class Autopilot:
             most_nodes=scenario.ip_space.get(cluster.name),
         )
         self._scale_down = ScaleDown(api, clock, self._nodes, self._now)
-        self._preemption = Preemption(
-            api, clock, self._nodes, stock, self._now, stock_returns=scenario.preempted_stock_returns
-        )
+        self._preemption = Preemption(api, clock, self._nodes, stock, self._now, stock_returns=returns)
         self._outage = Outage(self._nodes, stock, self._scale_up, self._preemption.reclaim_short_pools)
         warden = Warden(api)
         self.admission_hooks: list[tuple[AdmissionHook, bool]] = [(Adjustment(), False), (warden, True)]
