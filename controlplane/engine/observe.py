@@ -36,7 +36,7 @@ from controlplane.model.observation import (
 )
 from controlplane.model.offering import Capacity, ClusterRef, Offering
 from controlplane.model.service import ServiceSpec
-from ingress.wiring import Kind, TrafficWiring
+from ingress.wiring import Kind, TrafficWiring, WiringState
 
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
@@ -231,13 +231,18 @@ def _ingress_fact(spec: ServiceSpec, view: View, wiring: TrafficWiring) -> Known
         IngressFact(
             clusters=state.clusters,
             address=state.address,
-            healthy=_health(state.backend_services, view),
+            healthy=Known({}, view.at) if _nothing_wired(state) else _health(state.backend_services, view),
             spec_hash=state.spec_hash,
             resource_version=state.resource_version,
             foreign=bool(state.foreign),
         ),
         view.wiring.at,
     )
+
+
+def _nothing_wired(state: WiringState) -> bool:
+    """Say whether there is no address at all: then nothing answers behind it, and that is known."""
+    return state.clusters is None and state.address is None and not state.backend_services
 
 
 def _health(names: Sequence[str], view: View) -> Known[Mapping[str, int]] | Unknown:

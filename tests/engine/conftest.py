@@ -127,7 +127,9 @@ class World:
         gateways = Gateways(self.config_source, self, self, self, self)
         options = {"limits": Limits(member=0.5, signals=0.5, config=2.0), "lease": LeaseName(seconds=60), **options}
         prices = {
-            ("nvidia-l4", ref.region, capacity): 0.5 for ref in self.refs for capacity in (Capacity.SPOT, Capacity.ON_DEMAND)
+            ("nvidia-l4", ref.region, capacity): 0.5
+            for ref in self.refs
+            for capacity in (Capacity.SPOT, Capacity.ON_DEMAND)
         }
         return Reconciler(gateways, MultiClusterIngressWiring(), prices, self.clock, **options)
 

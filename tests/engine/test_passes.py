@@ -271,7 +271,13 @@ def test_a_foreign_deployment_of_our_name_is_not_touched(world):
         for name in ("web-l4-spot", "web-l4-on-demand"):
             member.objects[f"Deployment/{name}"] = {
                 "kind": "Deployment",
-                "metadata": {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1", "labels": {}},
+                "metadata": {
+                    "name": name,
+                    "namespace": "default",
+                    "uid": "foreign",
+                    "resourceVersion": "1",
+                    "labels": {},
+                },
                 "spec": {"replicas": 5},
             }
     before = {ref: dict(member.objects) for ref, member in world.members.items()}

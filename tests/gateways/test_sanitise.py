@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - foreign messages stand here as they come
 """Foreign text is data: no control characters, no credentials, bounded."""
 
 import pytest
