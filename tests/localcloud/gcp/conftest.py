@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import SystemClock
@@ -19,10 +18,12 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.scenario import default_scenario
+from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock import Stock
 
+# One key for all tests: making one takes a while.
+KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
@@ -84,11 +85,6 @@ class Endpoints:
         """Make a REST client."""
         return cls(credentials=self.credentials, transport="rest", client_options={"api_endpoint": self.rest}, **kwargs)
 
-    def anonymous(self, cls):
-        return cls(
-            credentials=AnonymousCredentials(), transport="rest", client_options={"api_endpoint": self.rest}
-        )
-
     def grpc_channel(self):
         """Open a channel that carries a token, as the default transport's does over TLS."""
         import grpc
@@ -127,26 +123,28 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def endpoints(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
-    scenario = default_scenario()
+    scenario = load_scenario(None)
     scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.05))
     yield from serve_endpoints(loop, scenario)
 
 
 @pytest.fixture
 def without_preview(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
-    yield from serve_endpoints(loop, replace(default_scenario(), advice=()))
+    yield from serve_endpoints(loop, replace(load_scenario(None), advice=()))
 
 
 def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any) -> Iterator[Endpoints]:
     host, stock, faults, clock = Host(scenario), Stock(scenario), FaultBook(), SystemClock()
-    info = new_credentials(scenario.project, "http://127.0.0.1:1/token")
+    info = KEY
     healthy = EndpointHealth("127.1.0.5", 7860, healthy=True, pod="web-1", node="gk3-a")
     sick = EndpointHealth("127.1.0.6", 7860, healthy=False, pod="web-2", node="gk3-a")
     groups = (
         group("us-central1/gpu-us-central1", "us-central1-a", healthy, sick),
         group("us-east4/gpu-us-east4", "us-east4-a"),
     )
-    balancer = Balancer({"mci-1-80-sd-web": BackendServiceHealth("mci-1-80-sd-web", "sd", "web", 80, groups, health_check="hc")})
+    balancer = Balancer(
+        {"mci-1-80-sd-web": BackendServiceHealth("mci-1-80-sd-web", "sd", "web", 80, groups, health_check="hc")}
+    )
 
     async def start():
         cloud = GoogleCloud(
