@@ -55,8 +55,8 @@ class Autopilot:
             self._nodes,
             stock,
             self._now,
-            machine_types=scenario.machine_types,
-            most_nodes=scenario.ip_space.get(cluster.name),
+            machine_types=machines,
+            most_nodes=most,
         )
         self._scale_down = ScaleDown(api, clock, self._nodes, self._now)
         self._preemption = Preemption(api, clock, self._nodes, stock, self._now, stock_returns=returns)
