@@ -145,8 +145,14 @@ class ServicePass:
         for result in results:
             refusal = _REFUSALS.get(result.error)
             if isinstance(result.action, ApplyPlacement) and refusal is not None:
-                now = self._clock.now()
-                memory = note_refusal(judged.spec, memory, result.action.offering, refusal, result.message, now)
+                memory = note_refusal(
+                    judged.spec,
+                    memory,
+                    result.action.offering,
+                    refusal=refusal,
+                    message=result.message,
+                    now=self._clock.now(),
+                )
         if memory == judged.decision.memory:
             return
         status = {**judged.status, "memory": api.memory_to_status(memory)}

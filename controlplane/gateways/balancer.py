@@ -7,8 +7,8 @@ tells the region, and `getHealth` tells how many endpoints of a group pass the h
 from collections import defaultdict
 from collections.abc import Iterable
 
+from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.signals import ComputeClients
 from controlplane.model.offering import region_of
 
 

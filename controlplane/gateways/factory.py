@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.balancer import LoadBalancerHealth
+from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.configcluster import ConfigCluster
 from controlplane.gateways.fleet import Fleet, Membership
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import Members
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.signals import ComputeClients, ComputeSignals
+from controlplane.gateways.signals import ComputeSignals
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +29,24 @@ class ConfigConnection:
 
     def __init__(self, fleet: Fleet, access: GoogleAccess, retrying: Retrying, patience: Patience) -> None:
         self._fleet, self._access, self._retrying, self._patience = fleet, access, retrying, patience
-        self._opened: ConfigCluster | None = None
+        self._opened: tuple[KubernetesApi, ConfigCluster] | None = None
         self._lock = threading.Lock()
 
     def api(self) -> KubernetesApi:
         """Give the config cluster's API server, for what the command line applies there."""
-        timeouts = (self._patience.connect, self._patience.answer)
-        return KubernetesApi(
-            self._fleet.config_endpoint(), self._access.token, retrying=self._retrying, timeouts=timeouts
-        )
+        return self._connection()[0]
 
     def open(self) -> ConfigCluster:
         """Give the config cluster. Raises ConfigurationProblem when there is none of that name."""
+        return self._connection()[1]
+
+    def _connection(self) -> tuple[KubernetesApi, ConfigCluster]:
         with self._lock:
             if self._opened is None:
-                self._opened = ConfigCluster(self.api())
+                timeouts = (self._patience.connect, self._patience.answer)
+                endpoint = self._fleet.config_endpoint()
+                api = KubernetesApi(endpoint, self._access.token, retrying=self._retrying, timeouts=timeouts)
+                self._opened = (api, ConfigCluster(api))
             return self._opened
 
 

@@ -1,8 +1,9 @@
 """Which clusters there are, from the GKE API.
 
 A listing says of itself when it is not complete (`missing_zones`), and clusters that it leaves out then are not gone.
-A member is an Autopilot cluster that carries the label `gpu-hunter: member`; taking every cluster of a project would
-put GPU workloads where nobody asked for them. The config cluster is never a member.
+A member is an Autopilot cluster that is registered in the project's fleet, without which Multi Cluster Ingress could not
+lead to it. The label `gpu-hunter: ignore` keeps a cluster out, labels that are asked for narrow the choice further, and
+the config cluster is never a member.
 """
 
 import base64
@@ -17,7 +18,8 @@ from controlplane.gateways.retrying import Retrying
 from controlplane.model.observation import ClusterInfo
 from controlplane.model.offering import ClusterRef
 
-MEMBER_LABELS: Mapping[str, str] = {"gpu-hunter": "member"}
+LABEL = "gpu-hunter"
+IGNORE = "ignore"
 _USABLE = frozenset({"RUNNING", "RECONCILING"})
 
 
@@ -32,15 +34,15 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Which clusters belong. `labels` empty means every Autopilot cluster but the config cluster."""
+    """Which clusters belong. `labels`: what a member must carry besides; empty means nothing more."""
 
     config: ClusterRef
-    labels: Mapping[str, str] = field(default_factory=lambda: MEMBER_LABELS)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
-    def takes(self, ref: ClusterRef, labels: Mapping[str, str], *, autopilot: bool) -> bool:
+    def takes(self, ref: ClusterRef, labels: Mapping[str, str], *, autopilot: bool, in_fleet: bool) -> bool:
         """Say whether a cluster is a member."""
         wanted = all(labels.get(key) == value for key, value in self.labels.items())
-        return ref != self.config and autopilot and wanted
+        return ref != self.config and autopilot and in_fleet and wanted and labels.get(LABEL) != IGNORE
 
 
 class Fleet:
@@ -58,7 +60,8 @@ class Fleet:
         for cluster in answer.clusters:
             ref = ClusterRef(cluster.location, cluster.name)
             labels = dict(cluster.resource_labels)
-            if self._membership.takes(ref, labels, autopilot=bool(cluster.autopilot.enabled)):
+            in_fleet = bool(cluster.fleet.membership or cluster.fleet.project)
+            if self._membership.takes(ref, labels, autopilot=bool(cluster.autopilot.enabled), in_fleet=in_fleet):
                 found[ref] = (_info(ref, cluster), _endpoint(cluster))
         return Listing(
             clusters=tuple(found[ref][0] for ref in sorted(found)),

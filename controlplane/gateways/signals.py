@@ -5,7 +5,6 @@ lacks, a zone that could not be asked. What is missing is Unknown, never 0 and n
 takes over a second to import, so it is imported by the first call.
 """
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controlplane.clock import Clock
-from controlplane.gateways.access import GoogleAccess
+from controlplane.gateways.advice import CapacityAdvice
+from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.retrying import Retrying
 from controlplane.model.facts import Known, Unknown, UnknownReason
-from controlplane.model.observation import Quota, RegionSignals
-from controlplane.model.offering import region_of
+from controlplane.model.observation import Advice, Quota, RegionSignals
+from controlplane.model.offering import Offering, region_of
 
 CATALOGUE_LASTS = timedelta(minutes=10)
 PROJECT_METRIC = "GPUS_ALL_REGIONS"
@@ -49,36 +49,13 @@ class Catalogue:
         return {name: frozenset(zones) for name, zones in found.items()}
 
 
-class ComputeClients:
-    """The compute API's clients, built when first used."""
-
-    def __init__(self, access: GoogleAccess) -> None:
-        self.access = access
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def get(self, name: str) -> Any:
-        """Give the client of this class name."""
-        self.access.token()
-        with self._lock:
-            if name not in self._clients:
-                from google.cloud import compute_v1
-
-                self._clients[name] = self.access.client("compute", getattr(compute_v1, name))
-            return self._clients[name]
-
-    @property
-    def project(self) -> str:
-        """The project's id."""
-        return self.access.project.name
-
-
 class ComputeSignals:
     """Reads the signals; the catalogue is kept for a while, since GPU types do not come and go by the minute."""
 
     def __init__(self, clients: ComputeClients, clock: Clock, *, retrying: Retrying, timeout: float) -> None:
         self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
         self._catalogue: Catalogue | None = None
+        self._advice = CapacityAdvice(clients, clock, timeout=timeout)
 
     def regions(self, wanted: Iterable[str]) -> dict[str, RegionSignals]:
         """Give the signals of these regions."""
@@ -100,6 +77,10 @@ class ComputeSignals:
         if PROJECT_METRIC not in quotas:
             return Unknown(UnknownReason.NOT_PUBLISHED, now, f"the project publishes no {PROJECT_METRIC}")
         return Known(quotas[PROJECT_METRIC], now)
+
+    def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Known[Advice] | Unknown]:
+        """Give the capacity advice; see `advice`."""
+        return self._advice.advice(offerings)
 
     def _catalogue_fact(self) -> Known[Catalogue] | Unknown:
         now, kept = self._clock.now(), self._catalogue

@@ -1,0 +1,184 @@
+"""The capacity advice API: how likely Spot capacity is to be had and to stay, and what it costs now.
+
+A preview that a project may not be in, asked one machine type at a time, and no promise: so every answer is optional,
+an absent score is not 0, and all of it together gets a short time. It only orders what may be tried.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from controlplane.clock import Clock
+from controlplane.gateways.compute import ComputeClients
+from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.retrying import guarded
+from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.observation import Advice
+from controlplane.model.offering import Accelerator, Capacity, Offering
+
+LASTS = timedelta(minutes=5)
+ALL_TOGETHER = 2.0
+AT_ONCE = 12
+# The smallest machine type that carries this many GPUs of a type (section "machine types" of Compute Engine's pages).
+MACHINE_TYPES: dict[tuple[str, int], str] = {
+    ("nvidia-l4", 1): "g2-standard-8",
+    ("nvidia-l4", 2): "g2-standard-24",
+    ("nvidia-l4", 4): "g2-standard-48",
+    ("nvidia-l4", 8): "g2-standard-96",
+    ("nvidia-tesla-t4", 1): "n1-standard-8",
+    ("nvidia-tesla-t4", 2): "n1-standard-16",
+    ("nvidia-tesla-t4", 4): "n1-standard-32",
+    ("nvidia-tesla-a100", 1): "a2-highgpu-1g",
+    ("nvidia-tesla-a100", 2): "a2-highgpu-2g",
+    ("nvidia-tesla-a100", 4): "a2-highgpu-4g",
+    ("nvidia-tesla-a100", 8): "a2-highgpu-8g",
+    ("nvidia-a100-80gb", 1): "a2-ultragpu-1g",
+    ("nvidia-a100-80gb", 2): "a2-ultragpu-2g",
+    ("nvidia-a100-80gb", 4): "a2-ultragpu-4g",
+    ("nvidia-a100-80gb", 8): "a2-ultragpu-8g",
+    ("nvidia-h100-80gb", 1): "a3-highgpu-1g",
+    ("nvidia-h100-80gb", 2): "a3-highgpu-2g",
+    ("nvidia-h100-80gb", 4): "a3-highgpu-4g",
+    ("nvidia-h100-80gb", 8): "a3-highgpu-8g",
+    ("nvidia-rtx-pro-6000", 1): "g4-standard-48",
+}
+_ATTACHED = frozenset({"nvidia-tesla-t4"})
+"""GPU types that are attached to a general machine type and so are named beside it."""
+
+Fact = Known[Advice] | Unknown
+Key = tuple[str, Accelerator]
+
+
+class CapacityAdvice:
+    """Asks for advice on Spot offerings, many at once, and keeps what it heard for a few minutes."""
+
+    def __init__(self, clients: ComputeClients, clock: Clock, *, timeout: float) -> None:
+        self._clients, self._clock, self._timeout = clients, clock, min(timeout, ALL_TOGETHER)
+        self._kept: dict[Key, tuple[datetime, Fact]] = {}
+
+    def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Fact]:
+        """Give what is known for those offerings that can be asked for."""
+        now = self._clock.now()
+        asked = {o: (o.region, o.accelerator) for o in offerings if _askable(o)}
+        missing = {key for key in asked.values() if key not in self._kept or now - self._kept[key][0] >= LASTS}
+        for key, fact in self._ask_all(sorted(missing), now).items():
+            self._kept[key] = (now, fact)
+        return {offering: self._kept[key][1] for offering, key in asked.items()}
+
+    def _ask_all(self, keys: list[Key], now: datetime) -> dict[Key, Fact]:
+        """Ask with a few threads; what is not there when the time is up stays unknown."""
+        todo: queue.SimpleQueue[Key] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[Key, Fact]] = queue.SimpleQueue()
+        for key in keys:
+            todo.put(key)
+
+        def work() -> None:
+            while True:
+                try:
+                    key = todo.get_nowait()
+                except queue.Empty:
+                    return
+                done.put((key, self._ask(key, now)))
+
+        for _ in range(min(AT_ONCE, len(keys))):
+            threading.Thread(target=work, name="advice", daemon=True).start()
+        found: dict[Key, Fact] = {}
+        end = self._clock.monotonic() + ALL_TOGETHER
+        while len(found) < len(keys):
+            try:
+                key, fact = done.get(timeout=max(0.0, end - self._clock.monotonic()))
+            except queue.Empty:
+                break
+            found[key] = fact
+        late = Unknown(UnknownReason.DEADLINE_EXCEEDED, now, "the advice did not come in time")
+        return {key: found.get(key, late) for key in keys}
+
+    def _ask(self, key: Key, now: datetime) -> Fact:
+        region, accelerator = key
+        capacity = self._part(lambda: self._capacity(region, accelerator))
+        if isinstance(capacity, GatewayError):
+            return Unknown(capacity.unknown, now, capacity.message)
+        history = self._part(lambda: self._history(region, accelerator))
+        preemption, price = (None, None) if isinstance(history, GatewayError) else history
+        if capacity == (None, None) and preemption is None and price is None:
+            return Unknown(UnknownReason.NOT_PUBLISHED, now, "no advice for this machine type")
+        return Known(Advice(capacity[0], capacity[1], preemption, price), now)
+
+    @staticmethod
+    def _part(call: Callable[[], Any]) -> Any:
+        try:
+            return guarded(call, write=False)
+        except GatewayError as error:
+            return error
+
+    def _capacity(self, region: str, accelerator: Accelerator) -> tuple[float | None, float | None]:
+        from google.cloud import compute_v1 as c
+
+        selection = c.CapacityAdviceRequestInstanceFlexibilityPolicyInstanceSelection(
+            machine_types=[MACHINE_TYPES[accelerator.type, accelerator.count]], **_guests(accelerator)
+        )
+        request = c.CapacityAdviceRequest(
+            size=1,
+            distribution_policy=c.CapacityAdviceRequestDistributionPolicy(target_shape="ANY"),
+            instance_properties=c.CapacityAdviceRequestInstanceProperties(
+                scheduling=c.CapacityAdviceRequestInstancePropertiesScheduling(provisioning_model="SPOT")
+            ),
+            instance_flexibility_policy=c.CapacityAdviceRequestInstanceFlexibilityPolicy(
+                instance_selections={"one": selection}
+            ),
+        )
+        answer = self._call("capacity", region, capacity_advice_request_resource=request)
+        best: tuple[float | None, float | None] = (None, None)
+        for recommendation in answer.recommendations:
+            scores = recommendation.scores
+            score = float(scores.obtainability) if "obtainability" in scores else None
+            if score is not None and (best[0] is None or score > best[0]):
+                best = (score, _seconds(scores.estimated_uptime))
+        return best
+
+    def _history(self, region: str, accelerator: Accelerator) -> tuple[float | None, float | None]:
+        from google.cloud import compute_v1 as c
+
+        request = c.CapacityHistoryRequest(
+            types=["PREEMPTION", "PRICE"],
+            instance_properties=c.CapacityHistoryRequestInstanceProperties(
+                machine_type=MACHINE_TYPES[accelerator.type, accelerator.count],
+                scheduling=c.CapacityHistoryRequestInstancePropertiesScheduling(provisioning_model="SPOT"),
+            ),
+        )
+        answer = self._call("capacity_history", region, capacity_history_request_resource=request)
+        rates = [float(entry.preemption_rate) for entry in answer.preemption_history]
+        prices = [entry.list_price.units + entry.list_price.nanos / 1e9 for entry in answer.price_history]
+        return (rates[-1] if rates else None), (float(prices[-1]) if prices and prices[-1] > 0 else None)
+
+    def _call(self, method: str, region: str, **arguments: Any) -> Any:
+        client = self._clients.get("AdviceClient")
+        project = self._clients.project
+        return getattr(client, method)(project=project, region=region, timeout=self._timeout, retry=None, **arguments)
+
+
+def _guests(accelerator: Accelerator) -> dict[str, Any]:
+    if accelerator.type not in _ATTACHED:
+        return {}
+    from google.cloud import compute_v1 as c
+
+    return {
+        "guest_accelerators": [
+            c.AcceleratorConfig(accelerator_type=accelerator.type, accelerator_count=accelerator.count)
+        ]
+    }
+
+
+def _askable(offering: Offering) -> bool:
+    """Say whether the API answers for it: it promises that for Spot only."""
+    key = (offering.accelerator.type, offering.accelerator.count)
+    return offering.capacity is Capacity.SPOT and key in MACHINE_TYPES
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text.removesuffix("s"))
+    except ValueError:
+        return None
