@@ -84,7 +84,6 @@ class LocalCloud:
         )
         self.tokens = TokenIssuer(self.clock, credentials)
         around = Surroundings(
-            scenario=self.scenario,
             clock=self.clock,
             stock=self.stock,
             faults=self.faults,

@@ -20,7 +20,7 @@ from controlplane.localcloud.controllers import build_controllers
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.kubelet import ImageMap, Kubelet
 from controlplane.localcloud.pki import Pki
-from controlplane.localcloud.scenario import ClusterSpec, Delays, Scenario
+from controlplane.localcloud.scenario import ClusterSpec, Delays
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock import Stock
 
@@ -42,7 +42,6 @@ class Runs(Protocol):
 class Surroundings:
     """What all clusters of one local cloud share."""
 
-    scenario: Scenario
     clock: Clock
     stock: Stock
     faults: FaultBook
@@ -77,9 +76,6 @@ class RunningCluster:
             cluster=spec,
             stock=around.stock,
             delays=around.delays,
-            machine_types=around.scenario.machine_types,
-            preempted_stock_returns=around.scenario.preempted_stock_returns,
-            most_nodes=around.scenario.ip_space.get(spec.region),
         )
         for hook, validating in self.autopilot.admission_hooks:
             self.server.add_admission(hook, validating=validating)

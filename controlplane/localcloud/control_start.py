@@ -55,10 +55,11 @@ def start_daemon(state_dir: Path, scenario: Path | None, progress: Callable[[str
 
 
 def _environment() -> dict[str, str]:
-    """Let the daemon find this very package, wherever it was started from."""
+    """Let the daemon find this very package, wherever it was started from, and keep gRPC out of its forks."""
     package = str(Path(__file__).resolve().parents[2])
     others = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{others}" if others else package}
+    path = f"{package}{os.pathsep}{others}" if others else package
+    return {**os.environ, "PYTHONPATH": path, "GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
 
 
 def _last_line(log: Path) -> str:

@@ -73,9 +73,10 @@ class NodeReporter:
     def _renew_lease(self, node: Object) -> None:
         name = node["metadata"]["name"]
         stamp = rfc3339_micro(self._clock.now())
-        if self._api.find("leases.coordination.k8s.io", name, LEASE_NAMESPACE) is not None:
-            renewal = {"spec": {"renewTime": stamp}}
-            self._api.patch("leases.coordination.k8s.io", name, renewal, LEASE_NAMESPACE)
+        present = self._api.find("leases.coordination.k8s.io", name, LEASE_NAMESPACE)
+        if present is not None:
+            renewed = {**present, "spec": {**present["spec"], "renewTime": stamp}}
+            self._api.update("leases.coordination.k8s.io", renewed)
             return
         owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node["metadata"]["uid"]}
         lease = {
