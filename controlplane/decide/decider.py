@@ -39,6 +39,7 @@ from controlplane.model.decision import (
     DeletePlacement,
     ScaleDownPlacement,
     Suppressed,
+    WireIngress,
     histogram_of,
 )
 from controlplane.model.memory import Memory, Move
@@ -153,7 +154,7 @@ def _draft(case: Case) -> Draft:
     chosen = {p.candidate.key: p for p in picks}
     return Draft(
         world=world,
-        actions=make_plan(spec, world, chosen, _rolling(case, world), route(spec, world), now=case.now),
+        actions=make_plan(spec, world, chosen, _rolling(case, world), _wiring(case, world, goal), now=case.now),
         picks=chosen,
         goal=goal,
         missing=need > 0,
@@ -166,6 +167,11 @@ def _given_back(case: Case, world: World, goal: int, *, cramped: bool) -> World:
     world = give_back_yielding(give_back_impaired(world, goal, cramped=cramped), goal)
     tired = resting(case.memory, case.now)
     return give_back(case.spec, world, _by_key(case), goal, case.now, resting=tired)
+
+
+def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
+    whole = world.fleet_known and not case.observation.unlisted and not world.majority_unknown
+    return route(case.spec, world, goal, may_remove=whole and case.memory.passes > 0)
 
 
 def _rolling(case: Case, world: World) -> frozenset[str]:

@@ -11,14 +11,19 @@ from controlplane.model.service import ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 
 
-def route(spec: ServiceSpec, world: World) -> WireIngress | None:
-    """Give the list to write, or None when it stands as it should or must not be touched."""
+def route(spec: ServiceSpec, world: World, goal: int, *, may_remove: bool) -> WireIngress | None:
+    """Give the list to write, or None when it stands as it should or must not be touched.
+
+    What must stay for now is left in here already: a guard would take the additions out along with the removal.
+    """
     ingress = world.ingress
     if ingress is None or ingress.foreign:
         return None
     current = frozenset(ingress.clusters or ())
     entering = {h.link for h in world.holdings if _enters(h)} - current
-    leaving = frozenset(link for link in current if not _stays(spec, world, link))
+    leaving = frozenset(link for link in current if not _stays(spec, world, link)) if may_remove else frozenset()
+    if not _enough(world, current - leaving, leaving, goal):
+        leaving -= {h.link for h in world.holdings if h.serving}
     if not healthy(world, current - leaving):
         leaving = frozenset()
     wanted = tuple(sorted((current | entering) - leaving))
@@ -26,6 +31,13 @@ def route(spec: ServiceSpec, world: World) -> WireIngress | None:
     if not wanted or (wanted == tuple(sorted(current)) and not changed):
         return None
     return WireIngress(wanted, tuple(sorted(entering)), tuple(sorted(leaving)), _why(entering, leaving))
+
+
+def _enough(world: World, rest: frozenset[str], leaving: frozenset[str], goal: int) -> bool:
+    """Tell whether enough serve without the leaving ones; where the user forbids a region, one elsewhere is enough."""
+    expelled = all(not h.permitted for h in world.holdings if h.link in leaving and h.serving)
+    serving = sum(h.serving for h in world.holdings if h.link in rest and h.visible)
+    return serving >= (min(1, goal) if expelled else goal)
 
 
 def healthy(world: World, links: frozenset[str]) -> frozenset[str]:

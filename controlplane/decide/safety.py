@@ -74,17 +74,11 @@ def s1_last_healthy_region(scene: Scene, plan: tuple[Action, ...]) -> tuple[Supp
     if scene.spec.deleting or scene.spec.replicas == 0:
         return ()
     serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
-    links = {h.key: h.link for h in scene.world.holdings}
     found: list[Suppressed] = []
     for action in plan:
-        after = dict(serving)
-        if isinstance(action, WireIngress) and action.removes:
-            after = {key: n for key, n in serving.items() if links[key] in action.clusters}
-        elif isinstance(action, (DeletePlacement, ScaleDownPlacement)):
-            key = action.offering.key
-            if key in after:
-                after[key] = max(0, after[key] - gpus_taken(scene.world, action))
-        if sum(after.values()) == 0 and _harms(scene.world, action):
+        after = _serving_after(scene.world, serving, action)
+        empty = isinstance(action, WireIngress) and not action.clusters
+        if empty or (sum(after.values()) == 0 and _harms(scene.world, action)):
             found.append(Suppressed(action, "S1", "no healthy region would be left in traffic"))
         else:
             serving = after
@@ -178,21 +172,16 @@ def s6_make_before_break(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppre
     serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
     found: list[Suppressed] = []
     for action in plan:
-        holding = (
-            scene.world.at(action.offering.key) if isinstance(action, (DeletePlacement, ScaleDownPlacement)) else None
-        )
-        if holding is None or not holding.serving:
-            continue
-        need = scene.goal if holding.permitted else min(1, scene.goal)
-        taken = min(gpus_taken(scene.world, action), holding.serving)
-        others = sum(n for key, n in serving.items() if key != holding.key)
-        rest = 0 if isinstance(action, DeletePlacement) or holding.draining else holding.serving - taken
-        if others + rest < need:
-            found.append(Suppressed(action, "S6", f"{others + rest} would serve, {need} must"))
-        elif isinstance(action, DeletePlacement) and not _out_of_traffic(scene, holding):
+        after = _serving_after(scene.world, serving, action)
+        hurt = [h for h in scene.world.holdings if after.get(h.key, 0) < serving.get(h.key, 0)]
+        need = scene.goal if any(h.permitted for h in hurt) else min(1, scene.goal)
+        rest = sum(after.values())
+        if hurt and rest < need:
+            found.append(Suppressed(action, "S6", f"{rest} would serve, {need} must"))
+        elif isinstance(action, DeletePlacement) and not _out_of_traffic(scene, action):
             found.append(Suppressed(action, "S6", "requests still reach it"))
         else:
-            serving[holding.key] = rest
+            serving = after
     return tuple(found)
 
 
@@ -302,8 +291,21 @@ def _already_counted(world: World, action: ApplyPlacement) -> bool:
     return holding is not None and holding.attempt is not None and action.replicas <= holding.billed
 
 
-def _out_of_traffic(scene: Scene, holding: Holding) -> bool:
-    if not holding.draining or holding.unwired_at is not None:
-        return holding.draining
-    shared = [h for h in scene.world.holdings if h.link == holding.link and h.key != holding.key]
-    return any(h.kept and h.serving for h in shared)
+def _serving_after(world: World, serving: Mapping[str, int], action: Action) -> dict[str, int]:
+    """Give what would serve, by placement, once an action is done."""
+    after = dict(serving)
+    if isinstance(action, WireIngress):
+        links = {h.key: h.link for h in world.holdings}
+        return {key: count for key, count in after.items() if links[key] in action.clusters}
+    if isinstance(action, (DeletePlacement, ScaleDownPlacement)) and action.offering.key in after:
+        key = action.offering.key
+        after[key] = max(0, after[key] - gpus_taken(world, action))
+    return after
+
+
+def _out_of_traffic(scene: Scene, action: DeletePlacement) -> bool:
+    """Tell whether no request reaches a placement any more, or others of its cluster take them."""
+    holding = scene.world.at(action.offering.key)
+    if holding is None or not holding.serving or holding.unwired_at is not None:
+        return True
+    return any(h.link == holding.link and h.key != holding.key and h.kept and h.serving for h in scene.world.holdings)
