@@ -24,6 +24,7 @@ class Nodes:
         self._clock = clock
         self.cluster = cluster
         self._stock = stock
+        self._on_their_way: set[str] = set()
 
     def all(self) -> list[Object]:
         """Give all Nodes."""
@@ -42,21 +43,29 @@ class Nodes:
         return f"{plan.group(self.cluster)}-{new_suffix(4)}"
 
     def size_of(self, plan: NodePlan) -> int:
-        """Give how many VMs a group has."""
+        """Give how many VMs a group has, those on their way included."""
         prefix = f"{plan.group(self.cluster)}-"
-        return sum(node["metadata"]["name"].startswith(prefix) for node in self.all())
+        vms = {node["metadata"]["name"] for node in self.all()} | self._on_their_way
+        return sum(name.startswith(prefix) for name in vms)
+
+    def count(self) -> int:
+        """Give how many VMs there are, those on their way included."""
+        return len(self.all()) + len(self._on_their_way)
 
     def reserve(self, plan: NodePlan, name: str) -> None:
         """Take the VM's GPUs. Raises Refused."""
         if plan.pool is not None:
             self._stock.take(plan.pool, plan.machine.gpus, self._holder(name))
+        self._on_their_way.add(name)
 
     def release(self, name: str, *, lost: bool = False) -> None:
         """Give a VM's GPUs back."""
+        self._on_their_way.discard(name)
         self._stock.give_back(self._holder(name), lost=lost)
 
     def register(self, plan: NodePlan, name: str) -> None:
         """Let the Node appear."""
+        self._on_their_way.discard(name)
         node = node_object(plan, name, self.cluster)
         stamp = rfc3339(self._clock.now())
         for entry in node["status"]["conditions"]:

@@ -191,8 +191,7 @@ class ScaleUp:
 
     def _reserve(self, plan: NodePlan, name: str) -> tuple[str, bool]:
         """Take what the VM needs; gives the refusal, if there is one, and whether other zones would say the same."""
-        on_their_way = sum(1 for scale_up in self._under_way if scale_up.name and not self._nodes.find(scale_up.name))
-        if self._most_nodes is not None and len(self._nodes.all()) + on_their_way >= self._most_nodes:
+        if self._most_nodes is not None and self._nodes.count() >= self._most_nodes:
             return messages.IP_SPACE_EXHAUSTED, True
         try:
             self._nodes.reserve(plan, name)
