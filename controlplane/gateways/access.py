@@ -60,10 +60,10 @@ class GoogleAccess:
         if self.project.ca_file is not None:
             # The clients offer no parameter for it but the process-wide REQUESTS_CA_BUNDLE.
             session = client.transport._session  # noqa: SLF001
-            session.verify = str(self.project.ca_file)
+            _trust_only(session, self.project.ca_file)
             refresher = getattr(session, "_auth_request_session", None)
             if refresher is not None:
-                refresher.verify = str(self.project.ca_file)
+                _trust_only(refresher, self.project.ca_file)
         return client
 
     def _load(self) -> Any:
@@ -73,7 +73,7 @@ class GoogleAccess:
 
             self._session = requests.Session()
             if self.project.ca_file is not None:
-                self._session.verify = str(self.project.ca_file)
+                _trust_only(self._session, self.project.ca_file)
             path = self.project.credentials_file
             try:
                 if path is None:
@@ -87,3 +87,9 @@ class GoogleAccess:
                     " run `gcloud auth application-default login` or name a service account's key file"
                 ) from error
         return self._credentials
+
+
+def _trust_only(session: Any, ca_file: Path) -> None:
+    """Have a requests session trust one authority. REQUESTS_CA_BUNDLE would win over `verify`, so it is not read."""
+    session.verify = str(ca_file)
+    session.trust_env = False

@@ -1,7 +1,7 @@
 """Which clusters there are, from the GKE API.
 
 A listing says of itself when it is not complete (`missing_zones`), and clusters that it leaves out then are not gone.
-A member is an Autopilot cluster that is registered in the project's fleet, without which Multi Cluster Ingress could not
+A member is an Autopilot cluster that is registered in the project's fleet, without which Multi Cluster Ingress cannot
 lead to it. The label `gpu-hunter: ignore` keeps a cluster out, labels that are asked for narrow the choice further, and
 the config cluster is never a member.
 """
