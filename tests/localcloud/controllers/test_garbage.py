@@ -190,3 +190,51 @@ def test_deletion_finishes_after_a_restart_in_the_middle(scenario, deployment, p
         assert len(cluster.pods()) == (3 if propagation == "Orphan" else 0)
 
     scenario(story)
+
+
+@pytest.fixture
+def things():
+    """Give the definition of a custom kind."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.dev"},
+        "spec": {
+            "group": "example.dev",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+@pytest.mark.parametrize("what", ["the-object", "its-definition", "before-a-restart"])
+def test_custom_objects_own_like_any_other(scenario, things, what):
+    """What a custom object owns goes with it, also when its kind came later or goes altogether."""
+
+    async def story(cluster):
+        cluster.api.create("customresourcedefinitions.apiextensions.k8s.io", things)
+        await cluster.settle()
+        meta = {"name": "t", "namespace": "default"}
+        owner = cluster.api.create(
+            "things.example.dev", {"apiVersion": "example.dev/v1", "kind": "Thing", "metadata": meta}, "default"
+        )
+        cluster.api.create("configmaps", config("child", owner), "default")
+        await cluster.settle()
+        assert cluster.get("configmaps", "child")
+        if what == "its-definition":
+            cluster.api.delete("customresourcedefinitions.apiextensions.k8s.io", "things.example.dev")
+        elif what == "the-object":
+            cluster.api.delete("things.example.dev", "t", "default")
+        else:
+            await cluster.stop()
+            await cluster.start()
+            assert cluster.get("configmaps", "child")
+            await cluster.stop()
+            cluster.api.delete("things.example.dev", "t", "default")
+            await cluster.start()
+        await cluster.settle()
+        assert cluster.get("configmaps", "child") is None
+
+    scenario(story)

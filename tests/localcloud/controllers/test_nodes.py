@@ -84,7 +84,11 @@ def test_a_restart_gives_every_kubelet_its_grace_anew(scenario):
             [{"key": "spot", "operator": "Equal", "value": "no", "effect": "NoExecute"}], True, id="other-value"
         ),
         pytest.param([{"key": "spot", "value": "yes"}], False, id="same-value-any-effect"),
-        pytest.param([{"key": "spot", "operator": "Exists", "tolerationSeconds": 0}], True, id="zero-seconds"),
+        pytest.param(
+            [{"key": "spot", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+            True,
+            id="zero-seconds",
+        ),
     ],
 )
 def test_a_no_execute_taint_takes_what_does_not_tolerate_it(scenario, tolerations, evicted):
