@@ -131,5 +131,8 @@ def region_in(body: bytes) -> str:
     """Give the region that an answer names; an answer that names none was not one of the service's own."""
     import json
 
-    answer = json.loads(body)
-    return f"{answer['region']} {answer['accelerator']} {answer['capacity']}"
+    try:
+        answer = json.loads(body)
+        return f"{answer['region']} {answer['accelerator']} {answer['capacity']}"
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"an answer that does not name its region: {body[:80]!r}") from error

@@ -1,0 +1,79 @@
+"""What a user meets at the command line before any cloud is touched: help, mistakes, exit codes."""
+
+from pathlib import Path
+
+import pytest
+
+from controlplane.cli.app import run
+
+GOOD = """apiVersion: gpuhunter.dev/v1alpha1
+kind: GPUService
+metadata: {name: demo}
+spec:
+  accelerators: [{type: nvidia-l4}]
+  pod: {image: "app:1"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Point every command at a local cloud that has never run."""
+    monkeypatch.setenv("GPUHUNTER_LOCAL_DIR", str(tmp_path / "cloud"))
+    for name in ("GPUHUNTER_PROJECT", "GPUHUNTER_CONFIG_CLUSTER", "GPUHUNTER_PRICES", "GPUHUNTER_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+COMMANDS = [
+    [], ["local"], ["local", "up"], ["local", "down"], ["local", "status"], ["local", "kubeconfig"],
+    ["local", "reset"], ["local", "stock"], ["apply"], ["delete"], ["reconcile"], ["plan"], ["status"], ["explain"],
+    ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
+    ["recover"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"], ["demo"], ["bench"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: "-".join(c) or "root")
+def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of every command works without a cloud and says more than its name."""
+    assert run([*command, "--help"]) == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["aply"], "Did you mean 'apply'?", id="misspelt-command"),
+        pytest.param(["fail", "stock-out"], "Missing argument", id="missing-argument"),
+        pytest.param(["reconcile", "--interval", "x"], "--interval", id="wrong-type"),
+        pytest.param(["reconcile", "--interval", "0"], "--interval", id="out-of-range"),
+        pytest.param(["status", "--output", "xml"], "--output", id="unknown-format"),
+        pytest.param(["--project", "p", "status"], "--config-cluster: is missing", id="half-configured"),
+        pytest.param(["--project", "p", "--config-cluster", "x", "status"], "LOCATION/NAME", id="wrong-cluster"),
+        pytest.param(["apply", "-f", "/no/such/file.yaml"], "there is no such file", id="missing-file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_64(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong call says what is wrong and never shows a traceback."""
+    assert run(arguments) == 64
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["status", "explain", "plan", "local stock", "fail region-down us-east4"])
+def test_what_needs_a_running_cloud_says_how_to_start_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Looking at a local cloud that does not run is told so, and nothing is started for it."""
+    assert run(command.split()) == 69
+    assert "local up" in capsys.readouterr().err
+
+
+def test_a_wrong_file_starts_nothing_and_names_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with mistakes is refused with file, line and remedy for each, before a cloud is started."""
+    file = tmp_path / "service.yaml"
+    file.write_text(GOOD.replace("nvidia-l4", "nvidia-l5").replace("app:1", ""))
+    assert run(["apply", "-f", str(file)]) == 64
+    said = capsys.readouterr().err.replace("\n", "")
+    assert f"{file}:5: spec.accelerators[0].type" in said
+    assert f"{file}:6: spec.pod.image" in said
+    assert not (tmp_path / "cloud").exists()
