@@ -4,14 +4,35 @@ Each function completes one part of an object in place. What a default is derive
 completions) is read before it is filled in, in the reference's order.
 """
 
+import base64
+import copy
 from collections.abc import Callable
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import custom
-from controlplane.localcloud.apiserver.schema.defaults_pod import pod_spec
+from controlplane.localcloud.apiserver.schema.defaults_pod import pod_spec, quality_of_service
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
 
+# What Go writes for a status that was never set.
+_EMPTY_STATUS: dict[str, Object] = {
+    "CronJob": {},
+    "DaemonSet": {
+        "currentNumberScheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "Deployment": {},
+    "Ingress": {"loadBalancer": {}},
+    "Job": {},
+    "PodDisruptionBudget": {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
+    "ReplicaSet": {"replicas": 0},
+    "ReplicationController": {"replicas": 0},
+    "ResourceQuota": {},
+    "Service": {"loadBalancer": {}},
+    "StatefulSet": {"availableReplicas": 0, "replicas": 0},
+}
 _JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
 
 
@@ -23,6 +44,9 @@ def apply_defaults(info: TypeInfo, obj: Object) -> None:
     defaulter = _DEFAULTERS.get((info.group, info.kind))
     if defaulter is not None:
         defaulter(obj)
+    status = _EMPTY_STATUS.get(info.kind) if info.group != "events.k8s.io" else None
+    if status is not None and "status" not in obj:
+        obj["status"] = copy.deepcopy(status)
 
 
 def generate_job_selector(job: Object) -> None:
@@ -41,6 +65,8 @@ def generate_job_selector(job: Object) -> None:
     selector = spec.setdefault("selector", {})
     match = selector.setdefault("matchLabels", {})
     match.setdefault("batch.kubernetes.io/controller-uid", uid)
+    if not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
 
 
 def _template(spec: Object) -> None:
@@ -66,8 +92,7 @@ def _deployment(obj: Object) -> None:
 def _replica_set(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("replicas", 1)
-    if "template" in spec:
-        _template(spec)
+    _template(spec)
 
 
 def _replication_controller(obj: Object) -> None:
@@ -157,6 +182,8 @@ def _service(obj: Object) -> None:
             port["targetPort"] = port.get("port", 0)
     if kind == "ExternalName":
         return
+    if spec.get("clusterIP"):
+        spec.setdefault("clusterIPs", [spec["clusterIP"]])
     if kind in ("NodePort", "LoadBalancer"):
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if kind == "LoadBalancer":
@@ -170,8 +197,6 @@ def _secret(obj: Object) -> None:
     obj.setdefault("type", "Opaque")
     plain = obj.pop("stringData", None)
     if plain:
-        import base64
-
         data = obj["data"] = dict(obj.get("data") or {})
         data.update({key: base64.b64encode(value.encode()).decode() for key, value in plain.items()})
 
@@ -193,7 +218,15 @@ def _node(obj: Object) -> None:
 
 def _pod(obj: Object) -> None:
     pod_spec(obj.setdefault("spec", {}), is_pod=True)
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
+    status = obj.setdefault("status", {})
+    status.setdefault("phase", "Pending")
+    status.setdefault("qosClass", quality_of_service(obj["spec"]))
+
+
+def _event(obj: Object) -> None:
+    obj.setdefault("source", {})
+    obj.setdefault("reportingComponent", "")
+    obj.setdefault("reportingInstance", "")
 
 
 def _endpoint_slice(obj: Object) -> None:
@@ -291,6 +324,7 @@ def _definition(obj: Object) -> None:
 
 _DEFAULTERS: dict[tuple[str, str], Callable[[Any], None]] = {
     ("", "Endpoints"): _endpoints,
+    ("", "Event"): _event,
     ("", "LimitRange"): _limit_range,
     ("", "Namespace"): _namespace,
     ("", "Node"): _node,

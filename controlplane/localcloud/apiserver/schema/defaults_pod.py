@@ -5,7 +5,8 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Object
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_EVERY_EXECUTION = 0o644
+_READABLE = 0o644
+_COMPUTE = ("cpu", "memory")
 
 
 def pod_spec(spec: Object, *, is_pod: bool = False) -> None:
@@ -31,7 +32,8 @@ def pod_spec(spec: Object, *, is_pod: bool = False) -> None:
 def _pod_only(spec: Object, containers: list[Object]) -> None:
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    spec.setdefault("priority", 0)
+    if not spec.get("priorityClassName"):
+        spec.setdefault("priority", 0)
     if not spec.get("serviceAccountName"):
         spec["serviceAccountName"] = spec["serviceAccount"] = "default"
     for container in containers:
@@ -43,6 +45,22 @@ def _pod_only(spec: Object, containers: list[Object]) -> None:
                 requests.setdefault(name, amount)
             resources["requests"] = requests
     _tolerate_node_failures(spec)
+
+
+def quality_of_service(spec: Object) -> str:
+    """Give the quality-of-service class: whether requests and limits of cpu and memory are absent, partial or equal."""
+    guaranteed, any_set = True, False
+    for container in [*spec.get("containers", ()), *spec.get("initContainers", ())]:
+        resources = container.get("resources") or {}
+        limits = {key: value for key, value in (resources.get("limits") or {}).items() if key in _COMPUTE}
+        requests = {key: value for key, value in (resources.get("requests") or {}).items() if key in _COMPUTE}
+        any_set = any_set or bool(limits or requests)
+        guaranteed = guaranteed and len(limits) == len(_COMPUTE) and all(
+            requests.get(key, value) == value for key, value in limits.items()
+        )
+    if not any_set:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
 
 
 def _tolerate_node_failures(spec: Object) -> None:
@@ -115,7 +133,7 @@ def _volume(volume: Object) -> None:
         volume["emptyDir"] = {}
     for source in ("secret", "configMap", "downwardAPI", "projected"):
         if source in volume:
-            volume[source].setdefault("defaultMode", _EVERY_EXECUTION)
+            volume[source].setdefault("defaultMode", _READABLE)
     if "hostPath" in volume:
         volume["hostPath"].setdefault("type", "")
     for source in (volume.get("projected") or {}).get("sources", ()):

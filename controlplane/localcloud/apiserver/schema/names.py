@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Any
 
-from controlplane.localcloud.apiserver.schema.errors import FieldError, invalid, required
+from controlplane.localcloud.apiserver.schema.errors import FieldError, forbidden, invalid, required
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -124,7 +124,7 @@ def port_name(value: str) -> list[str]:
     """Check a named port as probes and containers have it."""
     found = []
     if len(value) > 15:
-        found.append("must be no more than 15 characters long")
+        found.append(too_long_text(15))
     if not re.fullmatch(r"[-a-z0-9]+", value):
         found.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search(r"[a-z]", value):
@@ -196,9 +196,8 @@ def _requirement(field: str, expression: Any) -> list[FieldError]:
             found.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
     elif operator in ("Exists", "DoesNotExist"):
         if values:
-            from controlplane.localcloud.apiserver.schema.errors import forbidden
-
-            found.append(forbidden(f"{field}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            found.append(forbidden(f"{field}.values", text))
     else:
         found.append(invalid(f"{field}.operator", operator, "not a valid selector operator"))
     key = expression.get("key", "")

@@ -146,12 +146,12 @@ def role_binding(obj: Object) -> list[FieldError]:
 def _subject(field: str, subject: Any) -> list[FieldError]:
     found: list[FieldError] = []
     if not subject.get("name"):
-        found.append(required(f"{field}.name"))
+        return [required(f"{field}.name")]
     kind, group = subject.get("kind", ""), subject.get("apiGroup", "")
     if kind == "ServiceAccount":
         if group:
             found.append(not_supported(f"{field}.apiGroup", group, ("",)))
-        if not subject.get("namespace"):
+        if subject.get("name") and not subject.get("namespace"):
             found.append(required(f"{field}.namespace"))
     elif kind in ("User", "Group"):
         if group != _RBAC:

@@ -17,6 +17,7 @@ _NAME_RULES: dict[str, Callable[[str], list[str]]] = {
     "RoleBinding": names.path_segment,
     "ClusterRoleBinding": names.path_segment,
 }
+_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp")
 
 
@@ -35,21 +36,19 @@ def validate_metadata(info: TypeInfo, obj: Object) -> list[FieldError]:
     found += names.labels("metadata.labels", metadata.get("labels"))
     found += _annotations("metadata.annotations", metadata.get("annotations"))
     found += _owners(metadata.get("ownerReferences") or ())
-    for finalizer in metadata.get("finalizers") or ():
+    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
         found += [invalid("metadata.finalizers", finalizer, text) for text in names.qualified_name(finalizer)]
+        if not info.custom and "/" not in finalizer and finalizer not in _FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            found.append(invalid(f"metadata.finalizers[{index}]", finalizer, text))
     return found
 
 
 def _name(info: TypeInfo, metadata: Object) -> list[FieldError]:
     found: list[FieldError] = []
-    rule = names.dns1123_subdomain
+    rule: Callable[[str], list[str]] = names.dns1123_subdomain
     if not info.custom and (info.kind != "Service" or not info.group):
         rule = _NAME_RULES.get(info.kind, rule)
-    generate = metadata.get("generateName")
-    if generate:
-        # A trailing dash is fine: a suffix follows.
-        trimmed = generate[:-1] + "a" if generate.endswith("-") else generate
-        found += [invalid("metadata.generateName", generate, text) for text in rule(trimmed)]
     name = metadata.get("name")
     if not name:
         found.append(required("metadata.name", "name or generateName is required"))
@@ -70,15 +69,16 @@ def _annotations(field: str, values: Any) -> list[FieldError]:
 def _owners(owners: Any) -> list[FieldError]:
     found: list[FieldError] = []
     controllers: list[str] = []
-    for index, owner in enumerate(owners):
-        field = f"metadata.ownerReferences[{index}]"
+    for owner in owners:
+        field = "metadata.ownerReferences"
         for key, text in (("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")):
             if not owner.get(key):
                 found.append(invalid(f"{field}.{key}", owner.get(key, ""), f"{text} must not be empty"))
         if owner.get("controller"):
             controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
     if len(controllers) > 1:
-        text = f"Only one reference can have Controller set to true. Found \"true\" in references for {' and '.join(controllers)}"
+        found_in = " and ".join(controllers)
+        text = f'Only one reference can have Controller set to true. Found "true" in references for {found_in}'
         found.append(invalid("metadata.ownerReferences", owners, text))
     return found
 

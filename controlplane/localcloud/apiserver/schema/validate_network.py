@@ -6,6 +6,7 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
 from controlplane.localcloud.apiserver.schema.errors import (
+    TOO_MANY,
     FieldError,
     duplicate,
     forbidden,
@@ -91,7 +92,14 @@ def _duplicate_ports(ports: list[Object]) -> list[FieldError]:
     for index, port in enumerate(ports):
         key = (port.get("port"), port.get("protocol"))
         if key in seen:
-            shown = {"protocol": key[1], "port": key[0]}
+            shown = {
+                "Name": "",
+                "Protocol": key[1],
+                "AppProtocol": None,
+                "Port": key[0],
+                "TargetPort": 0,
+                "NodePort": 0,
+            }
             found.append(duplicate(f"spec.ports[{index}]", shown))
         seen.add(key)
     return found
@@ -144,8 +152,6 @@ def endpoint_slice(obj: Object) -> list[FieldError]:
         found.append(not_supported("addressType", kind, _ADDRESS_TYPES))
     entries = obj.get("endpoints") or []
     if len(entries) > 1000:
-        from controlplane.localcloud.apiserver.schema.errors import TOO_MANY
-
         found.append(FieldError(TOO_MANY, "endpoints", len(entries), "must have at most 1000 items"))
     for index, entry in enumerate(entries):
         here = f"endpoints[{index}].addresses"

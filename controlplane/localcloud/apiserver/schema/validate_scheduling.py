@@ -27,17 +27,23 @@ def _toleration(field: str, toleration: Object) -> list[FieldError]:
     if key:
         found += [invalid(f"{field}.key", key, text) for text in names.qualified_name(key)]
     elif operator != "Exists":
-        text = "operator must be Exists when `key` is empty, which means \"match all values and all keys\""
+        text = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
         found.append(invalid(f"{field}.operator", operator, text))
     if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
         found.append(invalid(f"{field}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
     if operator == "Exists" and toleration.get("value"):
-        found.append(invalid(f"{field}.operator", toleration, "value must be empty when `operator` is 'Exists'"))
+        found.append(invalid(f"{field}.operator", _internal(toleration), "value must be empty when `operator` is 'Exists'"))
     elif operator not in ("", "Equal", "Exists"):
         found.append(not_supported(f"{field}.operator", operator, ("Equal", "Exists")))
     if effect and effect not in _EFFECTS:
         found.append(not_supported(f"{field}.effect", effect, _EFFECTS))
     return found
+
+
+def _internal(toleration: Object) -> Object:
+    """Show it as the server's internal type, which has no JSON names."""
+    keys = {"key": "", "operator": "", "value": "", "effect": "", "tolerationSeconds": None}
+    return {key[0].upper() + key[1:]: toleration.get(key, default) for key, default in keys.items()}
 
 
 def _affinity(field: str, affinity: Object) -> list[FieldError]:
@@ -108,7 +114,7 @@ def _pod_term(field: str, term: Object) -> list[FieldError]:
     found = names.selector(f"{field}.labelSelector", term.get("labelSelector"))
     key = term.get("topologyKey", "")
     if not key:
-        return [*found, required(f"{field}.topologyKey", "can not be empty")]
+        found.append(required(f"{field}.topologyKey", "can not be empty"))
     return found + [invalid(f"{field}.topologyKey", key, text) for text in names.qualified_name(key)]
 
 

@@ -27,16 +27,16 @@ def _always(field: str, spec: Object) -> list[FieldError]:
 def _selected(field: str, spec: Object, owner: str) -> list[FieldError]:
     """Check that the selector exists, says something, and matches the template."""
     selector = spec.get("selector")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    mismatch = invalid(f"{field}.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if selector is None:
-        return [required(f"{field}.selector")]
+        return [required(f"{field}.selector"), mismatch]
     found = names.selector(f"{field}.selector", selector)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         return [*found, invalid(f"{field}.selector", selector, f"empty selector is invalid for {owner}")]
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if not found and not matches(selector, labels):
-        text = "`selector` does not match template `labels`"
-        found.append(invalid(f"{field}.template.metadata.labels", labels, text))
-    return found
+    if found:
+        return [*found, invalid(f"{field}.selector", selector, "invalid label selector")]
+    return [] if matches(selector, labels or {}) else [mismatch]
 
 
 def matches(selector: Object, labels: Object) -> bool:
@@ -81,7 +81,8 @@ def _strategy(field: str, strategy: Object) -> list[FieldError]:
         text = "may not be specified when strategy `type` is 'Recreate'"
         return [] if rolling is None else [forbidden(f"{field}.rollingUpdate", text)]
     if kind != "RollingUpdate":
-        return [not_supported(f"{field}.type", kind, ("Recreate", "RollingUpdate"))]
+        shown = {"Type": kind, "RollingUpdate": rolling}
+        return [not_supported(field, shown, ("Recreate", "RollingUpdate"))]
     return [] if rolling is None else _rolling(f"{field}.rollingUpdate", rolling)
 
 
@@ -148,7 +149,14 @@ def daemon_set(obj: Object) -> list[FieldError]:
 
 def job(obj: Object) -> list[FieldError]:
     """Complain about a Job; its selector is generated, so it is not asked for."""
-    return job_spec("spec", obj.get("spec") or {})
+    spec, uid = obj.get("spec") or {}, (obj.get("metadata") or {}).get("uid")
+    found = job_spec("spec", spec)
+    if spec.get("manualSelector") or spec.get("selector") is None or not uid:
+        return found
+    generated = [{"matchLabels": {prefix + "controller-uid": uid}} for prefix in ("batch.kubernetes.io/", "")]
+    if spec["selector"] not in generated:
+        found.append(invalid("spec.selector", spec["selector"], "`selector` not auto-generated"))
+    return found
 
 
 def job_spec(field: str, spec: Object) -> list[FieldError]:
@@ -173,8 +181,8 @@ def job_spec(field: str, spec: Object) -> list[FieldError]:
         found.append(required(f"{field}.selector"))
     elif spec.get("selector") is not None:
         found += names.selector(f"{field}.selector", spec["selector"])
-        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-        if spec.get("manualSelector") and not matches(spec["selector"], labels):
+        labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        if not matches(spec["selector"], labels or {}):
             text = "`selector` does not match template `labels`"
             found.append(invalid(f"{field}.template.metadata.labels", labels, text))
     found += template(f"{field}.template", spec.get("template") or {})

@@ -5,9 +5,10 @@ empty optional lists and maps are not written back, and quantities come back in 
 only pruned here; their types are a matter of validation (422).
 """
 
+import base64
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import ApiError
@@ -20,6 +21,11 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
 _MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
+
+
+_OMITTED_EMPTY = ("map", "array", "string", "bytes")
+# Strings behind pointers, where "" is a value of its own.
+_MEANINGFUL_EMPTY = frozenset({"storageClassName", "holderIdentity", "preferredHolder", "apiGroup", "service", "nodeName"})
 
 
 class DecodeError(ValueError):
@@ -116,7 +122,7 @@ def _object(node: Node, value: Any, path: str, owner: str) -> Any:
         if child is None or child_value is None:
             continue
         decoded = _DECODERS[child.shape](child, child_value, f"{path}.{key}" if path else key, node.name)
-        if decoded or child.shape not in ("map", "array") or key in node.required:
+        if decoded or child.shape not in _OMITTED_EMPTY or key in node.required or key in _MEANINGFUL_EMPTY:
             result[key] = decoded
     return result
 
@@ -151,6 +157,17 @@ def _string(node: Node, value: Any, path: str, owner: str) -> Any:
     if not isinstance(value, str):
         raise _mismatch(node, value, path, owner)
     return value
+
+
+def _bytes(node: Node, value: Any, path: str, owner: str) -> Any:
+    text: str = _string(node, value, path, owner)
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        wrong = re.search(r"[^A-Za-z0-9+/]", text.rstrip("="))
+        position = wrong.start() if wrong else len(text.rstrip("=")) // 4 * 4
+        raise DecodeError(f"illegal base64 data at input byte {position}") from None
+    return text
 
 
 def _integer(node: Node, value: Any, path: str, owner: str) -> Any:
@@ -213,7 +230,7 @@ _DECODERS: dict[str, Callable[[Node, Any, str, str], Any]] = {
     "map": _map,
     "array": _array,
     "string": _string,
-    "bytes": _string,
+    "bytes": _bytes,
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,
@@ -235,8 +252,6 @@ def _is_date(value: str) -> bool:
 
 def _seconds(value: str) -> str:
     """Cut a time to whole seconds in UTC, as metav1.Time does."""
-    from datetime import UTC
-
     cut = re.sub(r"\.\d+", "", value).replace("Z", "+00:00")
     return datetime.fromisoformat(cut).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
