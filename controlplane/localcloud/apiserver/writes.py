@@ -47,7 +47,10 @@ _SET_BY_SERVER = (
     "uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
     "selfLink",
 )  # fmt: skip
-_KEPT = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace")
+_KEPT = (
+    "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace",
+    "resourceVersion",
+)  # fmt: skip
 _LONGEST_GENERATED_BASE = 58
 _METADATA_WITH_STATUS = ("pods", "nodes")
 
