@@ -85,10 +85,14 @@ def _text(violations: list[Violation], user: str) -> str:
     details: dict[str, list[str]] = {}
     for constraint, message in violations:
         details.setdefault(f"[denied by {constraint}]", []).append(message)
+    who, groups = user, "system:authenticated"
+    if user == "system:controller":  # on GKE every controller has an account of its own; Pods are its ReplicaSets'
+        who = "system:serviceaccount:kube-system:replicaset-controller"
+        groups = "system:serviceaccounts,system:serviceaccounts:kube-system,system:authenticated"
     return (
         f'admission webhook "{WEBHOOK}" denied the request: GKE Warden rejected the request because it violates one or '
         f"more constraints.\nViolations details: {json.dumps(details, separators=(',', ':'))}\n"
-        f"Requested by user: '{user}', groups: 'system:authenticated'."
+        f"Requested by user: '{who}', groups: '{groups}'."
     )
 
 
