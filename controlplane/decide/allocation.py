@@ -48,9 +48,14 @@ def reclaim(world: World, need: int) -> World:
 
 
 def hunt(context: Context, candidates: tuple[Candidate, ...], need: int) -> tuple[Pick, ...]:
-    """Choose where to try, one replica after the other, each time the best that still has room."""
+    """Choose where to try, one replica after the other, each time the best that still has room.
+
+    A lesser GPU or capacity type is not tried while a better one is about to answer: its first success opens its
+    budget, and what is obtained meanwhile would only have to be moved later.
+    """
     counts = Counter(context.in_region)
     open_now = [c for c in candidates if _may_try(context, c)]
+    answering = [c for c in candidates if _answers_soon(context, c)]
     scores = {c.key: _score_without_spread(context, c) for c in open_now}
     picks: Counter[str] = Counter()
     budget = context.budget
@@ -58,9 +63,10 @@ def hunt(context: Context, candidates: tuple[Candidate, ...], need: int) -> tupl
         scene = replace(context, in_region=dict(counts), budget=budget)
         possible = [c for c in open_now if _has_room(scene, c, picks[c.key])]
         possible = _spreading(context.spec, possible, counts, need)
-        if not possible:
+        best = min(possible, key=lambda c: (scores[c.key] + _spread(counts, c, context.now), c.key), default=None)
+        spent = [c for c in open_now if picks[c.key] >= c.past.budget and not c.past.failures]
+        if best is None or any(_tier(c) < _tier(best) and _has_room(scene, c, 0) for c in (*answering, *spent)):
             break
-        best = min(possible, key=lambda c: (scores[c.key] + _spread(counts, c, context.now), c.key))
         picks[best.key] += 1
         counts[best.region] += 1
         budget = None if budget is None else budget - (best.price or 0.0)
@@ -73,6 +79,19 @@ def _may_try(context: Context, candidate: Candidate) -> bool:
     if held is not None and (held.attempt is not None or held.hunting or not held.kept or held.impaired):
         return False
     return not refusals(context, candidate)
+
+
+def _answers_soon(context: Context, candidate: Candidate) -> bool:
+    """Tell whether an attempt there is young and the first in a row, so that its answer is worth waiting for."""
+    held = candidate.holding
+    if held is None or held.attempt is None or held.yielding or not held.kept or candidate.past.failures:
+        return False
+    young = context.now - held.attempt.started_at < context.spec.timing.attempt_deadline / 3
+    return young and not refusals(context, candidate)
+
+
+def _tier(candidate: Candidate) -> tuple[int, int]:
+    return candidate.accelerator_rank, candidate.capacity_rank
 
 
 def _score_without_spread(context: Context, candidate: Candidate) -> float:

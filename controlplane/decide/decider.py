@@ -47,6 +47,9 @@ from controlplane.model.observation import Observation
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
+MOST_NEW_REPLICAS = 20
+"""How many replicas one pass asks for at most; the next pass goes on from there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -142,7 +145,7 @@ def _draft(case: Case) -> Draft:
         world = reclaim(world, goal - _cover(world))
     context = case.context(world)
     need = goal - _cover(world)
-    picks = hunt(context, case.candidates, need) if need > 0 else ()
+    picks = hunt(context, case.candidates, min(need, MOST_NEW_REPLICAS)) if need > 0 else ()
     cramped = need > sum(p.replicas for p in picks) and any(_capped(context, c) for c in case.candidates)
     world = _given_back(case, world, goal, cramped=cramped)
     feedback = Return()
@@ -175,6 +178,8 @@ def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
 
 
 def _rolling(case: Case, world: World) -> frozenset[str]:
+    if case.blocks.generation:
+        return frozenset()  # an API server has refused this very template
     return rollout.to_roll(case.spec, world, _by_key(case), case.judged.offerings, case.now)
 
 

@@ -31,7 +31,7 @@ from controlplane.model.observation import (
     WorkloadFact,
 )
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import Ingress, PodTemplate, ServiceSpec, Timing
+from controlplane.model.service import Ingress, PodTemplate, ServiceSpec, Spread, Timing
 from controlplane.model.template import ingress_spec_hash, spec_template_hash
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -41,6 +41,9 @@ UNIT_PRICES = {"nvidia-l4": 0.7, "nvidia-tesla-t4": 0.35}
 
 def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
+
+
+MINUTE = seconds(60)
 
 
 def make_spec(**changes) -> ServiceSpec:
@@ -86,7 +89,7 @@ class Deployment:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """An invariant did not hold."""
 
 
@@ -234,6 +237,19 @@ class Toy:
             elif pod.ready is not None and d.offering.region in self.sick:
                 pod.ready = None
 
+    def respec(self, **changes) -> None:
+        """Change the spec, as a user does."""
+        self.spec = replace(self.spec, generation=self.spec.generation + 1, **changes)
+
+    def faults_stop(self) -> None:
+        """Let everything be well from now on."""
+        for cluster in self.clusters:
+            self.region_up(cluster.region)
+        self.dark.clear()
+        self.sick.clear()
+        self.fleet_dark = self.ingress_dark = self.health_dark = self.silent = False
+        self.set_stock(8)
+
     # what is seen and done
 
     def unknown(self) -> Unknown:
@@ -301,12 +317,12 @@ class Toy:
         elif isinstance(action, ScaleDownPlacement):
             d = self.deployments[offering]
             if (d.uid, str(d.rv)) != (action.uid, action.resource_version):
-                raise Broken(f"S7: precondition of {action}")
+                raise BrokenError(f"S7: precondition of {action}")
             d.replicas, d.rv = action.replicas, d.rv + 1
         elif isinstance(action, DeletePlacement):
             d = self.deployments.pop(offering)
             if (d.uid, str(d.rv)) != (action.uid, action.resource_version):
-                raise Broken(f"S7: precondition of {action}")
+                raise BrokenError(f"S7: precondition of {action}")
         elif isinstance(action, WireIngress):
             self.listed = action.clusters
             self.list_history.append((self.now, action.clusters))
@@ -322,11 +338,11 @@ class Toy:
         d = self.deployments.get(action.offering)
         if d is None:
             if action.resource_version is not None:
-                raise Broken("S5: update of what is not there")
+                raise BrokenError("S5: update of what is not there")
             d = Deployment(action.offering, self.new_uid(), 1, action.replicas, "", self.now)
             self.deployments[action.offering] = d
         elif action.resource_version != str(d.rv):
-            raise Broken("S5: another version is there")
+            raise BrokenError("S5: another version is there")
         if action.adds:
             self.creates[action.offering] = self.creates.get(action.offering, 0) + 1
             self.created_at.append((self.now, action.offering))
@@ -348,21 +364,37 @@ class Toy:
         self.log.append((self.now, decision))
         return decision
 
-    def run(self, passes: int, dt: timedelta = seconds(60)) -> Decision:
+    def run(self, passes: int, dt: timedelta = MINUTE) -> Decision:
         decision = self.one_pass()
         for _ in range(passes):
             self.step(dt)
             decision = self.one_pass()
         return decision
 
-    def until(self, done, passes: int = 120, dt: timedelta = seconds(60)) -> int:
+    def until(self, done, passes: int = 120, dt: timedelta = MINUTE) -> int:
         """Run passes until `done(self)` holds; give how many it took."""
         for number in range(passes + 1):
             self.one_pass()
             if done(self):
                 return number
             self.step(dt)
-        raise Broken(f"not within {passes} passes: {self.story()}")
+        raise BrokenError(f"not within {passes} passes: {self.story()}")
+
+    def verdict(self, offering: Offering, decision: Decision | None = None):
+        """Give the verdict of one offering in the last pass."""
+        found = decision or self.log[-1][1]
+        return next(v for v in found.verdicts if v.offering == offering)
+
+    def condition(self, kind: str):
+        """Give a condition of the last pass."""
+        return next(c for c in self.log[-1][1].conditions if c.type == kind)
+
+    def plans(self, since: int = 0) -> list[str]:
+        """Give what was done since pass number `since`, as text."""
+        return [str(a) for _, d in self.log[since:] for a in d.plan]
+
+    def offering(self, region: str, accelerator: Accelerator = L4, capacity: Capacity = Capacity.SPOT) -> Offering:
+        return Offering(ClusterRef(region, "gpu-1"), accelerator, capacity)
 
     def settled(self) -> bool:
         """Tell whether as many serve as are wanted and nothing is left to do."""
@@ -382,30 +414,30 @@ class Toy:
         destructive = [a for a in decision.plan if isinstance(a, (ScaleDownPlacement, DeletePlacement))]
         for action in destructive:
             if action.offering.cluster.link in self.dark:
-                raise Broken(f"S2: {action} rests on an unknown cluster")
+                raise BrokenError(f"S2: {action} rests on an unknown cluster")
         for action in decision.plan:
             if isinstance(action, ApplyPlacement) and not spec.regions.permits(action.offering.region):
-                raise Broken(f"S3: {action}")
+                raise BrokenError(f"S3: {action}")
             if isinstance(action, WireIngress) and not action.clusters:
-                raise Broken("S1: an empty list")
+                raise BrokenError("S1: an empty list")
         taking = [a for a in destructive if self._gpus(a)]
         if not spec.deleting and len(taking) > 2:
-            raise Broken(f"S8: {taking}")
+            raise BrokenError(f"S8: {taking}")
         if 2 * len({c.region for c in self.clusters if c.link in self.dark}) > len(self.clusters) and destructive:
-            raise Broken(f"S8: {destructive} with most regions unknown")
+            raise BrokenError(f"S8: {destructive} with most regions unknown")
         if spec.paused and decision.plan:
-            raise Broken("S10: a paused service")
+            raise BrokenError("S10: a paused service")
         hour = [m for m in decision.memory.moves if self.now - m.at < timedelta(hours=1)]
         for region in {m.region for m in hour}:
             if sum(m.region == region for m in hour) > 2:
-                raise Broken(f"L5: more than two moves from {region}")
+                raise BrokenError(f"L5: more than two moves from {region}")
         keys = [v.offering for v in decision.verdicts]
         if set(self.offerings()) - set(keys) or len(keys) != len(set(keys)):
-            raise Broken("Q1: an offering without a verdict, or with two")
+            raise BrokenError("Q1: an offering without a verdict, or with two")
         if any(not v.reasons for v in decision.verdicts):
-            raise Broken("Q1: a verdict without a reason")
+            raise BrokenError("Q1: a verdict without a reason")
         if len(decision.memory.attempts) > 60:
-            raise Broken("memory grows")
+            raise BrokenError("memory grows")
 
     def _gpus(self, action) -> int:
         d = self.deployments[action.offering]
@@ -419,7 +451,7 @@ class Toy:
         cap = spec.max_hourly_cost
         adds = any(isinstance(a, ApplyPlacement) and a.adds > 0 for a in decision.plan)
         if cap is not None and adds and self.cost() > cap + 1e-6:
-            raise Broken(f"S4: ${self.cost():.2f}/h over the cap of ${cap:.2f}/h")
+            raise BrokenError(f"S4: ${self.cost():.2f}/h over the cap of ${cap:.2f}/h")
         after = self.serving()
         routed = sum(
             n
@@ -427,11 +459,79 @@ class Toy:
             if any(c.region == r and c.link in (self.listed or ()) for c in self.clusters)
         )
         if before > 0 and spec.replicas > 0 and (after == 0 or routed == 0):
-            raise Broken(f"S1: our own action ended the service: {[str(a) for a in decision.plan]}")
+            raise BrokenError(f"S1: our own action ended the service: {[str(a) for a in decision.plan]}")
         if after < before and after < spec.replicas and decision.plan and cap is None and not self._residency_changed():
-            raise Broken(f"S6: {before} served, {after} do: {[str(a) for a in decision.plan]}")
+            raise BrokenError(f"S6: {before} served, {after} do: {[str(a) for a in decision.plan]}")
 
     def _residency_changed(self) -> bool:
         return any(not self.spec.regions.permits(o.region) for o in self.serving_offerings()) or bool(
             self.spec.regions.denied or self.spec.regions.allowed
         )
+
+
+EVENTS = """
+    stock stock preempt down up dark light sick well scale idle idle fleet ingress health lost template memory drift
+"""
+
+
+def _wild_event(t: "Toy", chance, number: int) -> bool:
+    """Let something happen; tell whether the actions of the next pass get lost on their way."""
+    kind, region = chance.choice(EVENTS.split()), chance.choice([c.region for c in t.clusters])
+    link = f"{region}/gpu-1"
+    seen = sorted(o for o in t.deployments if o.cluster.link not in t.dark)
+    if kind == "stock":
+        where, which = chance.choice([None, region]), chance.choice([None, L4.type, T4.type])
+        t.set_stock(chance.choice([0, 0, 1, 8]), where, which, chance.choice([None, *Capacity]))
+    elif kind == "preempt":
+        t.preempt(region)
+    elif kind == "down":
+        t.region_down(region)
+    elif kind == "up":
+        t.region_up(region)
+    elif kind == "dark":
+        t.dark.add(link)
+    elif kind == "light" and link not in t.down:
+        t.dark.discard(link)
+    elif kind == "sick":
+        t.sick.add(region)
+    elif kind == "well":
+        t.sick.discard(region)
+    elif kind == "scale":
+        t.respec(replicas=chance.choice([1, 2, 3]))
+    elif kind in ("fleet", "ingress", "health"):
+        setattr(t, f"{kind}_dark", not getattr(t, f"{kind}_dark"))
+    elif kind == "template":
+        t.respec(pod=PodTemplate(image=f"demo:{number}", port=7860))
+    elif kind == "memory" and not (t.spec.max_hourly_cost and t.dark):
+        t.memory = Memory()  # with a cap and dark regions nobody could know what is running there
+    elif kind == "drift" and seen:
+        deployment = t.deployments[chance.choice(seen)]
+        deployment.replicas, deployment.rv = chance.choice([1, 2]), deployment.rv + 1
+    return kind == "lost"
+
+
+def wild(chance, events: int) -> "Toy":
+    """Run a random world through random events, checking every pass; then let faults stop and give it time."""
+    regions = [f"us-{letter}1" for letter in "abcd"[: chance.choice([2, 3, 4])]]
+    replicas = chance.choice([1, 1, 2, 3, 5])
+    spec = make_spec(
+        replicas=replicas,
+        spread=Spread(chance.choice([1, 1, 2]), chance.choice([None, None, 1, 2, 3])),
+        max_hourly_cost=chance.choice([None, None, 1.5 * replicas, 3.0 * replicas]),
+    )
+    t = Toy(
+        tuple(regions),
+        spec,
+        silent=chance.random() < 0.2,
+        lag=seconds(chance.choice([0, 60, 180])),
+        boot=seconds(chance.choice([0, 60, 240])),
+        price_of={r: chance.choice([0.5, 0.6, 0.9, 1.2]) for r in regions if chance.random() < 0.4},
+    )
+    for number in range(events):
+        lost = _wild_event(t, chance, number)
+        for _ in range(chance.choice([1, 2, 5, 12])):
+            t.step(seconds(chance.choice([30, 60, 300])))
+            t.one_pass((lambda _: chance.random() < 0.6) if lost else (lambda _: True))
+    t.faults_stop()
+    t.run(150)
+    return t

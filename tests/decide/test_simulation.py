@@ -1,0 +1,117 @@
+"""Random worlds through random faults: every invariant after every pass, and the desired state when faults stop.
+
+The toy world checks S1 to S8, S10, L5 and Q1 after each pass by itself; see `toyworld.Toy.check`.
+"""
+
+import itertools
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+QUICK = settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def _room(t) -> bool:
+    """Tell whether the spec leaves room for as many replicas as it wants."""
+    most = t.spec.spread.max_replicas_per_region
+    return t.spec.max_hourly_cost is None and (most is None or most * len(t.clusters) >= t.spec.replicas)
+
+
+@QUICK
+@given(seed=st.integers(0, 10**6))
+def test_any_history_of_faults_keeps_every_invariant_and_ends_steady(toy, seed):
+    """Whatever happens, no pass breaks an invariant, and afterwards the service is whole and nothing is written."""
+    t = toy.wild(random.Random(seed), events=25)
+    assert not any(d.plan for _, d in t.log[-12:]), t.story()
+    assert t.serving() == t.spec.replicas or not _room(t), t.story()
+    assert replace(t.memory, passes=0) == replace(t.log[-6][1].memory, passes=0)
+
+
+def test_the_same_seed_gives_the_same_trace(toy):
+    """Two runs of one seed decide the same, to the letter."""
+    one, two = (toy.wild(random.Random(11), events=15) for _ in range(2))
+    assert [(at, d) for at, d in one.log] == [(at, d) for at, d in two.log]
+
+
+@pytest.mark.parametrize("lost", [0.2, 0.5, 0.8], ids=lambda p: f"{p:.0%}-of-actions-lost")
+def test_lost_actions_only_delay(toy, lost):
+    """When many actions never arrive, no invariant breaks and the service still comes up."""
+    chance = random.Random(5)
+    t = toy.Toy(spec=toy.make_spec(replicas=2))
+    for _ in range(60):
+        t.one_pass(lambda _: chance.random() > lost)
+        t.step(toy.MINUTE)
+    t.run(5)
+    assert t.serving() == 2
+
+
+def test_desired_state_within_five_passes_after_a_region_returns_when_provisioning_is_instant(toy):
+    """With GPUs at hand and nothing slow, five passes suffice from nothing to whole, then nothing is written."""
+    zero = toy.seconds(0)
+    t = toy.Toy(spec=toy.make_spec(replicas=3), boot=zero, warm=zero, lag=zero)
+    assert t.until(t.__class__.settled, passes=5, dt=toy.seconds(10)) <= 5
+    quiet = t.run(10)
+    assert not quiet.plan
+    assert not any(d.plan for _, d in t.log[-10:])
+
+
+def test_a_feasible_offering_restores_service_within_warm_up_and_two_passes(toy):
+    """After the held GPU type runs out and is preempted, service is back after boot, warm-up, lag and two passes."""
+    t = toy.Toy()
+    t.until(t.__class__.settled)
+    where = t.serving_offerings()[0]
+    t.set_stock(0, region=where.region)
+    t.preempt(where.region)
+    began = t.now
+    t.until(lambda w: w.serving() == 1)
+    assert t.now - began <= t.boot + t.warm + t.lag + 2 * toy.MINUTE
+
+
+def test_a_total_stock_out_is_met_with_a_decaying_rate_of_attempts(toy):
+    """With no GPU anywhere for a day, each offering is tried ever less often, down to once per longest back-off."""
+    t = toy.Toy(stock=0)
+    t.run(24 * 60)
+    hours = [sum(at - toy.START < timedelta(hours=h) for at, _ in t.created_at) for h in (1, 2, 23, 24)]
+    first, last = hours[0], hours[3] - hours[2]
+    assert last < first
+    assert max(t.creates.values()) <= 24 * 2 + 4
+    assert t.condition("Available").status == "False"
+    assert t.condition("Progressing").message
+
+
+def test_every_feasible_offering_is_tried_again_within_its_longest_back_off(toy):
+    """During a long stock-out, two tries of one offering never lie further apart than back-off and hunt allow."""
+    t = toy.Toy(stock=0)
+    t.run(12 * 60)
+    by_offering = {}
+    for at, offering in t.created_at:
+        by_offering.setdefault(offering, []).append(at)
+    assert set(by_offering) == set(t.offerings())
+    slack = timedelta(minutes=10) * len(by_offering)  # one at a time, for one missing replica
+    for times in by_offering.values():
+        gaps = [b - a for a, b in itertools.pairwise(times)]
+        assert max(gaps) <= t.spec.timing.backoff_max + slack
+
+
+@pytest.mark.parametrize("period", [2, 10, 60], ids=lambda m: f"every-{m}-min")
+def test_flickering_capacity_moves_no_region_more_than_twice_an_hour(toy, period):
+    """Stock that comes and goes for a day causes at most two moves per region and hour, and service stays up."""
+    t = toy.Toy(("us-a1", "us-b1", "us-c1"))
+    t.until(t.__class__.settled)
+    down = 0
+    for minute in range(12 * 60):
+        if minute % period == 0:
+            on = (minute // period) % 2
+            t.set_stock(8 if on else 0, region="us-a1", accelerator=toy.L4.type)
+            if not on:
+                t.preempt("us-a1")
+        t.step(toy.MINUTE)
+        t.one_pass()
+        down += t.serving() == 0
+    assert down < 12 * 60 * 0.25
