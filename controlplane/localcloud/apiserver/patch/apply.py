@@ -28,16 +28,16 @@ from controlplane.localcloud.apiserver.patch.managed import (
     read,
     write,
 )
-from controlplane.localcloud.apiserver.patch.typed import compare, element_of, is_associative, merge, set_of, without
-from controlplane.localcloud.apiserver.schema.node import Node
+from controlplane.localcloud.apiserver.patch.typed import compare, merge, misfit, set_of, without
+from controlplane.localcloud.apiserver.schema.errors import bad_request
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
-from controlplane.localcloud.apiserver.schema.walk import decode, unknown_fields
+from controlplane.localcloud.apiserver.schema.walk import decode, json_kind, unknown_fields
 from controlplane.localcloud.clock import rfc3339
 
 Conflicts = dict[Manager, FieldSet]
 
 
-def server_side_apply(
+def server_side_apply(  # noqa: PLR0917 - the API server calls it in this order
     info: TypeInfo,
     live: Object | None,
     applied: Any,
@@ -62,7 +62,7 @@ def server_side_apply(
     me = _applier(managers, manager, info.api_version, subresource)
     last = managers[me].fields if me in managers else {}
     mine = ownable(info, set_of(info.node, wanted), subresource)
-    merged = _merged(info, base, wanted, last, mine, managers, me, subresource)
+    merged = _merged(info, base, wanted, last=last, mine=mine, managers=managers, me=me, subresource=subresource)
     if manager == "kubectl":
         merged = _with_last_applied(merged, applied)
     conflicts = _settle(info, base if live is not None else {}, merged, managers, me)
@@ -88,14 +88,15 @@ def _applier(managers: Managers, name: str, api_version: str, subresource: str) 
 
 def _readable(info: TypeInfo, applied: Any) -> Object:
     if not isinstance(applied, dict):
-        raise ApiError(400, "BadRequest", "error decoding YAML: the applied configuration is no object")
+        text = f"json: cannot unmarshal {json_kind(applied)} into Go value of type map[string]interface {{}}"
+        raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {text}")
     unknown = unknown_fields(info, applied)
     if unknown:
         first = unknown[0].removeprefix('unknown field "').removesuffix('"')
         raise _untyped(info, applied, f".{first}: field not declared in schema")
-    duplicate = _duplicate(info.node, applied, "")
-    if duplicate:
-        raise _untyped(info, applied, duplicate)
+    problem = misfit(info.node, applied, "")
+    if problem:
+        raise _untyped(info, applied, problem)
     decoded: Object = decode(info, applied)
     return decoded
 
@@ -105,26 +106,6 @@ def _untyped(info: TypeInfo, applied: Object, problem: str) -> ApiError:
     version = f"{info.group}/{info.version}" if info.group else f"/{info.version}"
     place = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {version}, Kind={info.kind}"
     return ApiError(500, "", f"failed to create typed patch object ({place}): {problem}")
-
-
-def _duplicate(node: Node, value: Any, path: str) -> str:
-    if isinstance(value, dict):
-        for key, child_value in value.items():
-            child = node.fields.get(key) or node.items
-            found = _duplicate(child, child_value, f"{path}.{key}") if child is not None else ""
-            if found:
-                return found
-    if isinstance(value, list) and is_associative(node):
-        seen: set[str] = set()
-        for item in value:
-            element = element_of(node, item)
-            if element in seen:
-                return f"{path}: duplicate entries for key {path_text((element,))}"
-            seen.add(element)
-            found = _duplicate(node.items, item, path + path_text((element,))) if node.items else ""
-            if found:
-                return found
-    return ""
 
 
 def _without_managed(live: Object) -> Object:
@@ -140,6 +121,7 @@ def _merged(
     info: TypeInfo,
     base: Object,
     wanted: Object,
+    *,
     last: FieldSet,
     mine: FieldSet,
     managers: Managers,

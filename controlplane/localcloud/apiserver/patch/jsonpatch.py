@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import ApiError
+from controlplane.localcloud.apiserver.schema.errors import bad_request
+from controlplane.localcloud.apiserver.schema.walk import json_kind
 
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 _MAX_OPERATIONS = 10_000
@@ -14,18 +16,27 @@ _MAX_OPERATIONS = 10_000
 def json_patch(obj: Any, operations: Any) -> Any:
     """Give the patched object; 400 for a malformed patch, 422 for one that does not apply. `obj` is not changed."""
     if not isinstance(operations, list):
-        raise ApiError(400, "BadRequest", "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise bad_request(f"json: cannot unmarshal {json_kind(operations)} into Go value of type jsonpatch.Patch")
     if len(operations) > _MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {_MAX_OPERATIONS}, got {len(operations)}"
         raise ApiError(413, "RequestEntityTooLarge", message)
     document = [copy.deepcopy(obj)]  # boxed, so that the root can be replaced too
-    for operation in operations:
-        _apply(document, operation)
+    try:
+        for operation in operations:
+            _apply(document, operation)
+    except InapplicableError as error:
+        # The reference tells clients nothing more; the cause stays for whoever reads the traceback.
+        text = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", text, details={}) from error
     return document[0]
 
 
-def _refuse(message: str) -> ApiError:
-    return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {message}")
+class InapplicableError(ValueError):
+    """An operation names a place that is not there, or a test failed."""
+
+
+def _refuse(message: str) -> InapplicableError:
+    return InapplicableError(message)
 
 
 def _apply(document: list[Any], operation: Any) -> None:
@@ -57,13 +68,7 @@ def _apply(document: list[Any], operation: Any) -> None:
 
 
 def _test(document: list[Any], path: str, expected: Any) -> None:
-    try:
-        found = _get(document, path, "test")
-    except ApiError:
-        if expected is None:
-            return
-        raise
-    if not _same(found, expected):
+    if not _same(_get(document, path, "test"), expected):
         raise _refuse(f"testing value {path} failed: test failed")
 
 

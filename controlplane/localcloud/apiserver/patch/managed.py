@@ -75,9 +75,7 @@ def read(obj: Object | None) -> Managers:
         if not fields or not entry.get("manager"):
             continue
         operation = entry.get("operation", "Update")
-        manager = Manager(
-            entry["manager"], operation, entry.get("apiVersion", ""), entry.get("subresource", "")
-        )
+        manager = Manager(entry["manager"], operation, entry.get("apiVersion", ""), entry.get("subresource", ""))
         managers[manager] = Owned(fields, entry.get("time", ""))
     return managers
 
@@ -154,7 +152,7 @@ def _is_reset(obj: Object) -> bool:
     return (obj.get("metadata") or {}).get("managedFields") == [{}]
 
 
-def track_update(
+def track_update(  # noqa: PLR0917 - the API server calls it in this order
     info: TypeInfo,
     old: Object | None,
     new: Object,

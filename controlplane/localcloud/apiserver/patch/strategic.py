@@ -1,14 +1,17 @@
 """Strategic merge patch: lists that are maps in disguise are merged by their key.
 
-Directives: `$patch: replace|delete|merge`, `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`, `$retainKeys`.
+Directives: `$patch: replace|delete|merge`, `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>` and
+`$retainKeys`.
 Custom resources do not know it; the HTTP layer answers 415 for them.
 """
 
 from typing import Any
 
-from controlplane.localcloud.apiserver.api import ApiError
+from controlplane.localcloud.apiserver.api import ApiError, Object
+from controlplane.localcloud.apiserver.schema.errors import bad_request
 from controlplane.localcloud.apiserver.schema.node import ANY, Node
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
+from controlplane.localcloud.apiserver.schema.walk import json_kind
 
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"
@@ -16,31 +19,33 @@ _DELETE = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
 
 
-def strategic_merge_patch(info: TypeInfo, obj: Any, patch: Any) -> Any:
+def strategic_merge_patch(info: TypeInfo, obj: Any, patch: Any) -> Object:
     """Give the patched object; neither argument is changed."""
     if not isinstance(patch, dict):
-        raise ApiError(400, "BadRequest", "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
-    return _merge_map(info.node, obj if isinstance(obj, dict) else {}, patch)
+        raise bad_request(f"json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]interface {{}}")
+    result: Object = _merge_map(info.node, obj if isinstance(obj, dict) else {}, patch)
+    return result
 
 
 def _refuse(message: str) -> ApiError:
-    return ApiError(400, "BadRequest", message)
+    return ApiError(500, "", message)
 
 
 def _merge_map(node: Node, original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     directive = patch.get(_DIRECTIVE)
     if directive is not None:
         if directive == "replace":
-            return _clean(node, {key: value for key, value in patch.items() if key != _DIRECTIVE})
+            content: dict[str, Any] = _clean(node, {key: value for key, value in patch.items() if key != _DIRECTIVE})
+            return content
         if directive == "delete":
             return {}
         if directive != "merge":
-            raise _refuse(f"Unknown patch type: {directive} in map")
+            raise _refuse(f"unknown patch type: {directive} in map: {_go(patch)}")
     result = dict(original)
     _retain(result, patch)
     for key, value in patch.items():
         if key.startswith(_DELETE):
-            _delete_primitives(result, key.removeprefix(_DELETE), value, patch)
+            _delete_primitives(result, key.removeprefix(_DELETE), value)
         elif not key.startswith("$"):
             _merge_field(node, result, key, value)
     for key, value in patch.items():
@@ -123,7 +128,7 @@ def _go(item: Any) -> str:
     return str(item)
 
 
-def _delete_primitives(result: dict[str, Any], key: str, values: Any, patch: dict[str, Any]) -> None:
+def _delete_primitives(result: dict[str, Any], key: str, values: Any) -> None:
     present = result.get(key)
     if isinstance(present, list) and isinstance(values, list):
         result[key] = [value for value in present if value not in values]
@@ -132,7 +137,10 @@ def _delete_primitives(result: dict[str, Any], key: str, values: Any, patch: dic
 def _reorder(node: Node, result: dict[str, Any], key: str, order: Any, patch: dict[str, Any]) -> None:
     child = node.fields.get(key)
     present = result.get(key)
-    if child is None or not isinstance(present, list) or not isinstance(order, list):
+    if child is None or not isinstance(order, list):
+        return
+    _check_order(child.merge_key, patch.get(key), order)
+    if not isinstance(present, list):
         return
     if child.merge_key:
         wanted = [one.get(child.merge_key) for one in order if isinstance(one, dict)]
@@ -142,6 +150,16 @@ def _reorder(node: Node, result: dict[str, Any], key: str, order: Any, patch: di
     else:
         return
     result[key] = _ordered(present, names, wanted)
+
+
+def _check_order(key: str, patch: Any, order: list[Any]) -> None:
+    """Refuse a patch whose list contradicts the order that it asks for."""
+    listed = [one for one in patch or () if not (isinstance(one, dict) and _DIRECTIVE in one)]
+    names = [one.get(key) if isinstance(one, dict) else one for one in listed]
+    wanted = [one.get(key) if isinstance(one, dict) else one for one in order]
+    if names != [name for name in wanted if name in names]:
+        shown = f"[{' '.join(map(_go, listed))}]", f"[{' '.join(map(_go, order))}]"
+        raise _refuse(f"The order in patch list:\n{shown[0]}\n doesn't match $setElementOrder list:\n{shown[1]}\n")
 
 
 def _ordered(present: list[Any], names: list[Any], wanted: list[Any]) -> list[Any]:

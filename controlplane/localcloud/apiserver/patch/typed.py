@@ -10,14 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.localcloud.apiserver.patch.fieldset import SELF, FieldSet, insert, is_member
+from controlplane.localcloud.apiserver.patch.fieldset import SELF, FieldSet, insert, is_member, path_text
 from controlplane.localcloud.apiserver.schema.node import ANY, Node
 
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
-
-
-class DuplicateItemError(ValueError):
-    """A list that should be a map or a set holds the same element twice."""
 
 
 def element_of(node: Node, item: Any) -> str:
@@ -207,3 +203,52 @@ def _remaining(node: Node, entries: dict[str, Any], last: FieldSet, kept: FieldS
         if rest is not None:
             result[element] = rest
     return result
+
+
+def misfit(node: Node, value: Any, path: str) -> str:
+    """Say what does not fit the schema, in the reference's words; an empty text where all is well."""
+    expected = _expected(node, value)
+    if expected:
+        return f"{path}: {expected}"
+    if isinstance(value, dict):
+        for key, child_value in value.items():
+            child = node.fields.get(key) or node.items
+            found = misfit(child, child_value, f"{path}.{key}") if child is not None else ""
+            if found:
+                return found
+    elif isinstance(value, list) and node.items is not None:
+        return _list_misfit(node, node.items, value, path)
+    return ""
+
+
+def _expected(node: Node, value: Any) -> str:
+    shown = f"&value.valueUnstructured{{Value:{_encode(value)}}}"
+    if value is None:
+        return ""
+    if node.shape in ("string", "bytes", "time", "microtime"):
+        return "" if isinstance(value, str) else f"expected string, got {shown}"
+    if node.shape in ("integer", "number"):
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if fits else "expected numeric (int or float), got *value.valueUnstructured"
+    if node.shape == "boolean":
+        return "" if isinstance(value, bool) else f"expected boolean, got {shown}"
+    if node.shape in ("object", "map"):
+        return "" if isinstance(value, dict) else f"expected map, got &{{{value}}}"
+    if node.shape == "array":
+        return "" if isinstance(value, list) else f"expected list, got &{{{value}}}"
+    return ""
+
+
+def _list_misfit(node: Node, items: Node, value: list[Any], path: str) -> str:
+    if not is_associative(node):
+        return next((found for i, item in enumerate(value) if (found := misfit(items, item, f"{path}[{i}]"))), "")
+    seen: set[str] = set()
+    for item in value:
+        element = element_of(node, item)
+        if element in seen:
+            return f"{path}: duplicate entries for key {path_text((element,))}"
+        seen.add(element)
+        found = misfit(items, item, path + path_text((element,)))
+        if found:
+            return found
+    return ""

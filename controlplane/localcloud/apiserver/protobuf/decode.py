@@ -19,20 +19,24 @@ MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 Fields = dict[int, tuple[str, str]]
 
 # Embedded structs: separate messages in protobuf, but part of their parent in JSON.
-_INLINE = frozenset({"handler", "volumeSource", "persistentVolumeSource", "ephemeralContainerCommon", "localObjectReference"})
-# Go writes plain zero values, which mean "unset"; these are pointers, whose zero is a value.
-_MEANINGFUL_ZERO = frozenset(
-    """
-    replicas parallelism completions backoffLimit ttlSecondsAfterFinished activeDeadlineSeconds suspend partition
-    terminationGracePeriodSeconds gracePeriodSeconds revisionHistoryLimit progressDeadlineSeconds minReplicas
-    successfulJobsHistoryLimit failedJobsHistoryLimit startingDeadlineSeconds tolerationSeconds priority value
-    automountServiceAccountToken enableServiceLinks shareProcessNamespace optional controller blockOwnerDeletion
-    privileged readOnlyRootFilesystem allowPrivilegeEscalation runAsNonRoot runAsUser runAsGroup fsGroup defaultMode
-    mode expirationSeconds allocateLoadBalancerNodePorts publishNotReadyAddresses immutable backoffLimitPerIndex
-    maxFailedIndexes stabilizationWindowSeconds allowVolumeExpansion port ready serving terminating
-    """.split()
+_INLINE = frozenset(
+    {"handler", "volumeSource", "persistentVolumeSource", "ephemeralContainerCommon", "localObjectReference"}
 )
-_HOLLOW = frozenset({"status", "resources", "strategy", "updateStrategy", "loadBalancer", "source", "template", "rollout"})
+# Go writes plain zero values, which mean "unset"; these are pointers, whose zero is a value.
+_MEANINGFUL_ZERO = frozenset({
+    "replicas", "parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished", "activeDeadlineSeconds",
+    "suspend", "partition", "terminationGracePeriodSeconds", "gracePeriodSeconds", "revisionHistoryLimit",
+    "progressDeadlineSeconds", "minReplicas", "successfulJobsHistoryLimit", "failedJobsHistoryLimit",
+    "startingDeadlineSeconds", "tolerationSeconds", "priority", "value", "automountServiceAccountToken",
+    "enableServiceLinks", "shareProcessNamespace", "optional", "controller", "blockOwnerDeletion", "privileged",
+    "readOnlyRootFilesystem", "allowPrivilegeEscalation", "runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup",
+    "defaultMode", "mode", "expirationSeconds", "allocateLoadBalancerNodePorts", "publishNotReadyAddresses",
+    "immutable", "backoffLimitPerIndex", "maxFailedIndexes", "stabilizationWindowSeconds", "allowVolumeExpansion",
+    "port", "ready", "serving", "terminating",
+})  # fmt: skip
+_HOLLOW = frozenset(
+    {"status", "resources", "strategy", "updateStrategy", "loadBalancer", "source", "template", "rollout"}
+)
 
 
 def decode(body: bytes) -> Object:

@@ -55,8 +55,10 @@ def quality_of_service(spec: Object) -> str:
         limits = {key: value for key, value in (resources.get("limits") or {}).items() if key in _COMPUTE}
         requests = {key: value for key, value in (resources.get("requests") or {}).items() if key in _COMPUTE}
         any_set = any_set or bool(limits or requests)
-        guaranteed = guaranteed and len(limits) == len(_COMPUTE) and all(
-            requests.get(key, value) == value for key, value in limits.items()
+        guaranteed = (
+            guaranteed
+            and len(limits) == len(_COMPUTE)
+            and all(requests.get(key, value) == value for key, value in limits.items())
         )
     if not any_set:
         return "BestEffort"

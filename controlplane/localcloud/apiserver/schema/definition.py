@@ -23,13 +23,15 @@ def validate_definition(crd: Object) -> list[FieldError]:
     expected = f"{kinds.get('plural', '')}.{group}"
     name = (crd.get("metadata") or {}).get("name", "")
     if name != expected:
-        found.append(invalid("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"))
+        found.append(invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
     found += _group(group)
     if spec.get("scope") not in _SCOPES:
         scope = spec.get("scope", "")
         found.append(not_supported("spec.scope", scope, _SCOPES) if scope else required("spec.scope"))
     if spec.get("preserveUnknownFields"):
-        found.append(invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema"))
+        found.append(
+            invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema")
+        )
     found += _versions(spec.get("versions") or [])
     return found + _names(kinds)
 
@@ -51,7 +53,7 @@ def _names(kinds: Object) -> list[FieldError]:
             found.append(required(f"spec.names.{key}"))
             continue
         checked = value.lower() if key in ("kind", "listKind") else value
-        note = f"may have mixed case, but should otherwise match: " if key in ("kind", "listKind") else ""
+        note = "may have mixed case, but should otherwise match: " if key in ("kind", "listKind") else ""
         found += [invalid(f"spec.names.{key}", value, note + text) for text in names.dns1035_label(checked)]
     for key in ("shortNames", "categories"):
         for index, value in enumerate(kinds.get(key) or ()):
@@ -107,7 +109,9 @@ def _column(field: str, column: Object) -> list[FieldError]:
     if kind not in _COLUMN_TYPES:
         allowed = ",".join(sorted(_COLUMN_TYPES))
         found.append(
-            invalid(f"{field}.type", kind, f"must be one of {allowed}") if kind else required(f"{field}.type", f"must be one of {allowed}")
+            invalid(f"{field}.type", kind, f"must be one of {allowed}")
+            if kind
+            else required(f"{field}.type", f"must be one of {allowed}")
         )
     path = column.get("jsonPath", "")
     if not path:
@@ -149,8 +153,8 @@ def structural(field: str, schema: Any, *, root: bool = False) -> list[FieldErro
     if "pattern" in schema and not _is_pattern(schema["pattern"]):
         found.append(invalid(f"{field}.pattern", schema["pattern"], "must be a valid regular expression"))
     if "default" in schema:
-        for error in check(schema, schema["default"], ""):
-            found.append(FieldError(error.reason, f"{field}.default", error.value, error.detail))
+        wrong = check(schema, schema["default"], "")
+        found += [FieldError(error.reason, f"{field}.default", error.value, error.detail) for error in wrong]
     for junctor in ("allOf", "anyOf", "oneOf"):
         for index, child in enumerate(schema.get(junctor) or ()):
             found += _value_only(f"{field}.{junctor}[{index}]", child, schema)
@@ -216,7 +220,7 @@ def _value_only(field: str, child: Any, parent: Object) -> list[FieldError]:
             found.append(forbidden(f"{field}.{key}", text))
     for name, nested in (child.get("properties") or {}).items():
         if name not in (parent.get("properties") or {}):
-            text = f'because it is defined in {field.replace("spec.validation.", "")}.properties[{name}]'
+            text = f"because it is defined in {field.replace('spec.validation.', '')}.properties[{name}]"
             owner = field.rpartition(f".{junctor}")[0]
             found.append(required(f"{owner}.properties[{name}]", text))
         else:
@@ -236,9 +240,8 @@ def validate_definition_update(old: Object, new: Object) -> list[FieldError]:
     """Complain about changes that would orphan stored objects."""
     before, after = old.get("spec") or {}, new.get("spec") or {}
     found: list[FieldError] = []
-    for key in ("group", "scope"):
-        if before.get(key) != after.get(key):
-            found.append(invalid(f"spec.{key}", after.get(key), names.IMMUTABLE))
+    fixed = [key for key in ("group", "scope") if before.get(key) != after.get(key)]
+    found += [invalid(f"spec.{key}", after.get(key), names.IMMUTABLE) for key in fixed]
     for key in ("plural", "kind"):
         was, now = (before.get("names") or {}).get(key), (after.get("names") or {}).get(key)
         if was != now:

@@ -1,7 +1,7 @@
 """The published OpenAPI definitions of Kubernetes, read lazily and compiled into nodes.
 
-The `kubernetes-validate` distribution carries them for each release; the newest present is used. The raw file is dropped
-again after the compilation, because keeping it would cost more memory than everything else in this package.
+The `kubernetes-validate` distribution carries them for each release; the newest present is used. The raw file is
+dropped again after the compilation, because keeping it would cost more memory than everything else in this package.
 """
 
 import importlib.util
@@ -38,7 +38,9 @@ def definitions_file() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package kubernetes-validate is missing: install gpu-hunter[local]")
     root = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
-    versions = [(tuple(map(int, match.groups())), folder) for folder in root.iterdir() if (match := _version(folder.name))]
+    versions = [
+        (tuple(map(int, match.groups())), folder) for folder in root.iterdir() if (match := _version(folder.name))
+    ]
     return max(versions)[1] / "_definitions.json"
 
 

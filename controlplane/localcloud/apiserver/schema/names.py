@@ -104,11 +104,12 @@ def qualified_name(value: str) -> list[str]:
     prefix, slash, name = value.rpartition("/")
     found: list[str] = []
     if "/" in prefix:
-        return [
+        text = (
             "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
             "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
             f"'{_QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ]
+        )
+        return [text]
     if slash and not prefix:
         found.append("prefix part must be non-empty")
     elif slash:

@@ -33,6 +33,7 @@ class Node:
         "format",
         "items",
         "key_defaults",
+        "list_keys",
         "list_type",
         "merge_key",
         "name",
@@ -42,7 +43,6 @@ class Node:
         "retain_keys",
         "rules",
         "shape",
-        "list_keys",
     )
 
     def __init__(self, shape: Shape = "any", name: str = "") -> None:

@@ -11,10 +11,7 @@ _PATTERN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i)|([numkMGTPE]?)|
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
-FORMAT_MESSAGE = (
-    "quantities must match the regular expression "
-    "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)
+FORMAT_MESSAGE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
 def parse_quantity(value: object) -> Decimal:
@@ -31,12 +28,16 @@ def parse_quantity(value: object) -> Decimal:
 
 def is_quantity(value: object) -> bool:
     """Say whether it reads as a quantity."""
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and bool(_PATTERN.fullmatch(str(value).strip()))
+    return (
+        isinstance(value, str | int | float)
+        and not isinstance(value, bool)
+        and bool(_PATTERN.fullmatch(str(value).strip()))
+    )
 
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """Write a quantity as the server does: the largest suffix that leaves no fraction, in its own family of suffixes."""
+    """Write a quantity as the server does: the largest suffix that leaves no fraction, in its own family."""
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
         raise ValueError(FORMAT_MESSAGE)

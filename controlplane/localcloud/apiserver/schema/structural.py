@@ -14,9 +14,9 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
 from controlplane.localcloud.apiserver.schema.errors import (
-    FieldError,
     TOO_LONG,
     TOO_MANY,
+    FieldError,
     duplicate,
     invalid,
     not_supported,
@@ -83,7 +83,9 @@ def _wrong_type(schema: Any, value: Any, path: str) -> list[FieldError]:
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, int | str) and not isinstance(value, bool):
             return []
-        return [FieldError("FieldValueTypeInvalid", _named(path), _word(value), _type_text(path, "integer,string", value))]
+        return [
+            FieldError("FieldValueTypeInvalid", _named(path), _word(value), _type_text(path, "integer,string", value))
+        ]
     wanted = schema.get("type")
     found = _word(value)
     if not wanted or wanted == found or (wanted == "number" and found == "integer"):
@@ -146,10 +148,7 @@ def _unique(value: list[Any], path: str, identity: Callable[[Any], Any]) -> list
     found: list[FieldError] = []
     seen: set[str] = set()
     for index, item in enumerate(value):
-        if identity is not None and isinstance(item, dict):
-            shown = identity(item)
-        else:
-            shown = item
+        shown = identity(item) if isinstance(item, dict) else item
         text = json.dumps(shown, sort_keys=True)
         if text in seen:
             found.append(duplicate(f"{path}[{index}]", shown))
@@ -184,9 +183,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 _FORMATS: dict[str, re.Pattern[str]] = {
     "uuid": re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"),
     "date-time": re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)"),
-    "duration": re.compile(r"[+-]?(0|(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*)|\d+ ?[a-z]+"),
+    "duration": re.compile(
+        r"[+-]?(0|(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*)|\d+ ?[a-z]+"
+    ),
     "email": re.compile(r"[^@\s]+@[^@\s]+"),
-    "hostname": re.compile(r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*\.?"),
+    "hostname": re.compile(
+        r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*\.?"
+    ),
     "byte": re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"),
     "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+|/.*"),
 }
@@ -231,7 +234,7 @@ def _number(schema: Any, value: float, path: str) -> list[FieldError]:
         found.append(invalid(_named(path), value, f"{path} in body should be a multiple of {step}"))
     limits = {"int32": 2**31, "int64": 2**63}.get(schema.get("format", ""))
     if limits and not -limits <= value < limits:
-        text = f'Checked value must be of type integer with format {schema["format"]}'
+        text = f"Checked value must be of type integer with format {schema['format']}"
         found.append(invalid(_named(path), value, text))
     return found
 
@@ -257,5 +260,3 @@ def _logic(schema: Any, value: Any, path: str) -> list[FieldError]:
     if schema.get("not") and not check(schema["not"], value, path):
         found.append(invalid(where, value, f'"{path}" must not validate the schema (not)'))
     return found
-
-

@@ -238,7 +238,7 @@ def builtin_types() -> list[TypeInfo]:
     return [_info(group, version, prefix, *row) for group, version, prefix, rows in _TABLE for row in rows]
 
 
-def _info(
+def _info(  # noqa: PLR0917 - one parameter for each column of the table
     group: str,
     version: str,
     prefix: str,

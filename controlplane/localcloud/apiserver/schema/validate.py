@@ -71,9 +71,13 @@ def validate_update(info: TypeInfo, old: Object, new: Object) -> list[FieldError
     Parts that did not change are not looked at again: what was valid once stays so.
     """
     found = validate_metadata_update(old, new)
-    if (info.custom or (info.group, info.kind) in _CONDITIONAL) and not (new.get("metadata") or {}).get("resourceVersion"):
+    if (info.custom or (info.group, info.kind) in _CONDITIONAL) and not (new.get("metadata") or {}).get(
+        "resourceVersion"
+    ):
         found.append(_NO_VERSION)
-    if (old.get("metadata") or {}).get("labels") != (new.get("metadata") or {}).get("labels") or _rest(old) != _rest(new):
+    if (old.get("metadata") or {}).get("labels") != (new.get("metadata") or {}).get("labels") or _rest(old) != _rest(
+        new
+    ):
         found += validate(info, new)
     if (info.group, info.kind) == _CRD:
         found += validate_definition_update(old, new)

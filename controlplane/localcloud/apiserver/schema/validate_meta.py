@@ -88,10 +88,8 @@ def _owners(owners: Any) -> list[FieldError]:
 def validate_metadata_update(old: Object, new: Object) -> list[FieldError]:
     """Complain about changes to what identifies an object."""
     before, after = old.get("metadata") or {}, new.get("metadata") or {}
-    found = []
-    for key in _IMMUTABLE:
-        if key in before and after.get(key) != before[key]:
-            found.append(invalid(f"metadata.{key}", after.get(key, ""), names.IMMUTABLE))
+    changed = [key for key in _IMMUTABLE if key in before and after.get(key) != before[key]]
+    found = [invalid(f"metadata.{key}", after.get(key, ""), names.IMMUTABLE) for key in changed]
     if before.get("deletionTimestamp"):
         added = set(after.get("finalizers") or ()) - set(before.get("finalizers") or ())
         if added:

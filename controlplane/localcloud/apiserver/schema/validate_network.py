@@ -36,9 +36,11 @@ def service(obj: Object) -> list[FieldError]:
         found.append(invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for NodePort services"))
     if kind == "ExternalName":
         name = str(spec.get("externalName", "")).removesuffix(".")
-        found += [invalid("spec.externalName", name, text) for text in names.dns1123_subdomain(name)] if name else [
-            required("spec.externalName")
-        ]
+        found += (
+            [invalid("spec.externalName", name, text) for text in names.dns1123_subdomain(name)]
+            if name
+            else [required("spec.externalName")]
+        )
         if spec.get("clusterIP"):
             found.append(forbidden("spec.clusterIPs[0]", "may not be set when `type` is 'ExternalName'"))
     found += _service_ports(ports, kind, single=len(ports) == 1)

@@ -96,7 +96,9 @@ def _container(
     found += _mounts(f"{field}.volumeMounts", container.get("volumeMounts") or (), volumes)
     policy = container.get("imagePullPolicy")
     if policy not in _PULL:
-        found.append(not_supported(f"{field}.imagePullPolicy", policy, _PULL) if policy else required(f"{field}.imagePullPolicy"))
+        found.append(
+            not_supported(f"{field}.imagePullPolicy", policy, _PULL) if policy else required(f"{field}.imagePullPolicy")
+        )
     policy = container.get("terminationMessagePolicy")
     if policy not in _MESSAGES:
         found.append(not_supported(f"{field}.terminationMessagePolicy", policy, _MESSAGES))
@@ -162,7 +164,11 @@ def _value_from(field: str, variable: Object) -> list[FieldError]:
     source = variable.get("valueFrom")
     if source is None:
         return []
-    kinds = [key for key in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef") if key in source]
+    kinds = [
+        key
+        for key in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
+        if key in source
+    ]
     if not kinds:
         text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         return [invalid(field, "", text)]
@@ -212,8 +218,6 @@ def _volumes(field: str, volumes: Any) -> tuple[set[str], list[FieldError]]:
         sources = [key for key in volume if key != "name"]
         if not sources:
             found.append(required(here, "must specify a volume type"))
-        found += [
-            forbidden(f"{here}.{key}", "may not specify more than 1 volume type") for key in sorted(sources)[1:]
-        ]
+        found += [forbidden(f"{here}.{key}", "may not specify more than 1 volume type") for key in sorted(sources)[1:]]
         seen.add(name)
     return seen, found

@@ -32,7 +32,9 @@ def _toleration(field: str, toleration: Object) -> list[FieldError]:
     if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
         found.append(invalid(f"{field}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
     if operator == "Exists" and toleration.get("value"):
-        found.append(invalid(f"{field}.operator", _internal(toleration), "value must be empty when `operator` is 'Exists'"))
+        found.append(
+            invalid(f"{field}.operator", _internal(toleration), "value must be empty when `operator` is 'Exists'")
+        )
     elif operator not in ("", "Equal", "Exists"):
         found.append(not_supported(f"{field}.operator", operator, ("Equal", "Exists")))
     if effect and effect not in _EFFECTS:

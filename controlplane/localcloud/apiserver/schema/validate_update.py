@@ -46,9 +46,7 @@ def _selector(old: Object, new: Object) -> list[FieldError]:
 
 def _stateful_set(old: Object, new: Object) -> list[FieldError]:
     before, after = old.get("spec") or {}, new.get("spec") or {}
-    changed = any(
-        before.get(key) != after.get(key) for key in {*before, *after} if key not in _STATEFUL_SET_MUTABLE
-    )
+    changed = any(before.get(key) != after.get(key) for key in {*before, *after} if key not in _STATEFUL_SET_MUTABLE)
     return [forbidden("spec", _STATEFUL_SET_TEXT)] if changed else []
 
 
@@ -73,7 +71,9 @@ def _elastic(old: Object, new: Object) -> bool:
 def _without_placement(template: Any) -> Any:
     if not template:
         return template
-    metadata = {key: value for key, value in (template.get("metadata") or {}).items() if key not in ("labels", "annotations")}
+    metadata = {
+        key: value for key, value in (template.get("metadata") or {}).items() if key not in ("labels", "annotations")
+    }
     hidden = ("nodeSelector", "tolerations", "affinity", "schedulingGates")
     spec = {key: value for key, value in (template.get("spec") or {}).items() if key not in hidden}
     return {"metadata": metadata, "spec": spec}

@@ -25,7 +25,9 @@ _MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
 
 _OMITTED_EMPTY = ("map", "array", "string", "bytes")
 # Strings behind pointers, where "" is a value of its own.
-_MEANINGFUL_EMPTY = frozenset({"storageClassName", "holderIdentity", "preferredHolder", "apiGroup", "service", "nodeName"})
+_MEANINGFUL_EMPTY = frozenset(
+    {"storageClassName", "holderIdentity", "preferredHolder", "apiGroup", "service", "nodeName"}
+)
 
 
 class DecodeError(ValueError):
@@ -84,17 +86,20 @@ def decode(info: TypeInfo, obj: Any) -> Any:
     try:
         if not info.custom:
             return decode_node(info.node, obj)
-        if not isinstance(obj, dict):
-            raise DecodeError(f"json: cannot unmarshal {_word(obj)} into Go value of type map[string]interface {{}}")
-        pruned = _copy(obj)
-        _prune(info.node, pruned)
-        metadata = info.node.fields.get("metadata")
-        if metadata is not None and "metadata" in pruned:
-            pruned["metadata"] = _decode(metadata, pruned["metadata"], "metadata", "")
+        return _decode_custom(info.node, obj)
     except DecodeError as error:
         raise bad_request(
             f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error}'
         ) from error
+
+
+def _decode_custom(node: Node, obj: Any) -> Any:
+    if not isinstance(obj, dict):
+        raise DecodeError(f"json: cannot unmarshal {json_kind(obj)} into Go value of type map[string]interface {{}}")
+    pruned = _copy(obj)
+    _prune(node, pruned)
+    if "metadata" in pruned:
+        pruned["metadata"] = _decode(node.fields["metadata"], pruned["metadata"] or {}, "metadata", "ObjectMeta")
     return pruned
 
 
@@ -138,9 +143,7 @@ def _map(node: Node, value: Any, path: str, owner: str) -> Any:
             if child is not None and not isinstance(child, str):
                 raise _mismatch(items, child, path, owner)
         return {key: child or "" for key, child in value.items()}
-    return {
-        key: _DECODERS[items.shape](items, child, path, owner) for key, child in value.items() if child is not None
-    }
+    return {key: _DECODERS[items.shape](items, child, path, owner) for key, child in value.items() if child is not None}
 
 
 def _array(node: Node, value: Any, path: str, owner: str) -> Any:
@@ -199,13 +202,13 @@ def _quantity(node: Node, value: Any, path: str, owner: str) -> Any:
 
 def _int_or_string(node: Node, value: Any, path: str, owner: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type int32")
+        raise DecodeError(f"json: cannot unmarshal {json_kind(value)} into Go value of type int32")
     return value
 
 
 def _time(node: Node, value: Any, path: str, owner: str) -> Any:
     if not isinstance(value, str):
-        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type string")
+        raise DecodeError(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
     if not _TIME.fullmatch(value) or not _is_date(value):
         raise DecodeError(_unparsed(value, _LAYOUT))
     if value.endswith("Z") and len(value) == 20:
@@ -215,7 +218,7 @@ def _time(node: Node, value: Any, path: str, owner: str) -> Any:
 
 def _micro_time(node: Node, value: Any, path: str, owner: str) -> Any:
     if not isinstance(value, str):
-        raise DecodeError(f"json: cannot unmarshal {_word(value)} into Go value of type string")
+        raise DecodeError(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
     if not _MICRO_TIME.fullmatch(value):
         raise DecodeError(_unparsed(value, _MICRO_LAYOUT))
     return value
@@ -283,7 +286,8 @@ def _first_difference(value: str, layout: str) -> tuple[str, str]:
     return value[position:], ""
 
 
-def _word(value: Any) -> str:
+def json_kind(value: Any) -> str:
+    """Name the kind of a JSON value as Go's decoder does."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -311,7 +315,7 @@ def _go_type(node: Node) -> str:
 
 
 def _mismatch(node: Node, value: Any, path: str, owner: str) -> DecodeError:
-    word = _word(value)
+    word = json_kind(value)
     if word == "number" and node.shape == "integer":
         word = f"number {value}"
     where = f"Go struct field {owner}.{path}" if path else "Go value"

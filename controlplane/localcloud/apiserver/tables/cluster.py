@@ -319,13 +319,9 @@ CLUSTER: dict[tuple[str, str], Printer] = {
         "+Container-Runtime",
     ),
     ("", "Namespace"): printer(_namespace, "Name", "Status", "Age"),
-    ("", "Service"): printer(
-        _service, "Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"
-    ),
+    ("", "Service"): printer(_service, "Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"),
     ("", "Endpoints"): printer(_endpoints, "Name", "Endpoints", "Age"),
-    ("discovery.k8s.io", "EndpointSlice"): printer(
-        _endpoint_slice, "Name", "AddressType", "Ports", "Endpoints", "Age"
-    ),
+    ("discovery.k8s.io", "EndpointSlice"): printer(_endpoint_slice, "Name", "AddressType", "Ports", "Endpoints", "Age"),
     ("", "Event"): printer(_event, *_EVENT),
     ("events.k8s.io", "Event"): printer(_event, *_EVENT),
     ("", "ConfigMap"): printer(_config_map, "Name", "Data", "Age"),

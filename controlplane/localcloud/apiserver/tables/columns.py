@@ -60,8 +60,7 @@ def selector_text(selector: Any) -> str:
     if not selector:
         return NONE
     parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    for expression in selector.get("matchExpressions") or ():
-        parts.append(_expression(expression))
+    parts += [_expression(expression) for expression in selector.get("matchExpressions") or ()]
     return ",".join(parts) or NONE
 
 

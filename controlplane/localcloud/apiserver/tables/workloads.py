@@ -87,7 +87,7 @@ def _daemon_set(obj: Object, now: datetime) -> list[Any]:
 
 
 def _job_status(obj: Object) -> str:
-    spec, status = _parts(obj)
+    status = obj.get("status") or {}
     true = {one.get("type") for one in status.get("conditions") or () if one.get("status") == "True"}
     for kind, word in (("Complete", "Complete"), ("Failed", "Failed")):
         if kind in true:
