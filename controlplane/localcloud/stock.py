@@ -5,86 +5,26 @@ VM goes. Being sold out is a state of its own and not a count of 0: a stock-out 
 refuses new ones, and a restock brings back what was there before.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from controlplane.localcloud.scenario import ACCELERATORS, CAPACITIES, Scenario, region_of
+from controlplane.localcloud.pools import Claim, Pool, PoolState, Refused, StockError, StockOut
+from controlplane.localcloud.quotas import PROJECT_METRIC, QuotaExceeded, Quotas, QuotaUse
+from controlplane.localcloud.scenario import ACCELERATORS, CAPACITIES, Scenario
 
-PROJECT_METRIC = "GPUS_ALL_REGIONS"
-
-
-class StockError(ValueError):
-    """A wish that names something that is not there; the text is one line for the user."""
-
-
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
-    """Compute Engine does not give a VM."""
-
-
-class StockOut(Refused):
-    """The zone has no such GPU now."""
-
-    def __init__(self, zone: str) -> None:
-        super().__init__(
-            f"The zone 'projects/-/zones/{zone}' does not have enough resources available to fulfill the request.  "
-            "Try a different zone, or try again later."
-        )
-        self.zone = zone
-
-
-class QuotaExceeded(Refused):
-    """A quota of the region (or, with an empty region, of the project) is used up."""
-
-    def __init__(self, metric: str, limit: float, region: str) -> None:
-        where = f"in region {region}" if region else "globally"
-        super().__init__(f"Quota '{metric}' exceeded.  Limit: {limit:.1f} {where}.")
-        self.metric = metric
-        self.limit = limit
-        self.region = region
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Pool:
-    """What GPUs are drawn from."""
-
-    zone: str
-    accelerator: str
-    capacity: str
-
-    @property
-    def region(self) -> str:
-        """The zone's region."""
-        return region_of(self.zone)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolState:
-    """A pool as it stands; `free` is what a new node could get now."""
-
-    pool: Pool
-    total: int
-    in_use: int
-    free: int
-    sold_out: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaUse:
-    """A quota as it stands."""
-
-    metric: str
-    limit: float
-    usage: float
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """GPUs in use by a holder (`cluster/node`); `going` once the VM has its notice to end."""
-
-    pool: Pool
-    count: int
-    going: bool = False
+__all__ = [
+    "PROJECT_METRIC",
+    "Claim",
+    "Pool",
+    "PoolState",
+    "QuotaExceeded",
+    "QuotaUse",
+    "Refused",
+    "Stock",
+    "StockError",
+    "StockOut",
+]
 
 
 class Stock:
@@ -94,12 +34,12 @@ class Stock:
         self.scenario = scenario
         self._totals = {Pool(e.zone, e.accelerator, e.capacity): e.count for e in scenario.stock}
         self._initial = dict(self._totals)
-        self._limits = {(q.region, q.metric): q.limit for q in scenario.quotas}
         self._regions = tuple(region.name for region in scenario.regions)
         self._replayed: set[Pool] = set()
         self._sold_out: set[Pool] = set()
         self._down: set[str] = set()
         self._claims: dict[str, Claim] = {}
+        self._quotas = Quotas(scenario.quotas, self._claims.values)
         self._listeners: list[Callable[[], None]] = []
         for trace in scenario.traces:
             for zone in trace.counts:
@@ -154,7 +94,7 @@ class Stock:
         """Take GPUs for a VM. Raises StockOut or QuotaExceeded, quota first, as Compute Engine checks it first."""
         if holder in self._claims:
             return
-        self._check_quota(pool, count)
+        self._quotas.check(pool, count)
         if self.free(pool) < count:
             raise StockOut(pool.zone)
         self.claim(pool, count, holder)
@@ -273,34 +213,12 @@ class Stock:
         """Change a limit; without a region, the project's own."""
         if region:
             self._check_region(region)
-        if not 0 <= limit < float("inf"):
-            raise StockError(f"limit {limit} is not a usable number; give 0 or more")
-        if not region and metric != PROJECT_METRIC:
-            raise StockError(f"'{metric}' is a regional quota; name its region ({PROJECT_METRIC} is the project's)")
-        if region and metric not in set(_metrics()):
-            raise StockError(f"unknown quota metric '{metric}'; use one of {', '.join(sorted(set(_metrics())))}")
-        self._limits[(region, metric)] = limit
+        self._quotas.set(metric, limit, region)
         self._changed()
 
     def quotas(self, region: str = "") -> list[QuotaUse]:
         """Give a region's quotas, or the project's, with their usage."""
-        return [
-            QuotaUse(metric, limit, self._usage(metric, region))
-            for (where, metric), limit in sorted(self._limits.items())
-            if where == region
-        ]
-
-    def _usage(self, metric: str, region: str) -> float:
-        claims = self._claims.values()
-        if not region:
-            return sum(claim.count for claim in claims) if metric == PROJECT_METRIC else 0
-        return sum(c.count for c in claims if c.pool.region == region and _metric(c.pool) == metric)
-
-    def _check_quota(self, pool: Pool, count: int) -> None:
-        for region, metric in ((pool.region, _metric(pool)), ("", PROJECT_METRIC)):
-            limit = self._limits.get((region, metric)) if metric else None
-            if metric and limit is not None and self._usage(metric, region) + count > limit:
-                raise QuotaExceeded(metric, limit, region)
+        return self._quotas.of(region)
 
     # Keeping
 
@@ -310,7 +228,7 @@ class Stock:
             "totals": [[*_key(pool), total] for pool, total in sorted(self._totals.items())],
             "sold_out": [_key(pool) for pool in sorted(self._sold_out)],
             "down": sorted(self._down),
-            "limits": [[region, metric, limit] for (region, metric), limit in sorted(self._limits.items())],
+            "limits": self._quotas.to_state(),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -319,21 +237,9 @@ class Stock:
             self._totals[Pool(zone, accelerator, capacity)] = total
         self._sold_out = {Pool(*key) for key in state.get("sold_out", ())}
         self._down = set(state.get("down", ()))
-        self._limits.update({(region, metric): limit for region, metric, limit in state.get("limits", ())})
+        self._quotas.from_state(state.get("limits", ()))
         self._changed()
 
 
 def _key(pool: Pool) -> list[str]:
     return [pool.zone, pool.accelerator, pool.capacity]
-
-
-def _metric(pool: Pool) -> str | None:
-    known = ACCELERATORS.get(pool.accelerator)
-    return known.quota_metric(pool.capacity) if known else None
-
-
-def _metrics() -> Iterator[str]:
-    for accelerator in ACCELERATORS.values():
-        for capacity in CAPACITIES:
-            if metric := accelerator.quota_metric(capacity):
-                yield metric
