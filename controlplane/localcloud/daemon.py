@@ -51,8 +51,8 @@ class Report:
             self._pipe = None
 
 
-def take_lock(files: DaemonFiles) -> int:
-    """Become the one daemon of this folder; the descriptor must stay open."""
+def take_lock(files: DaemonFiles) -> None:
+    """Become the one daemon of this folder. The descriptor stays open: the lock ends with the process, not before."""
     descriptor = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,6 @@ def take_lock(files: DaemonFiles) -> int:
         raise LocalCloudError(f"a local cloud is running in {files.folder} already") from error
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
-    return descriptor
 
 
 def choose_scenario(directory: StateDir, asked: Path | None) -> tuple[Path | None, str]:
@@ -136,7 +135,7 @@ def known_error(error: BaseException) -> str | None:
 def run(files: DaemonFiles, scenario: Path | None, report: Report) -> int:
     """Run the daemon to its end."""
     try:
-        lock = take_lock(files)
+        take_lock(files)
     except LocalCloudError as error:
         report.say("error", str(error))
         return 1
@@ -155,7 +154,6 @@ def run(files: DaemonFiles, scenario: Path | None, report: Report) -> int:
         return 1
     finally:
         report.close()
-        os.close(lock)
     return 0
 
 
@@ -174,4 +172,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Everything has been stopped and saved; threads of libraries (gRPC) must not keep the process.
+    os._exit(code)

@@ -175,7 +175,7 @@ class FakeRecorder:
     def __init__(self):
         self.events = []
 
-    def record(self, involved, type, reason, message):
+    def record(self, involved, type, reason, message):  # noqa: A002 - the recorder calls it so
         self.events.append((reason, message))
 
     def reasons(self):

@@ -1,5 +1,7 @@
 """A Pod from binding to deletion."""
 
+import itertools
+
 import pytest
 
 from controlplane.localcloud.clock import settle
@@ -195,7 +197,7 @@ def test_crashes_back_off_from_ten_seconds_to_five_minutes(world):
         w.runtime.behave = crash
         w.pod()
         await w.clock.advance(1600)
-        gaps = [round(b - a) for a, b in zip(starts, starts[1:], strict=False)]
+        gaps = [round(b - a) for a, b in itertools.pairwise(starts)]
         assert gaps == [0, 10, 20, 40, 80, 160, 300, 300, 300, 300]
         status = w.container()
         assert status["state"]["waiting"]["reason"] == "CrashLoopBackOff"

@@ -93,7 +93,7 @@ def test_a_stubborn_container_dies_after_exactly_its_grace(tmp_path):
 
     async def story():
         process = await ShimRuntime().start(command(tmp_path, "trap '' TERM; echo up; while :; do sleep 0.1; done"))
-        while b"up" not in (tmp_path / "log").read_bytes():
+        while b"up" not in (tmp_path / "log").read_bytes():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
         began = time.monotonic()
         process.stop(0.5)
@@ -108,7 +108,8 @@ def test_workers_that_left_the_session_die_with_their_container(tmp_path):
     """A process that hid in a session of its own does not outlive the main process."""
 
     async def story():
-        script = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & while [ ! -s {tmp_path}/pid ]; do sleep 0.01; done"
+        pid_file = f"{tmp_path}/pid"
+        script = f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 60' & while [ ! -s {pid_file} ]; do sleep 0.01; done"
         process = await ShimRuntime().start(command(tmp_path, script))
         pid = await read_pid(tmp_path / "pid")
         assert await process.wait() == 0
@@ -121,7 +122,8 @@ def start_owner(folder, script):
     """Start a process that owns a shim through a pipe and does nothing else."""
     program = (
         "import subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, '-I', '-S', {str(SHIM)!r}, {str(folder / 'log')!r}, {str(folder)!r}, '0.3',\n"
+        f"subprocess.Popen([sys.executable, '-I', '-S', {str(SHIM)!r},\n"
+        f"  {str(folder / 'log')!r}, {str(folder)!r}, '0.3',\n"
         f"  'sh', '-c', {script!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)\n"
         "time.sleep(60)\n"
     )
