@@ -41,7 +41,7 @@ def condition_events(service: Mapping[str, Any], status: Mapping[str, Any], now:
     events = []
     for condition in status.get("conditions") or ():
         old = before.get(condition["type"], {})
-        good = condition["status"] == "True"
+        good = condition["status"] == "True" or condition["type"] == "Progressing"
         changed = (old.get("status"), old.get("reason")) != (condition["status"], condition["reason"])
         if changed and (old or not good):
             message = f"{condition['type']} is {condition['status']}: {condition['message']}"

@@ -100,6 +100,13 @@ class ListExpired(Gone):
     hint = "the next pass lists again"
 
 
+class ListIncomplete(GatewayError):
+    """A list that was answered with success leaves out objects that must be there."""
+
+    unknown = UnknownReason.LIST_INCOMPLETE
+    hint = "the next pass lists again"
+
+
 class Invalid(GatewayError):
     """The request is refused as it stands, whoever sends it whenever. `field` names the culprit where known."""
 

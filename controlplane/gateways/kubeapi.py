@@ -89,7 +89,7 @@ class KubernetesApi:
             metadata = page.get("metadata") or {}
             going = metadata.get("continue") or None
             if going is None and metadata.get("remainingItemCount"):
-                raise errors.ListExpired("the list says of itself that it is not complete")
+                raise errors.ListIncomplete("the list says of itself that it is not complete")
         return items
 
     def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json | None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controlplane.gateways.errors import Gone
+from controlplane.gateways.errors import Gone, ListIncomplete
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import (
     DEPLOYMENTS,
@@ -20,7 +20,7 @@ from controlplane.gateways.resources import (
     resource_of,
 )
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.workloads import RawMember, needs_events, workloads_by_service
+from controlplane.gateways.workloads import RawMember, left_out, needs_events, workloads_by_service
 from controlplane.model import naming
 from controlplane.model.observation import WorkloadFact
 from controlplane.model.offering import ClusterRef
@@ -49,6 +49,9 @@ class MemberCluster:
         """Observe our Deployments, by (namespace, service)."""
         deployments = self._api.list(DEPLOYMENTS, labels=OURS)
         pods = self._api.list(PODS, labels=OURS)
+        missing = left_out(deployments, pods)
+        if missing:
+            raise ListIncomplete(missing)
         placed = any(pod.get("spec", {}).get("nodeName") for pod in pods)
         nodes = self._api.list(NODES, labels=naming.NODE_ACCELERATOR) if placed else []
         events: list[dict[str, Any]] = []

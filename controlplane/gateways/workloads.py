@@ -66,6 +66,31 @@ def needs_events(deployments: Iterable[Json], pods: Iterable[Json]) -> set[str]:
     return {str(_metadata(deployment).get("namespace", "")) for deployment in short}
 
 
+def left_out(deployments: Sequence[Json], pods: Sequence[Json]) -> str:
+    """Hold two lists against each other; give what one of them must have left out, or nothing.
+
+    A list cut short without a word is what has made controllers delete what they could not see. Pods without their
+    Deployment and Deployments with more Pods than were listed give it away; for a moment both are so in normal life
+    too, and then it is cheap to look again in the next pass.
+    """
+    seen: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
+    for pod in pods:
+        if "deletionTimestamp" not in _metadata(pod) and _map(pod, "status").get("phase") not in (
+            "Failed",
+            "Succeeded",
+        ):
+            seen[_placement(pod)] += 1
+    listed = {_placement(deployment) for deployment in deployments}
+    orphans = sorted({key[1] for key in seen if key not in listed})
+    if orphans:
+        return f"Pods of {', '.join(orphans)} are listed without their Deployment"
+    for deployment in deployments:
+        said = int(_map(deployment, "status").get("readyReplicas") or 0)
+        if "deletionTimestamp" not in _metadata(deployment) and said > seen[_placement(deployment)]:
+            return f"Deployment {_metadata(deployment).get('name')} says it has {said} ready Pods, fewer are listed"
+    return ""
+
+
 def _placement(obj: Json) -> tuple[str, str, str, str, str]:
     metadata = _metadata(obj)
     labels = _map(metadata, "labels")

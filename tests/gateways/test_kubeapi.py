@@ -1,0 +1,150 @@
+"""The client of one API server, over sockets, with everything that can go wrong in between."""
+
+import socket
+
+import pytest
+
+from controlplane.gateways import errors
+from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS
+from controlplane.gateways.retrying import Retrying
+
+
+def account(name="web", **metadata):
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": "default", **metadata},
+        "automountServiceAccountToken": False,
+    }
+
+
+def test_apply_get_list_and_delete(served):
+    """What is applied can be read, listed by label and deleted under its uid."""
+    api = served.client()
+    applied = api.apply(account(labels={"app": "web"}))
+    assert applied["metadata"]["managedFields"][0]["manager"] == "gpu-hunter"
+    assert api.get(SERVICE_ACCOUNTS, "web", namespace="default")["metadata"]["uid"] == applied["metadata"]["uid"]
+    assert [i["metadata"]["name"] for i in api.list(SERVICE_ACCOUNTS, labels="app=web")] == ["web"]
+    with pytest.raises(errors.Conflict):
+        api.delete(SERVICE_ACCOUNTS, "web", namespace="default", uid="another")
+    api.delete(SERVICE_ACCOUNTS, "web", namespace="default", uid=applied["metadata"]["uid"])
+    api.delete(SERVICE_ACCOUNTS, "web", namespace="default", uid=applied["metadata"]["uid"])
+    assert api.get(SERVICE_ACCOUNTS, "web", namespace="default") is None
+
+
+def test_a_stale_resource_version_is_a_conflict(served):
+    """Apply, merge and replace onto a state that is gone change nothing."""
+    api = served.client()
+    old = api.apply(account())["metadata"]["resourceVersion"]
+    api.apply(account(labels={"app": "web"}))
+    body = {"metadata": {"resourceVersion": old, "labels": {"app": "x"}}}
+    for attempt in (
+        lambda: api.apply(account(labels={"app": "x"}), resource_version=old),
+        lambda: api.merge(SERVICE_ACCOUNTS, "web", body, namespace="default"),
+        lambda: api.replace(SERVICE_ACCOUNTS, account(labels={"app": "x"}, resourceVersion=old)),
+    ):
+        with pytest.raises(errors.Conflict):
+            attempt()
+    assert api.get(SERVICE_ACCOUNTS, "web", namespace="default")["metadata"]["labels"] == {"app": "web"}
+
+
+def test_lists_are_read_to_their_end(served, monkeypatch):
+    """A list of several pages is given whole, with the pages read one after another."""
+    monkeypatch.setattr("controlplane.gateways.kubeapi.PAGE", 2)
+    api = served.client()
+    for number in range(5):
+        api.apply(account(f"web-{number}", labels={"app": "web"}))
+    before = api.counter.total
+    assert len(api.list(SERVICE_ACCOUNTS, labels="app=web")) == 5
+    assert api.counter.total - before == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("500", {}, errors.ServerFault),
+        ("503", {}, errors.ServerFault),
+        ("429", {"retry_after": 60}, errors.Throttled),
+        ("403", {}, errors.Forbidden),
+        ("expired-credential", {}, errors.AuthExpired),
+        ("hang", {}, errors.DeadlineExceeded),
+        ("cut", {}, errors.Unreachable),
+    ],
+    ids=str,
+)
+def test_reads_under_faults(served, kind, options, expected):
+    """Every fault has its class for a read, within the patience of the caller."""
+    served.fail(kind, **options)
+    with pytest.raises(expected):
+        served.client(retrying=Retrying(attempts=2, patience=1.0, first_wait=0.02)).list(DEPLOYMENTS)
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "429", "cut"])
+def test_a_read_is_tried_again(served, kind):
+    """A fault that is over at the second try is not noticed."""
+    served.fail(kind, times=1)
+    assert served.client().list(DEPLOYMENTS) == []
+
+
+def test_a_wait_that_is_too_long_is_not_waited(served):
+    """A server that asks for a minute is not asked again within the pass."""
+    served.fail("429", retry_after=60)
+    api = served.client()
+    with pytest.raises(errors.Throttled) as caught:
+        api.list(DEPLOYMENTS)
+    assert caught.value.retry_after == 60
+    assert api.counter.total == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "happened"), [("lost-answer", True), ("hang", False), ("cut", False), ("500", False)], ids=str
+)
+def test_a_write_without_answer_is_ambiguous_and_not_repeated(served, kind, happened):
+    """Whether it happened or not, the write is sent once and said to be in doubt."""
+    served.fail(kind, methods=("PATCH",))
+    api = served.client()
+    with pytest.raises(errors.Ambiguous):
+        api.apply(account())
+    assert api.counter.total == 1
+    served.heal()
+    assert (served.client().get(SERVICE_ACCOUNTS, "web", namespace="default") is not None) is happened
+
+
+def test_nobody_listens():
+    """A closed port is Unreachable for reads and writes alike: nothing was sent."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    api = KubernetesApi(Endpoint(url), lambda: "t", retrying=Retrying(attempts=1), timeouts=(0.5, 0.5))
+    with pytest.raises(errors.Unreachable):
+        api.list(DEPLOYMENTS)
+    with pytest.raises(errors.Unreachable):
+        api.apply(account())
+
+
+def test_a_token_that_cannot_be_had_is_no_ambiguous_write(served):
+    """Without a token nothing is sent, so a write that fails for it did not happen."""
+
+    def token():
+        raise errors.AuthExpired("revoked")
+
+    api = KubernetesApi(Endpoint(served.url), token)
+    with pytest.raises(errors.AuthExpired):
+        api.apply(account())
+
+
+def test_an_invalid_object_names_its_field(served):
+    """The field of a refused object is kept."""
+    with pytest.raises(errors.Invalid) as caught:
+        served.client().create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "Not Valid"}})
+    assert "name" in caught.value.field
+
+
+def test_a_missing_kind_is_gone(served):
+    """A kind that is not installed is Gone, and the list is not taken for empty."""
+    from controlplane.gateways.resources import GPU_SERVICES
+
+    with pytest.raises(errors.Gone):
+        served.client().list(GPU_SERVICES)
+    assert served.client().get(CUSTOM_RESOURCE_DEFINITIONS, "gpuservices.gpuhunter.dev") is None
