@@ -6,6 +6,7 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
 from controlplane.localcloud.apiserver.schema.errors import FieldError, forbidden, invalid, not_supported, required
+from controlplane.localcloud.apiserver.schema.jsonpath import is_valid
 from controlplane.localcloud.apiserver.schema.structural import check
 
 _SCOPES = ("Cluster", "Namespaced")
@@ -64,8 +65,6 @@ def _names(kinds: Object) -> list[FieldError]:
 
 
 def _versions(versions: list[Object]) -> list[FieldError]:
-    if not versions:
-        return [required("spec.versions", "must have at least one version")]
     found: list[FieldError] = []
     seen: set[str] = set()
     for index, version in enumerate(versions):
@@ -76,7 +75,7 @@ def _versions(versions: list[Object]) -> list[FieldError]:
             text = "must contain unique version names"
             found.append(invalid("spec.versions", [one.get("name") for one in versions], text))
         seen.add(name)
-        found += _version(here, version)
+        found += _version(here, version, alone=len(versions) == 1)
     stored = sum(bool(version.get("storage")) for version in versions)
     if stored != 1:
         text = "must have exactly one version marked as storage version"
@@ -84,11 +83,13 @@ def _versions(versions: list[Object]) -> list[FieldError]:
     return found
 
 
-def _version(here: str, version: Object) -> list[FieldError]:
+def _version(here: str, version: Object, *, alone: bool) -> list[FieldError]:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
     if schema is None:
         return [required(f"{here}.schema.openAPIV3Schema", "schemas are required")]
-    field = f"{here}.schema.openAPIV3Schema"
+    # The reference moves what all versions share to the top before it validates, and names the fields from there.
+    place = "spec" if alone else here
+    field = f"{'spec.validation' if alone else here + '.schema'}.openAPIV3Schema"
     found = structural(field, schema, root=True)
     if "metadata" in (schema.get("properties") or {}):
         allowed = {"type", "properties", "description"}
@@ -97,28 +98,31 @@ def _version(here: str, version: Object) -> list[FieldError]:
             text = "must not specify anything other than name and generateName, but metadata is implicitly specified"
             found.append(forbidden(f"{field}.properties[metadata]", text))
     for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        found += _column(f"{here}.additionalPrinterColumns[{index}]", column)
-    return found + _scale(f"{here}.subresources.scale", (version.get("subresources") or {}).get("scale"))
+        found += _column(f"{place}.additionalPrinterColumns[{index}]", column)
+    return found + _scale(f"{place}.subresources.scale", (version.get("subresources") or {}).get("scale"))
 
 
 def _column(field: str, column: Object) -> list[FieldError]:
     found: list[FieldError] = []
     if not column.get("name"):
         found.append(required(f"{field}.name"))
-    kind = column.get("type", "")
-    if kind not in _COLUMN_TYPES:
-        allowed = ",".join(sorted(_COLUMN_TYPES))
-        found.append(
-            invalid(f"{field}.type", kind, f"must be one of {allowed}")
-            if kind
-            else required(f"{field}.type", f"must be one of {allowed}")
-        )
+    kind, text = column.get("type", ""), f"must be one of {','.join(sorted(_COLUMN_TYPES))}"
+    if not kind:
+        found.append(required(f"{field}.type", text))
+    elif kind not in _COLUMN_TYPES:
+        found.append(invalid(f"{field}.type", kind, text))
     path = column.get("jsonPath", "")
     if not path:
         found.append(required(f"{field}.JSONPath"))
-    elif not path.startswith("."):
-        found.append(invalid(f"{field}.jsonPath", path, "must be a simple json path starting with ."))
+    else:
+        found += _path(f"{field}.JSONPath", path)
     return found
+
+
+def _path(field: str, path: str) -> list[FieldError]:
+    if path.startswith(".") and is_valid(path):
+        return []
+    return [invalid(field, path, "must be a simple json path starting with .")]
 
 
 def _scale(field: str, scale: Any) -> list[FieldError]:
@@ -127,10 +131,10 @@ def _scale(field: str, scale: Any) -> list[FieldError]:
     found: list[FieldError] = []
     for key, start in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")):
         path = scale.get(key, "")
-        if not path:
-            found.append(required(f"{field}.{key}"))
-        elif not path.startswith(start):
-            found.append(invalid(f"{field}.{key}", path, f"should be a json path under {start.rstrip('.')}"))
+        wrong = _path(f"{field}.{key}", path) if path else [required(f"{field}.{key}")]
+        if not wrong and not path.startswith(start):
+            wrong = [invalid(f"{field}.{key}", path, f"should be a json path under {start.rstrip('.')}")]
+        found += wrong
     return found
 
 
@@ -151,7 +155,7 @@ def structural(field: str, schema: Any, *, root: bool = False) -> list[FieldErro
     found += _children(field, schema, kind)
     found += _lists(field, schema)
     if "pattern" in schema and not _is_pattern(schema["pattern"]):
-        found.append(invalid(f"{field}.pattern", schema["pattern"], "must be a valid regular expression"))
+        found.append(invalid(f"{field}.pattern", schema["pattern"], "must be a valid regular expression, but isn't"))
     if "default" in schema:
         wrong = check(schema, schema["default"], "")
         found += [FieldError(error.reason, f"{field}.default", error.value, error.detail) for error in wrong]

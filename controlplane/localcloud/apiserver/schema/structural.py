@@ -24,6 +24,7 @@ from controlplane.localcloud.apiserver.schema.errors import (
 )
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
 
+_NOWHERE = "<nil>"  # failed junctors are told without a field
 _ROOT = ("apiVersion", "kind", "metadata")
 
 
@@ -47,9 +48,9 @@ def check(schema: Any, value: Any, path: str) -> list[FieldError]:
     if value is None:
         return [] if schema.get("nullable") else _wrong_type(schema, value, path)
     wrong = _wrong_type(schema, value, path)
-    if wrong:
-        return wrong
     found = _enumerated(schema, value, path)
+    if wrong:
+        return wrong + found
     if isinstance(value, dict):
         found += _object(schema, value, path)
     elif isinstance(value, list):
@@ -96,7 +97,7 @@ def _wrong_type(schema: Any, value: Any, path: str) -> list[FieldError]:
 
 
 def _type_text(path: str, wanted: str, value: Any) -> str:
-    return f'{path or "body"} in body must be of type {wanted}: "{_word(value)}"'
+    return f'{path} in body must be of type {wanted}: "{_word(value)}"'
 
 
 def _enumerated(schema: Any, value: Any, path: str) -> list[FieldError]:
@@ -157,22 +158,19 @@ def _unique(value: list[Any], path: str, identity: Callable[[Any], Any]) -> list
 
 
 def _string(schema: Any, value: str, path: str) -> list[FieldError]:
-    found: list[FieldError] = []
+    """Complain about a text; the first rule that it breaks is told."""
     length = len(value)
     if "maxLength" in schema and length > schema["maxLength"]:
-        text = f"may not be more than {schema['maxLength']} bytes"
-        found.append(FieldError(TOO_LONG, _named(path), "", text))
+        return [FieldError(TOO_LONG, _named(path), "", f"may not be more than {schema['maxLength']} bytes")]
     if length < schema.get("minLength", 0):
-        text = f"{path} in body should be at least {schema['minLength']} chars long"
-        found.append(invalid(_named(path), value, text))
+        return [invalid(_named(path), value, f"{path} in body should be at least {schema['minLength']} chars long")]
     pattern = schema.get("pattern")
     if pattern and not _compiled(pattern).search(value):
-        found.append(invalid(_named(path), value, f"{path} in body should match '{pattern}'"))
+        return [invalid(_named(path), value, f"{path} in body should match '{pattern}'")]
     kind = schema.get("format")
     if kind and not _has_format(kind, value):
-        text = f'{path} in body must be of type {kind}: "{value}"'
-        found.append(invalid(_named(path), value, text))
-    return found
+        return [invalid(_named(path), value, f'{path} in body must be of type {kind}: "{value}"')]
+    return []
 
 
 @lru_cache(maxsize=512)
@@ -232,10 +230,6 @@ def _number(schema: Any, value: float, path: str) -> list[FieldError]:
         found.append(invalid(_named(path), value, f"{path} in body should be {text} {most}"))
     if step and value % step:
         found.append(invalid(_named(path), value, f"{path} in body should be a multiple of {step}"))
-    limits = {"int32": 2**31, "int64": 2**63}.get(schema.get("format", ""))
-    if limits and not -limits <= value < limits:
-        text = f"Checked value must be of type integer with format {schema['format']}"
-        found.append(invalid(_named(path), value, text))
     return found
 
 
@@ -243,20 +237,19 @@ def _logic(schema: Any, value: Any, path: str) -> list[FieldError]:
     found: list[FieldError] = []
     for child in schema.get("allOf") or ():
         found += check(child, value, path)
-    where = path or "<nil>"
     if schema.get("anyOf") and not schema.get("x-kubernetes-int-or-string"):
         alternatives = [check(child, value, path) for child in schema["anyOf"]]
         if all(alternatives):
-            found.append(invalid(where, value, f'"{path}" must validate at least one schema (anyOf)'))
+            found.append(invalid(_NOWHERE, "", f'"{path}" must validate at least one schema (anyOf)'))
             found += alternatives[0]
     if schema.get("oneOf"):
         alternatives = [check(child, value, path) for child in schema["oneOf"]]
         fitting = sum(not one for one in alternatives)
         if fitting != 1:
             verb = "Found none valid" if not fitting else f"Found {fitting} valid alternatives"
-            found.append(invalid(where, value, f'"{path}" must validate one and only one schema (oneOf). {verb}'))
+            found.append(invalid(_NOWHERE, "", f'"{path}" must validate one and only one schema (oneOf). {verb}'))
             if not fitting:
                 found += alternatives[0]
     if schema.get("not") and not check(schema["not"], value, path):
-        found.append(invalid(where, value, f'"{path}" must not validate the schema (not)'))
+        found.append(invalid(_NOWHERE, "", f'"{path}" must not validate the schema (not)'))
     return found

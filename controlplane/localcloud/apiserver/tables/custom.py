@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.apiserver.schema.jsonpath import find
 from controlplane.localcloud.apiserver.schema.types import PrinterColumn, TypeInfo
 from controlplane.localcloud.apiserver.tables.age import age
 from controlplane.localcloud.apiserver.tables.columns import NAME, Column, Printer, name_of
-from controlplane.localcloud.apiserver.tables.jsonpath import find
 
 
 def custom_printer(info: TypeInfo) -> Printer:
