@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from controlplane.localcloud.loadbalancer.envoy_config import Endpoint
+from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
 from controlplane.localcloud.loadbalancer.resources import (
     BackendServiceHealth,

@@ -145,6 +145,8 @@ class LoadBalancer:
         finally:
             for watcher in self._watchers.values():
                 watcher.cancel()
+            self._watchers.clear()
+            self._answering.clear()
             await self._proxy.stop()
 
     # -- what wakes it ---------------------------------------------------------------------------------------------
@@ -194,6 +196,8 @@ class LoadBalancer:
         for link in answering - self._answering:
             self._touch(link)
         self._answering = answering
+        if self._config_dirty and self._config_answers():
+            self._wake.set()
 
     async def _read_health(self) -> None:
         if not self._state.wanted.ingresses:
@@ -238,16 +242,25 @@ class LoadBalancer:
 
     def step(self) -> float | None:
         """Do all there is to do now; give the seconds after which there will be more, if that is known."""
-        if self._config_dirty and (self._config_link is None or self._reachable(self._config_link)):
+        # Without the config cluster everything goes on as it was last told.
+        informed = self._config_answers()
+        if self._config_dirty and informed:
             self._config_dirty = False
             self._read_config()
         self._program_due()
         self._look_at_members()
         self._render()
-        self._report()
+        if informed:
+            self._objects.report_all(
+                self._state, list(self.health().values()), self._changed, pending=self._snapshots()
+            )
+            self._changed.clear()
         save(self._state_file, self._state)
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
         return max(min(dues) - self._clock.monotonic(), 0.01) if dues else None
+
+    def _config_answers(self) -> bool:
+        return self._config_link is None or self._reachable(self._config_link)
 
     def _read_config(self) -> None:
         ingresses = self._api.list(objects.INGRESSES)
@@ -338,30 +351,6 @@ class LoadBalancer:
         )
         self._proxy.write(files)
         self._proxy.sweep(files)
-
-    def _report(self) -> None:
-        described = list(self.health().values())
-        needed = {service.key for service in self._kept()}
-        for body in self._api.list(objects.SERVICES):
-            key = objects.key_of(body)
-            if "deletionTimestamp" in body["metadata"]:
-                if key not in needed:
-                    self._objects.release(objects.SERVICES, body)
-            elif self._state.wanted.service(key) is not None:
-                changed = (objects.SERVICES, key) in self._changed
-                status = cloud_resources.service_status(key, described)
-                self._objects.report(objects.SERVICES, body, status, changed=changed)
-        needed = {ingress.key for wanted in self._snapshots() for ingress in wanted.ingresses}
-        for body in self._api.list(objects.INGRESSES):
-            key = objects.key_of(body)
-            if "deletionTimestamp" in body["metadata"]:
-                if key not in needed:
-                    self._objects.release(objects.INGRESSES, body)
-            elif (ingress := self._state.wanted.ingress(key)) is not None:
-                changed = (objects.INGRESSES, key) in self._changed
-                status = cloud_resources.ingress_status(ingress, self._state.ports[key], described)
-                self._objects.report(objects.INGRESSES, body, status, changed=changed)
-        self._changed.clear()
 
     def _snapshots(self) -> list[Wanted]:
         return [self._state.wanted, *(wanted for _, wanted in self._pending)]

@@ -93,6 +93,8 @@ class Envoy:
         for stale in self.config_dir.iterdir():
             stale.unlink()
         self._written = {}
+        # Envoy does not start over files that are not there.
+        self.write({"cds.json": {"resources": []}, "lds.json": {"resources": []}})
         _replace(self._run_dir / "bootstrap.json", orjson.dumps(bootstrap(self.config_dir)))
 
     def write(self, documents: Mapping[str, Any]) -> bool:
@@ -114,6 +116,7 @@ class Envoy:
 
     async def run(self) -> None:
         """Keep Envoy running until cancelled or stopped."""
+        self._stopping = False
         delay = FIRST_RESTART_SECONDS
         while not self._stopping:
             began = self._clock.monotonic()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from controlplane.localcloud.apiserver.api import Api, ApiError, Object
-from controlplane.localcloud.loadbalancer.envoy_config import Endpoint
+from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.wanted import Backend, Key, Service
 
 MANAGED_LABEL = "networking.gke.io/managed-by"

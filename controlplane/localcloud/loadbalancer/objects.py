@@ -1,7 +1,7 @@
 """What the controller writes into the config cluster: the CRDs, finalizers, status, annotation and Events."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import yaml
 from controlplane.localcloud.apiserver.api import Api, Object
 from controlplane.localcloud.clock import Clock, rfc3339
 from controlplane.localcloud.controllers.events import EventRecorder
+from controlplane.localcloud.loadbalancer.cloud_resources import ingress_status, service_status
 from controlplane.localcloud.loadbalancer.members import MANAGER
-from controlplane.localcloud.loadbalancer.wanted import Key
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth
+from controlplane.localcloud.loadbalancer.state import State
+from controlplane.localcloud.loadbalancer.wanted import Key, Wanted
 
 INGRESSES = "multiclusteringresses.networking.gke.io"
 SERVICES = "multiclusterservices.networking.gke.io"
@@ -50,6 +53,34 @@ class ConfigObjects:
         finalizers = body["metadata"].get("finalizers") or ()
         if FINALIZERS[resource] in finalizers:
             self._set_finalizers(resource, body, [each for each in finalizers if each != FINALIZERS[resource]])
+
+    def report_all(
+        self,
+        state: State,
+        described: Sequence[BackendServiceHealth],
+        changed: Container[tuple[str, Key]],
+        *,
+        pending: Sequence[Wanted],
+    ) -> None:
+        """Bring the status of every object up to date, and let go of those that nothing needs any more."""
+        needed = {service.key for wanted in pending for service in wanted.services}
+        for body in self._api.list(SERVICES):
+            key = key_of(body)
+            if "deletionTimestamp" in body["metadata"]:
+                if key not in needed:
+                    self.release(SERVICES, body)
+            elif state.wanted.service(key) is not None:
+                status = service_status(key, described)
+                self.report(SERVICES, body, status, changed=(SERVICES, key) in changed)
+        needed = {ingress.key for wanted in pending for ingress in wanted.ingresses}
+        for body in self._api.list(INGRESSES):
+            key = key_of(body)
+            if "deletionTimestamp" in body["metadata"]:
+                if key not in needed:
+                    self.release(INGRESSES, body)
+            elif (ingress := state.wanted.ingress(key)) is not None:
+                status = ingress_status(ingress, state.ports[key], described)
+                self.report(INGRESSES, body, status, changed=(INGRESSES, key) in changed)
 
     def report(self, resource: str, body: Object, status: Mapping[str, Any], *, changed: bool) -> None:
         """Write status, time and Event when the status differs or the object's meaning changed."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controlplane.localcloud.loadbalancer.envoy_config import Endpoint
+from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
 from controlplane.localcloud.loadbalancer.wanted import Backend, HealthCheck, Ingress, Key, Route, Service, Wanted
 

@@ -1,0 +1,104 @@
+"""URL maps as Envoy route tables: hosts and paths, timeouts, and retries only where they are safe."""
+
+from collections.abc import Mapping
+
+from controlplane.localcloud.loadbalancer.envoy_documents import ENVOY, Document, header
+from controlplane.localcloud.loadbalancer.wanted import Backend, Ingress
+
+_SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
+# A GET may be asked again whatever happened to it, for example when a dying server answers 503.
+_READ_RETRIES = f"{_SAFE_RETRIES},reset,gateway-error"
+
+
+def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
+    """Describe an ingress' hosts and paths."""
+    namespace, name = ingress.key
+    hosts: dict[str, list[tuple[str, str]]] = {"*": []}
+    for route in ingress.routes:
+        hosts.setdefault(route.host, []).append((route.path, route.backend))
+    virtual_hosts = []
+    for number, (host, paths) in enumerate(hosts.items()):
+        # Google's URL maps prefer the longest path, whatever the order.
+        ordered = sorted(paths, key=lambda path: (-len(path[0].removesuffix("*")), path[0]))
+        if ingress.default:
+            ordered.append(("/*", ingress.default))
+        virtual_hosts.append(
+            {
+                "name": f"host-{number}",
+                "domains": ["*"] if host == "*" else [host, f"{host}:*"],
+                "routes": [entry for path, backend in ordered for entry in _routes(path, backends[backend])],
+            }
+        )
+    return {
+        "@type": f"{ENVOY}.config.route.v3.RouteConfiguration",
+        "name": f"{namespace}-{name}",
+        "virtual_hosts": virtual_hosts,
+        "ignore_port_in_host_matching": True,
+        "request_headers_to_add": [
+            # Google appends its own address to the client's.
+            header("x-forwarded-for", "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "APPEND_IF_EXISTS_OR_ADD"),
+        ],
+        "request_headers_to_remove": ["x-envoy-internal", "x-envoy-external-address"],
+    }
+
+
+def _routes(path: str, backend: Backend) -> list[Document]:
+    """Give two routes for a path: reads may be retried freely, anything else only when no byte of it was sent."""
+    match: Document = {"path": path}
+    if path.endswith("/*"):
+        # /a/* matches /a/b, and in Google's URL maps not /a; /* matches everything.
+        match = {"prefix": path[:-1]}
+    elif path.endswith("*"):
+        match = {"prefix": path[:-1]}
+    reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+    return [
+        {"match": {**match, "headers": [reads]}, **_action(backend, _READ_RETRIES)},
+        {"match": match, **_action(backend, _SAFE_RETRIES)},
+    ]
+
+
+def _action(backend: Backend, retry_on: str) -> Document:
+    action: Document = {
+        "cluster": backend.name,
+        "timeout": f"{backend.timeout}s",
+        # Also what bounds a silent websocket, as the backend service's timeout does on Google's load balancer.
+        "idle_timeout": f"{backend.timeout + 30}s",
+        "retry_policy": {
+            "retry_on": retry_on,
+            "num_retries": 4,
+            "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.100s"},
+            "host_selection_retry_max_attempts": 5,
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {
+                        "@type": f"{ENVOY}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                    },
+                }
+            ],
+            # A region that fails a request is not asked again for it: the next one is.
+            "retry_priority": {
+                "name": "envoy.retry_priorities.previous_priorities",
+                "typed_config": {
+                    "@type": f"{ENVOY}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    "update_frequency": 1,
+                },
+            },
+        },
+    }
+    if backend.affinity == "GENERATED_COOKIE":
+        ttl = {"ttl": f"{backend.affinity_seconds}s"}
+        action["hash_policy"] = [{"cookie": {"name": "GCLB", "path": "/", **ttl}}]
+    elif backend.affinity == "CLIENT_IP":
+        action["hash_policy"] = [{"connection_properties": {"source_ip": True}}]
+    document: Document = {"route": action}
+    for field, headers in (
+        ("request_headers_to_add", backend.request_headers),
+        ("response_headers_to_add", backend.response_headers),
+    ):
+        pairs = [header.partition(":") for header in headers]
+        if pairs:
+            document[field] = [
+                header(name.strip(), value.strip(), "OVERWRITE_IF_EXISTS_OR_ADD") for name, _, value in pairs
+            ]
+    return document
