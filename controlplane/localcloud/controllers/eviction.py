@@ -25,6 +25,8 @@ from controlplane.localcloud.controllers.tolerations import seconds_to_eviction
 
 FINISHED_LIMIT = 12_500
 FINISHED: Key = ("", "")
+# A finished Pod is kept a little after its node is gone, for whoever wants to see how it ended.
+FINISHED_SECONDS = 60.0
 
 
 def _node_of_pod(change: Change) -> Iterable[Key]:
@@ -113,22 +115,21 @@ class PodCollector:
             self._missing.pop(name, None)
             return None
         now = self._clock.monotonic()
-        left = self._missing.setdefault(name, now) + self._quarantine - now
-        if left > 0:
-            return left
+        since = self._missing.setdefault(name, now)
+        waits = [left for pod in orphans if (left := since + self._patience(pod) - now) > 0]
         for pod in orphans:
-            if not is_finished(pod):
-                disrupt(
-                    self._api,
-                    self._clock,
-                    pod,
-                    "DeletionByPodGC",
-                    "PodGC: node no longer exists",
-                    extra={"phase": "Failed"},
-                )
-            _delete(self._api, pod, grace_seconds=0)
-        self._missing.pop(name, None)
-        return None
+            if since + self._patience(pod) <= now:
+                self._remove(pod)
+        return min(waits, default=None)
+
+    def _patience(self, pod: Object) -> float:
+        return max(self._quarantine, FINISHED_SECONDS) if is_finished(pod) else self._quarantine
+
+    def _remove(self, pod: Object) -> None:
+        if not is_finished(pod):
+            text = "PodGC: node no longer exists"
+            disrupt(self._api, self._clock, pod, "DeletionByPodGC", text, extra={"phase": "Failed"})
+        _delete(self._api, pod, grace_seconds=0)
 
     def _collect_finished(self) -> None:
         finished = [pod for pod in self._api.list("pods") if is_finished(pod) and not is_deleting(pod)]

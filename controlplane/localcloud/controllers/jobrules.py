@@ -145,7 +145,10 @@ def seconds_to_retry(job: Object, pods: Sequence[Object], now: datetime) -> floa
     ]
     if not failures:
         return 0.0
-    delay = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(len(failures) - 1, 30), LONGEST_BACKOFF_SECONDS)
+    # Failed Pods may have been cleared away; while nothing has succeeded, the status knows them all.
+    counted = 0 if last_success else int((job.get("status") or {}).get("failed") or 0)
+    number = max(len(failures), counted)
+    delay = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), LONGEST_BACKOFF_SECONDS)
     return max(0.0, (max(failures) + timedelta(seconds=delay) - now).total_seconds())
 
 

@@ -124,11 +124,15 @@ def test_pods_of_a_deleted_node_go_with_it(scenario):
 
     async def story(cluster):
         cluster.ready(cluster.api.create("pods", pod(), "default"))
+        cluster.finish(cluster.api.create("pods", pod("done"), "default"))
         cluster.alive.clear()
         cluster.api.delete("nodes", "node-1")
         await cluster.pass_time(4)
         assert cluster.get("pods", "p")
         await cluster.pass_time(2)
         assert cluster.get("pods", "p") is None
+        assert cluster.get("pods", "done")  # how it ended can still be seen for a while
+        await cluster.pass_time(60)
+        assert cluster.get("pods", "done") is None
 
     scenario(story)
