@@ -13,6 +13,7 @@ from controlplane.localcloud.autopilot import names
 from controlplane.localcloud.autopilot.nodes import Nodes, is_going, pool_of
 from controlplane.localcloud.autopilot.pods import is_finished
 from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.controllers.events import EventRecorder
 from controlplane.localcloud.controllers.objects import age_order, clone, is_deleting, with_condition
 from controlplane.localcloud.controllers.runtime import Controller, Key
 from controlplane.localcloud.scenario import Delays
@@ -32,6 +33,7 @@ class Preemption:
         self._nodes = nodes
         self._stock = stock
         self._delays = delays
+        self._events = EventRecorder(api, clock, "kubelet")
         self._stock_returns = stock_returns
         sources = {"nodes": _going_node, "pods": self._of_pod}
         self._controller = Controller("preemption", api, clock, sources=sources, reconcile=self.reconcile)
@@ -69,6 +71,8 @@ class Preemption:
         labels = {names.MAINTENANCE: "ONGOING", names.MAINTENANCE_TIME: str(math.ceil(deadline))}
         self._api.patch("nodes", name, {"metadata": {"labels": labels}})
         self._nodes.set_taints(name, add={"key": names.TERMINATION_TAINT, "effect": "NoSchedule"})
+        if (node := self._nodes.find(name)) is not None:
+            self._events.record(node, "Normal", "Shutdown", "Shutdown manager detected shutdown event")
 
     def _of_pod(self, change: Change) -> Iterable[Key]:
         node = change.object["spec"].get("nodeName")

@@ -1,6 +1,5 @@
 """What holds whatever happens: no GPU is counted twice or forgotten, and the ledger is what the nodes are."""
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,47 +103,3 @@ def test_gpus_in_use_are_the_gpus_of_the_nodes(make_world, steps):
     nodes = world.api.list("nodes")
     in_use = sum(state.in_use for state in world.stock.pools())
     assert in_use == sum(int(node["status"]["capacity"].get(names.GPU, "0")) for node in nodes)
-
-
-@pytest.mark.parametrize(
-    ("quiet", "second"),
-    [pytest.param(10800, 300, id="forgotten-after-three-hours"), pytest.param(3000, 600, id="remembered-before")],
-)
-def test_the_backoff_is_forgotten_after_three_quiet_hours(make_world, quiet, second):
-    """A failure long after the last one begins at five minutes again; a sooner one doubles."""
-    world = make_world({"a": 0, "b": 0})
-
-    async def script():
-        world.pod()
-        await world.clock.advance(20)
-        world.delete()
-        await world.clock.advance(quiet)
-        world.pod("later")
-        await world.clock.advance(10)
-        assert len(world.messages("FailedScaleUp", "later")) == 1
-        world.stock.restock("us-central1", count=1)
-        await world.clock.advance(second - 5)
-        assert len(world.messages("TriggeredScaleUp", "later")) == 2
-        await world.clock.advance(110)
-        assert world.node_of("later") is not None
-
-    world.play(script)
-
-
-def test_a_success_ends_the_backoff_of_its_shape(make_world):
-    """After a node came, the next failure begins at five minutes."""
-    world = make_world({"a": 0, "b": 0})
-
-    async def script():
-        world.pod()
-        await world.clock.advance(320 + 20)  # failed twice: ten minutes of back-off
-        world.stock.restock("us-central1-a", count=1)
-        await world.clock.advance(720)
-        assert world.node_of() is not None
-        world.pod("second")
-        await world.clock.advance(20)
-        world.stock.restock("us-central1-b", count=1)
-        await world.clock.advance(395)
-        assert world.node_of("second") is not None
-
-    world.play(script)

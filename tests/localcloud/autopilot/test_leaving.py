@@ -114,6 +114,7 @@ def test_a_preempted_node_says_so_and_its_pod_has_its_grace(make_world):
         assert pod["status"]["reason"] == "Terminated"
         condition = next(c for c in pod["status"]["conditions"] if c["type"] == "DisruptionTarget")
         assert (condition["status"], condition["reason"]) == ("True", "TerminationByKubelet")
+        assert world.messages("Shutdown", name) == ["Shutdown manager detected shutdown event"]
 
     world.play(script)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controlplane.localcloud.scenario import ScenarioError, load_scenario
+from controlplane.localcloud.scenario import Delays, ScenarioError, load, load_scenario
 from controlplane.localcloud.scenario.load import SCENARIOS
 
 SMALL = {
@@ -55,6 +55,13 @@ def test_the_default_world_has_a_config_cluster_apart_and_four_member_regions():
     priced = {(price.region, price.accelerator, price.capacity) for price in scenario.prices}
     stocked = {(e.zone.rsplit("-", 1)[0], e.accelerator, e.capacity) for e in scenario.stock if e.count}
     assert stocked <= priced
+
+
+def test_every_key_is_explained_in_the_default_scenario():
+    """Whoever writes a scenario finds all that can be said in that one file."""
+    text = (SCENARIOS / "default.yaml").read_text()
+    keys = {*load._REQUIRED, *load._OPTIONAL, *Delays.__dataclass_fields__, "extends", "preempts", "speed"}
+    assert {key for key in keys if f"{key}:" not in text} == set()
 
 
 @pytest.mark.parametrize("name", ["default", "realistic", "trace"])
