@@ -146,7 +146,9 @@ def _named(spec: ServiceSpec, found: Sequence[Mapping[str, Any]]) -> Mapping[str
 
 
 def _links(service: Mapping[str, Any]) -> tuple[str, ...]:
-    listed = _mapping(service, "spec").get("clusters") or ()
+    listed = _mapping(service, "spec").get("clusters")
+    if not isinstance(listed, (list, tuple)):
+        return ()
     return tuple(sorted(str(entry["link"]) for entry in listed if isinstance(entry, Mapping) and "link" in entry))
 
 

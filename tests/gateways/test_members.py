@@ -1,4 +1,4 @@
-"""Member clusters over sockets: what is read with how many calls, what is written under which precondition, and RBAC."""
+"""Member clusters over sockets: what is read with how many calls, what is written on which condition, and RBAC."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +68,7 @@ def put_event(served, involved, reason, message, **times):
                 "kind": involved["kind"], "name": involved["metadata"]["name"], "namespace": "default",
                 "uid": involved["metadata"]["uid"],
             },
-            "reason": reason, "message": message, "type": "Warning", "source": {"component": "cluster-autoscaler"}, **times,
+            "reason": reason, "message": message, "type": "Warning", "source": {"component": "cluster-autoscaler"}, **times,  # noqa: E501
         },
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def test_pods_that_are_refused_at_admission(served):
     """The Deployment's own condition tells of a Pod template that nobody takes."""
     member = MemberCluster(REF, served.client())
     made = member.apply(deployment())
-    message = 'admission webhook "warden-validating.common-webhooks.networking.gke.io" denied the request: GKE Warden rejected'
+    message = 'admission webhook "warden-validating.common-webhooks.networking.gke.io" denied the request: GKE Warden rejected'  # noqa: E501
     stamp = "2026-11-01T12:00:00Z"
     condition = {
         "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,

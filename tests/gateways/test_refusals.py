@@ -33,8 +33,10 @@ SCALE_UPS = {
     "GPU_STOCKOUT": (UP.format("GPU_STOCKOUT"), R.STOCK_OUT),
     "GCE_STOCKOUT": (UP.format("GCE_STOCKOUT"), R.STOCK_OUT),
     "zone in words": (
-        ("The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request.  Try a"
-        " different zone, or try again later."),
+        (
+            "The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request.  Try a"
+            " different zone, or try again later."
+        ),
         R.STOCK_OUT,
     ),
     "zone in words, resource type": (
@@ -79,8 +81,10 @@ NO_REFUSALS = {
     "newer form": ("TriggeredScaleUp", "Pod triggered scale-up: [{gk3-temporary-mig-async-0 0->1 (max: 1000)}]"),
     "scheduler waits": (
         "FailedScheduling",
-        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 3"
-        " Preemption is not helpful for scheduling."),
+        (
+            "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 3"
+            " Preemption is not helpful for scheduling."
+        ),
     ),
     "scheduler waits for GPUs": ("FailedScheduling", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."),
     "other node groups": (

@@ -1,0 +1,222 @@
+"""What is deployed into a region, held against Kubernetes' own schemas and against what Autopilot needs."""
+
+import ipaddress
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import regional_deploy
+from controlplane.api import parse_service
+from controlplane.model import naming
+from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
+
+REF = ClusterRef("europe-west4", "gpu-1")
+FOLDER = Path(regional_deploy.__file__).parent
+
+
+def service(**spec):
+    return parse_service(
+        {
+            "apiVersion": "gpuhunter.dev/v1alpha1",
+            "kind": "GPUService",
+            "metadata": {"name": "web", "namespace": "sd", "uid": "uid-1", "generation": 3},
+            "spec": {
+                "accelerators": [{"type": "nvidia-l4", "count": 2}],
+                "pod": {"image": "gpu-hunter/demo-app:1", "port": 7860, "env": [{"name": "MODEL", "value": "sd"}]},
+                **spec,
+            },
+        }
+    )
+
+
+def offering(capacity=Capacity.SPOT, accelerator="nvidia-l4", count=2):
+    return Offering(REF, Accelerator(accelerator, count), capacity)
+
+
+def render(spec=None, placed=None):
+    return regional_deploy.deployment(spec or service(), placed or offering(), replicas=3, spec_hash="h", fence=5)
+
+
+def container(**options):
+    return render(**options)["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("capacity", list(Capacity), ids=str)
+def test_every_manifest_is_valid(capacity):
+    """All rendered manifests fit Kubernetes' schemas, unknown keys included."""
+    for manifest in [
+        regional_deploy.namespace("sd"),
+        *regional_deploy.placement_manifests(service(), offering(capacity), replicas=1, spec_hash="h", fence=1),
+    ]:
+        kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "manifests").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_files_are_readable_manifests(path):
+    """Each file is one complete manifest of its kind with a comment on top that says why it is so."""
+    text = path.read_text()
+    manifest = yaml.safe_load(text)
+    assert manifest["kind"].lower() == path.stem
+    assert text.startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("capacity", "label"),
+    [(Capacity.ON_DEMAND, None), (Capacity.SPOT, naming.NODE_SPOT), (Capacity.FLEX_START, naming.NODE_FLEX_START)],
+    ids=str,
+)
+def test_node_selector(capacity, label):
+    """The node is chosen by accelerator, count and capacity type; every value is text."""
+    selector = render(placed=offering(capacity))["spec"]["template"]["spec"]["nodeSelector"]
+    assert selector == {
+        naming.NODE_ACCELERATOR: "nvidia-l4",
+        naming.NODE_ACCELERATOR_COUNT: "2",
+        **({label: "true"} if label else {}),
+    }
+
+
+def test_quantities_are_text():
+    """The client library refuses numbers where quantities belong."""
+    resources = container()["resources"]
+    assert resources["limits"] == {"nvidia.com/gpu": "2"}
+    assert all(isinstance(value, str) for value in resources["requests"].values())
+
+
+def test_the_app_is_told_of_its_placement():
+    """Region, GPU, capacity type and service come as variables, the Pod's name through the downward API."""
+    env = {item["name"]: item.get("value") or item["valueFrom"] for item in container()["env"]}
+    assert env == {
+        "GPU_HUNTER_SERVICE": "web",
+        "GPU_HUNTER_REGION": "europe-west4",
+        "GPU_HUNTER_ACCELERATOR": "nvidia-l4",
+        "GPU_HUNTER_CAPACITY": "spot",
+        "GPU_HUNTER_POD": {"fieldRef": {"fieldPath": "metadata.name"}},
+        "MODEL": "sd",
+    }
+
+
+def test_a_variable_of_the_users_own_wins():
+    """Names of variables are unique, and what the user sets stays as set."""
+    spec = service(pod={"image": "x:1", "env": [{"name": "GPU_HUNTER_REGION", "value": "mine"}]})
+    values = [item["value"] for item in container(spec=spec)["env"] if item["name"] == "GPU_HUNTER_REGION"]
+    assert values == ["mine"]
+
+
+def test_patience_exceeds_provisioning_and_warm_up():
+    """The Deployment does not report failure, and the start-up probe does not kill, before the GPU has had its time."""
+    spec = service(timing={"attemptDeadline": "40m", "warmupDeadline": "20m"})
+    assert render(spec=spec)["spec"]["progressDeadlineSeconds"] > 60 * 60
+    startup = container(spec=spec)["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 20 * 60
+    startup = container()["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 15 * 60
+
+
+def test_rollouts_and_endings_are_gentle():
+    """A new Pod comes before the old one goes; a Pod that goes serves on for a while, within its grace."""
+    manifest = render()
+    assert manifest["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = manifest["spec"]["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert 0 < pause < pod["terminationGracePeriodSeconds"]
+
+
+def test_no_pause_before_the_end():
+    """A service that wants no pause gets none; zero seconds would be refused by older servers."""
+    spec = service()
+    spec = replace(spec, pod=replace(spec.pod, pre_stop_seconds=0))
+    assert "lifecycle" not in container(spec=spec)
+
+
+def test_pods_are_restricted():
+    """Pods fit the restricted Pod security standard and carry no token (X8)."""
+    pod = render()["spec"]["template"]["spec"]
+    own = pod["containers"][0]["securityContext"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert own["allowPrivilegeEscalation"] is False
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    assert "hostNetwork" not in pod
+
+
+def test_labels_select_what_they_should():
+    """A Deployment selects its own Pods; Service and budget select all placements of the service and no other's."""
+    manifests = {m["kind"]: m for m in regional_deploy.region_manifests(service())}
+    pods = render()["spec"]["template"]["metadata"]["labels"]
+    assert render()["spec"]["selector"]["matchLabels"].items() <= pods.items()
+    other = render(placed=offering(Capacity.ON_DEMAND))["spec"]["template"]["metadata"]["labels"]
+    assert not render()["spec"]["selector"]["matchLabels"].items() <= other.items()
+    for selector in (
+        manifests["Service"]["spec"]["selector"],
+        manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        manifests["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= pods.items()
+        assert selector.items() <= other.items()
+        foreign = naming.placement_labels("web2", offering())
+        assert not selector.items() <= foreign.items()
+
+
+def test_bookkeeping_is_annotated():
+    """Hash, fence and owner stand on the Deployment, none of them in the Pod template, which would roll it."""
+    manifest = render()
+    assert manifest["metadata"]["annotations"] == {
+        naming.ANNOTATION_SPEC_HASH: "h",
+        naming.ANNOTATION_FENCE: "5",
+        naming.ANNOTATION_OWNER_UID: "uid-1",
+    }
+    assert "annotations" not in manifest["spec"]["template"]["metadata"]
+
+
+def test_rendering_twice_gives_the_same_and_shares_nothing():
+    """What one caller changes does not reach the next."""
+    first = render()
+    first["spec"]["template"]["spec"]["containers"][0]["image"] = "changed"
+    assert render()["spec"]["template"]["spec"]["containers"][0]["image"] == "gpu-hunter/demo-app:1"
+
+
+def test_timing_changes_only_the_patience():
+    """What the template's hash does not cover must not be in the Pod template, or it would roll unasked."""
+    one, other = service(), service()
+    other = replace(other, timing=replace(other.timing, attempt_deadline=timedelta(hours=1)), replicas=7, paused=True)
+    assert render(spec=one)["spec"]["template"] == render(spec=other)["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    ("target", "open_"),
+    [
+        ("169.254.169.254", False),
+        ("169.254.169.252", False),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("172.31.255.255", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("127.0.0.1", False),
+        ("fd20:ce::254", False),
+        ("fe80::1", False),
+        ("::1", False),
+        ("8.8.8.8", True),
+        ("142.250.1.1", True),
+        ("2607:f8b0::1", True),
+    ],
+)
+def test_where_pods_may_connect_to(target, open_):
+    """A web app that fetches what its users name reaches the internet, not the metadata server or private networks."""
+    policy = next(m for m in regional_deploy.region_manifests(service()) if m["kind"] == "NetworkPolicy")
+    address = ipaddress.ip_address(target)
+    allowed = False
+    for rule in policy["spec"]["egress"]:
+        if rule.get("ports"):
+            continue  # names only
+        for peer in rule["to"]:
+            block = peer["ipBlock"]
+            inside = address in ipaddress.ip_network(block["cidr"])
+            allowed |= inside and not any(address in ipaddress.ip_network(net) for net in block["except"])
+    assert allowed is open_
