@@ -63,11 +63,11 @@ def server_side_apply(  # noqa: PLR0917 - the API server calls it in this order
     last = managers[me].fields if me in managers else {}
     mine = ownable(info, set_of(info.node, wanted), subresource)
     merged = _merged(info, base, wanted, last=last, mine=mine, managers=managers, me=me, subresource=subresource)
-    if manager == "kubectl":
-        merged = _with_last_applied(merged, applied)
     conflicts = _settle(info, base if live is not None else {}, merged, managers, me)
     if conflicts and not force and not _allowed(info, live, conflicts, manager):
         raise conflict_error(conflicts)
+    if manager == "kubectl":
+        merged = _with_last_applied(merged, applied)  # after the settling: nobody's ownership of it changes
     time = rfc3339(now)
     if not (live is not None and me in managers and managers[me].fields == mine and not conflicts and merged == base):
         managers[me] = Owned(mine, time)

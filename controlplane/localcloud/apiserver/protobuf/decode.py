@@ -20,7 +20,14 @@ Fields = dict[int, tuple[str, str]]
 
 # Embedded structs: separate messages in protobuf, but part of their parent in JSON.
 _INLINE = frozenset(
-    {"handler", "volumeSource", "persistentVolumeSource", "ephemeralContainerCommon", "localObjectReference"}
+    {
+        "handler",
+        "volumeSource",
+        "persistentVolumeSource",
+        "ephemeralContainerCommon",
+        "localObjectReference",
+        "ingressRuleValue",
+    }
 )
 # Go writes plain zero values, which mean "unset"; these are pointers, whose zero is a value.
 _MEANINGFUL_ZERO = frozenset({
