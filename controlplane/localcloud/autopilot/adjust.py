@@ -50,11 +50,20 @@ def _resources(spec: dict[str, Any]) -> list[Object]:
 
 
 def _annotate(obj: Object, before: list[Object], after: list[Object]) -> None:
-    adjustment = {"input": {"containers": before}, "output": {"containers": after}, "modified": True}
     annotations = obj.setdefault("metadata", {}).get("annotations") or {}
+    if _output(annotations.get(names.ADJUSTMENT, "")) == after:
+        return  # said already; what came in now is partly what was put out then
+    adjustment = {"input": {"containers": before}, "output": {"containers": after}, "modified": True}
     annotations[names.ADJUSTMENT] = json.dumps(adjustment, separators=(",", ":"), sort_keys=True)
     annotations[names.WARDEN_VERSION] = VERSION
     obj["metadata"]["annotations"] = annotations
+
+
+def _output(adjustment: str) -> Any:
+    try:
+        return json.loads(adjustment)["output"]["containers"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _adjust(spec: dict[str, Any]) -> None:

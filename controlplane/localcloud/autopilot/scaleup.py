@@ -67,6 +67,8 @@ class ScaleUp:
         self._events = EventRecorder(api, clock, names.AUTOSCALER)
         self._backoff = Backoff(clock, delays)
         self._under_way: list[_ScaleUp] = []
+        # What each waiting Pod (its key, then its uid) was told last; said once and not at every look.
+        self._told: dict[Key, tuple[str, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._controller = Controller("scale-up", api, clock, sources={"pods": _waiting_pod}, reconcile=self.reconcile)
 
@@ -102,7 +104,10 @@ class ScaleUp:
     async def reconcile(self, key: Key) -> float | None:
         """See to it that a node is on its way for one Pod, where one can be."""
         pod = self._api.find("pods", key[1], key[0])
-        if pod is None or not _is_unschedulable(pod) or self._stock.is_down(self._nodes.cluster.region):
+        if pod is None or not _is_unschedulable(pod):
+            self._told.pop(key, None)
+            return None
+        if self._stock.is_down(self._nodes.cluster.region):
             return None
         if any(scale_up.pod == pod["metadata"]["uid"] for scale_up in self._under_way):
             return None
@@ -119,6 +124,7 @@ class ScaleUp:
         if wait > 0:
             self._not_triggered(pod, messages.IN_BACKOFF)
             return wait
+        self._told.pop(key, None)
         scale_up = _ScaleUp(shape, key, pod["metadata"]["uid"])
         self._under_way.append(scale_up)
         self._start(self._provision(scale_up, candidates))
@@ -145,8 +151,11 @@ class ScaleUp:
         )
 
     def _not_triggered(self, pod: Object, message: str) -> None:
-        self._events.record(pod, "Normal", "NotTriggerScaleUp", message)
         meta = pod["metadata"]
+        if self._told.get(key_of(pod)) == (meta["uid"], message):
+            return
+        self._told[key_of(pod)] = (meta["uid"], message)
+        self._events.record(pod, "Normal", "NotTriggerScaleUp", message)
         annotations = meta.get("annotations") or {}
         if names.UNHELPABLE_SINCE not in annotations:
             since = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S+0000")
@@ -230,7 +239,7 @@ def _shape(candidates: list[NodePlan]) -> Shape:
 
 
 def _waiting_pod(change: Change) -> Iterable[Key]:
-    return (key_of(change.object),) if change.type != "DELETED" and _is_unschedulable(change.object) else ()
+    return (key_of(change.object),) if _is_unschedulable(change.object) else ()
 
 
 def _is_unschedulable(pod: Object) -> bool:

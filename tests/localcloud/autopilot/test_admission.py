@@ -267,6 +267,28 @@ def test_what_was_written_out_in_full_is_left_alone(admitted, spec_of):
     assert "annotations" not in pod["metadata"]
 
 
+def test_templates_are_adjusted_too_and_applying_them_again_changes_nothing(make_world, spec_of):
+    """Server-side apply of the same Deployment is a no-op, though the live template differs from what was applied."""
+    world = make_world()
+    template = {"metadata": {"labels": {"app": "app"}}, "spec": spec_of(requests={"cpu": "100m"})}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "app", "namespace": "default"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "app"}}, "template": template},
+    }
+    applied = [
+        world.api.patch(
+            "deployments.apps", "app", body, "default", kind="apply", field_manager="me", user="user@example.com"
+        )
+        for _ in range(2)
+    ]
+    live = applied[0]["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert live["cpu"] == "2"
+    assert applied[0]["metadata"]["resourceVersion"] == applied[1]["metadata"]["resourceVersion"]
+    assert applied[1]["metadata"]["generation"] == 1
+
+
 def test_the_objects_a_client_sends_and_the_store_holds_are_not_changed_in_place(make_world, spec_of):
     """Admission works on its own copy: what is stored before an update stays what it was."""
     world = make_world()

@@ -29,6 +29,7 @@ def test_a_stock_out_everywhere_names_all_zones_and_backs_off(make_world):
         await world.clock.advance(11)
         assert world.events("FailedScaleUp") == [("Warning", BOTH_SOLD_OUT)]
         assert world.events("NotTriggerScaleUp") == [("Normal", BACKING_OFF)]
+        assert [e["count"] for e in world.api.list("events") if e["reason"] == "NotTriggerScaleUp"] == [1]
         annotations = world.api.get("pods", "app", "default")["metadata"]["annotations"]
         assert annotations["cloud.google.com/cluster_autoscaler_unhelpable_since"] == "2026-01-01T00:00:10+0000"
         assert annotations["cloud.google.com/cluster_autoscaler_unhelpable_until"] == "Inf"
