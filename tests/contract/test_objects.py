@@ -222,7 +222,7 @@ def test_strict_field_validation(http, ns, since):
     assert 'unknown field "nonsense"' in refused.json()["message"]
     taken = http("POST", maps(ns), body)
     assert "nonsense" not in taken.json()
-    assert 'unknown field' in taken.headers["warning"]
+    assert "unknown field" in taken.headers["warning"]
 
 
 def test_secret_string_data(http, ns):

@@ -18,7 +18,6 @@ from controlplane.localcloud.apiserver.protobuf import MEDIA_TYPE as PROTOBUF
 from controlplane.localcloud.apiserver.protobuf import decode as decode_protobuf
 from controlplane.localcloud.apiserver.reads import ListOptions
 from controlplane.localcloud.apiserver.schema import FieldError  # noqa: F401
-from controlplane.localcloud.apiserver.schema import bad_request as schema_bad_request
 from controlplane.localcloud.apiserver.schema.errors import invalid_error
 from controlplane.localcloud.faults import Receive, Scope
 

@@ -10,7 +10,23 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.admission import Admission
 from controlplane.localcloud.apiserver.api import AdmissionRequest, ApiError, Object, PatchKind
-from controlplane.localcloud.apiserver.errors import already_exists, bad_request, conflict, modified, not_found
+from controlplane.localcloud.apiserver.checks import (
+    NO_VERSION,
+    check_fields,
+    check_identity,
+    check_name,
+    check_preconditions,
+    check_type,
+    is_same,
+    settle_namespace,
+)
+from controlplane.localcloud.apiserver.errors import (
+    already_exists,
+    bad_request,
+    conflict,
+    not_found,
+    unsupported_media_type,
+)
 from controlplane.localcloud.apiserver.options import WriteOptions
 from controlplane.localcloud.apiserver.patch import (
     json_patch,
@@ -28,8 +44,6 @@ from controlplane.localcloud.apiserver.schema import (
     decode,
     generate_job_selector,
     refuse,
-    strict_error,
-    unknown_fields,
     validate,
     validate_update,
 )
@@ -68,8 +82,10 @@ class Writes:
         self._clock = clock
         self.observers: list[Observer] = []
 
-    def create(self, info: TypeInfo, namespace: str, body: Any, options: WriteOptions) -> Record:
-        """Create an object."""
+    def create(
+        self, info: TypeInfo, namespace: str, body: Any, options: WriteOptions, *, applied: bool = False
+    ) -> Record:
+        """Create an object; an applied one has its managers settled already."""
         obj = self._read(info, body, options)
         metadata = obj.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
@@ -84,7 +100,8 @@ class Writes:
         self._admission.mutate(info, request)
         self._refuse(info, stored, validate(info, obj if stored is obj else to_served(info, stored)))
         self._admission.validate(request)
-        track_update(info, None, stored, options.manager, "Update", self._clock.now())
+        if not applied:
+            track_update(info, None, stored, options.manager, "Update", self._clock.now())
         name = stored["metadata"]["name"]
         if self._store.find(shelf_name(info), (stored["metadata"].get("namespace", ""), name)) is not None:
             raise already_exists(info.resource, name)
@@ -97,11 +114,8 @@ class Writes:
         obj = self._read(info, body, options)
         metadata = obj.setdefault("metadata", {})
         metadata.setdefault("name", name)
-        if metadata["name"] != name:
-            raise bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-            )
-        _check_namespace(info, namespace, metadata)
+        check_name(name, metadata["name"])
+        settle_namespace(info, namespace, metadata)
         live = self._store.find(shelf_name(info), (namespace, name))
         if live is None:
             if creates_on_update(info) and not subresource:
@@ -110,8 +124,7 @@ class Writes:
                 return self.create(info, namespace, obj, options), True
             raise not_found(info.resource, name)
         if needs_version_to_update(info) and not metadata.get("resourceVersion") and not subresource:
-            error = FieldError("FieldValueInvalid", "metadata.resourceVersion", 0, "must be specified for an update")
-            raise refuse(info, name, [error])
+            raise refuse(info, name, [NO_VERSION])
         return self._replace(info, live, obj, options, subresource), False
 
     def patch(
@@ -127,15 +140,15 @@ class Writes:
         now = self._clock.now()
         before = self._served(info, live.object)
         if kind == "apply":
-            self._check_identity(info, namespace, name, patch)
-            self._check_fields(info, patch, options)
+            check_identity(info, namespace, name, patch)
+            check_fields(info, patch, options)
             patched = server_side_apply(info, before, patch, options.manager, options.force, now, subresource)
         else:
             patched = _patched(info, before, kind, patch)
-            self._check_fields(info, patched, options)
+            check_fields(info, patched, options)
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise bad_request("the patched object is not an object with metadata")
-        self._check_identity(info, namespace, name, patched)
+        check_identity(info, namespace, name, patched)
         obj = decode(info, patched)
         return self._replace(info, live, obj, options, subresource, applied=kind == "apply"), False
 
@@ -158,8 +171,8 @@ class Writes:
     def _apply_new(self, info: TypeInfo, namespace: str, name: str, patch: Any, options: WriteOptions) -> Record:
         if not isinstance(patch, dict):
             raise bad_request("error decoding YAML: the body is no object")
-        self._check_identity(info, namespace, name, patch)
-        self._check_fields(info, patch, options)
+        check_identity(info, namespace, name, patch)
+        check_fields(info, patch, options)
         body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
         if info.namespaced:
             body["metadata"]["namespace"] = namespace
@@ -167,15 +180,14 @@ class Writes:
             text = "uid mismatch: the provided object specified uid {}, and no existing object was found"
             raise conflict(info.resource, name, text.format(body["metadata"]["uid"]))
         obj = server_side_apply(info, None, body, options.manager, options.force, self._clock.now())
-        return self.create(info, namespace, obj, options)
+        return self.create(info, namespace, obj, options, applied=True)
 
     def _replace(
         self, info: TypeInfo, live: Record, obj: Object, options: WriteOptions, subresource: str,
         *, applied: bool = False,
     ) -> Record:  # fmt: skip
         before = self._served(info, live.object)
-        name = before["metadata"]["name"]
-        _check_preconditions(info, name, before["metadata"], obj["metadata"])
+        check_preconditions(info, before["metadata"], obj["metadata"])
         obj = self._merge_parts(info, before, obj, subresource)
         if not subresource:
             apply_defaults(info, obj)
@@ -192,7 +204,7 @@ class Writes:
             track_update(info, live.object, stored, options.manager, "Update", self._clock.now(), subresource)
         if has_generation(info) and desired_state(info, stored) != desired_state(info, live.object):
             stored["metadata"]["generation"] = (stored["metadata"].get("generation") or 0) + 1
-        if _same(stored, live.object):
+        if is_same(stored, live.object):
             return live
         return self._save(info, live, stored, options)
 
@@ -253,40 +265,13 @@ class Writes:
     def _read(self, info: TypeInfo, body: Any, options: WriteOptions) -> Object:
         if not isinstance(body, dict):
             raise bad_request(f"the object provided is unrecognized (must be of type {info.kind}): not an object")
-        self._check_type(info, body)
-        self._check_fields(info, body, options)
+        check_type(info, body)
+        check_fields(info, body, options)
         obj: Object = decode(info, {**body, "apiVersion": info.api_version, "kind": info.kind})
         return obj
 
-    def _check_type(self, info: TypeInfo, body: Object) -> None:
-        kind, api_version = body.get("kind"), body.get("apiVersion")
-        if api_version and api_version != info.api_version:
-            text = "the API version in the data ({}) does not match the expected API version ({})"
-            raise bad_request(text.format(api_version, info.api_version))
-        if kind and kind != info.kind:
-            text = '{} in version "{}" cannot be handled as a {}: unknown conversion'
-            raise bad_request(text.format(kind, info.version, info.kind))
-
-    def _check_identity(self, info: TypeInfo, namespace: str, name: str, obj: Any) -> None:
-        if not isinstance(obj, dict):
-            return
-        self._check_type(info, obj)
-        metadata = obj.get("metadata") or {}
-        given = metadata.get("name")
-        if given and given != name:
-            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-        _check_namespace(info, namespace, dict(metadata))
-
-    def _check_fields(self, info: TypeInfo, body: Any, options: WriteOptions) -> None:
-        if options.field_validation == "Ignore" or not isinstance(body, dict):
-            return
-        complaints = unknown_fields(info, body)
-        if complaints and options.field_validation == "Strict":
-            raise strict_error(complaints)
-        options.warnings.extend(complaints)
-
     def _name(self, info: TypeInfo, namespace: str, metadata: dict[str, Any]) -> None:
-        _check_namespace(info, namespace, metadata)
+        settle_namespace(info, namespace, metadata)
         if not metadata.get("name"):
             base = metadata.get("generateName") or ""
             if not base:
@@ -334,24 +319,6 @@ def is_released(obj: Object) -> bool:
     return not held and not metadata.get("deletionGracePeriodSeconds")
 
 
-def _check_namespace(info: TypeInfo, namespace: str, metadata: dict[str, Any]) -> None:
-    if not info.namespaced:
-        metadata.pop("namespace", None)
-        return
-    if metadata.setdefault("namespace", namespace) not in (namespace, ""):
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    metadata["namespace"] = namespace
-
-
-def _check_preconditions(info: TypeInfo, name: str, live: dict[str, Any], given: dict[str, Any]) -> None:
-    version, uid = given.get("resourceVersion"), given.get("uid")
-    if uid and uid != live["uid"]:
-        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {live['uid']}"
-        raise conflict(info.resource, name, text)
-    if version and version not in (live["resourceVersion"], "0"):
-        raise modified(info.resource, name)
-
-
 def _patched(info: TypeInfo, before: Object, kind: PatchKind, patch: Any) -> Any:
     if kind == "json":
         return json_patch(before, patch)
@@ -360,27 +327,10 @@ def _patched(info: TypeInfo, before: Object, kind: PatchKind, patch: Any) -> Any
     if kind == "merge":
         return merge_patch(before, patch)
     if info.custom:
-        from controlplane.localcloud.apiserver.errors import unsupported_media_type
-
         raise unsupported_media_type(
             "application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"
         )
     return strategic_merge_patch(info, before, patch)
-
-
-def _same(new: Object, live: Object) -> bool:
-    """Compare two versions without their resourceVersion and the times of their managers."""
-    old_metadata, new_metadata = live["metadata"], new["metadata"]
-    if {**new, "metadata": None} != {**live, "metadata": None}:
-        return False
-    ignored = ("resourceVersion", "managedFields")
-    if any(new_metadata.get(key) != old_metadata.get(key) for key in {*new_metadata, *old_metadata} - {*ignored}):
-        return False
-    return _without_times(new_metadata) == _without_times(old_metadata)
-
-
-def _without_times(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**entry, "time": ""} for entry in metadata.get("managedFields") or ()]
 
 
 def own_copy(obj: Object) -> Object:
