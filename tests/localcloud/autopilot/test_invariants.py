@@ -8,7 +8,7 @@ from controlplane.localcloud.stock import Pool, Refused, Stock
 
 POOLS = [Pool(f"us-central1-{zone}", "nvidia-l4", capacity) for zone in "ab" for capacity in ("spot", "on-demand")]
 STOCK = {(zone, "nvidia-l4", capacity): 2 for zone in "ab" for capacity in ("spot", "on-demand")}
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 ledger_steps = st.lists(
     st.one_of(
@@ -92,6 +92,8 @@ def test_gpus_in_use_are_the_gpus_of_the_nodes(make_world, steps):
         while steps and steps[0] != "restart":
             await act(steps.pop(0))
         if not steps:
+            for pod in world.api.list("pods"):  # nothing more is ordered, and what is on its way arrives
+                world.delete(pod["metadata"]["name"])
             await world.clock.advance(200)
 
     steps = list(steps)
