@@ -100,7 +100,7 @@ def s2_nothing_on_unknown(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppr
         if isinstance(action, WireIngress) and scene.world.health is None:
             return "the health of the backends is not known"
         if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
-            return _unseen(scene.world, action)
+            return _unseen(scene, action)
         return None
 
     return _each(plan, "S2", why)
@@ -276,13 +276,13 @@ def _harms(world: World, action: Action) -> bool:
     return holding is not None and holding.ready > rest and (holding.serving > 0 or world.health is None)
 
 
-def _unseen(world: World, action: Removal) -> str | None:
-    if action.offering.cluster not in world.visible:
+def _unseen(scene: Scene, action: Removal) -> str | None:
+    if action.offering.cluster not in scene.world.visible:
         return f"{action.offering.cluster} was not read in this pass"
-    holding = world.at(action.offering.key)
-    if holding and holding.ready and world.health is None and gpus_taken(world, action):
-        return "the health of the backends is not known"
-    return None
+    if scene.spec.deleting or scene.world.health is not None:
+        return None  # a service that is being deleted has no backends any more whose health could be known
+    holding = scene.world.at(action.offering.key)
+    return "the health of the backends is not known" if holding and holding.ready else None
 
 
 def _already_counted(world: World, action: ApplyPlacement) -> bool:
