@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.connect import local_dir, settings_of
-from controlplane.cli.output import Output, OutputOption, console, emit, note, notes, table
+from controlplane.cli.output import Output, OutputOption, console, emit, fail_line, note, notes, table
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def demo(
     It uses a local cloud of its own and touches no other.
     """
     from controlplane.demo.play import Play
+    from controlplane.demo.stage import DemoError
     from controlplane.localcloud import control
     from controlplane.wiring import build, configure_logs
 
@@ -37,10 +38,17 @@ def demo(
         stage = _set_the_stage(where, build, verbose=output is Output.TABLE)
         with notes.status("") as status:
             performance = Play(stage, stage.clock, _teller(status), _curtain(output)).perform()
-    finally:
-        if not keep:
-            control.reset(where)
-            shutil.rmtree(where, ignore_errors=True)
+    except DemoError as error:
+        fail_line(str(error))
+        control.down(where)
+        note(f"What the local cloud wrote is in {where}.")
+        raise typer.Exit(1) from error
+    except BaseException:
+        control.down(where)
+        raise
+    if not keep:
+        control.reset(where)
+        shutil.rmtree(where, ignore_errors=True)
     emit(performance.as_dict(), output, lambda: _summary(performance))
     if keep:
         note(f"The local cloud goes on: {_again(where)} status")

@@ -76,8 +76,9 @@ def reconcile(
 
 def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show what the next pass does, and write nothing at all. The same as `reconcile --dry-run`."""
-    from controlplane.wiring import build
+    from controlplane.wiring import build, configure_logs
 
+    configure_logs(machine=False, verbose=settings_of(context).verbose)
     report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
     emit(pass_data(report), output, lambda: _show_pass(report))
     raise typer.Exit(int(report.exit_code))

@@ -32,8 +32,9 @@ def explain(
     context: typer.Context, name: Name = None, namespace: Namespace = None, output: OutputOption = Output.TABLE
 ) -> None:
     """Say for every offering of the fleet whether it is used and why, and when it is tried next. Writes nothing."""
-    from controlplane.wiring import build
+    from controlplane.wiring import build, configure_logs
 
+    configure_logs(machine=False, verbose=settings_of(context).verbose)
     report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
     found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
     if not found:

@@ -9,8 +9,7 @@ from typing import Any
 from controlplane.demo.stage import NAME, NAMESPACE, DemoError, Stage, held_in, standing, whole
 from controlplane.model.decision import Decision
 
-L4, T4 = "nvidia-l4", "nvidia-tesla-t4"
-FIRST, SECOND, THIRD = "us-central1", "us-east4", "europe-west4"
+L4 = "nvidia-l4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Act:
 
 def answers(stage: Stage) -> Shown:
     """Act 1: wait until the service answers at its one address."""
-    decision = stage.until("the first replicas to serve", whole)
+    decision = stage.until("the service to answer at its address", lambda d: whole(d) and answering(stage))
     address = stage.address()
     answer = ask(address)
     line = f"http://{address}/ answers from {answer['region']} on {answer['accelerator']} ({answer['capacity']})"
@@ -40,10 +39,10 @@ def answers(stage: Stage) -> Shown:
 
 
 def expands(stage: Stage) -> Shown:
-    """Act 2: ask for more replicas than the region may hold."""
+    """Act 2: ask for more replicas than one region may hold."""
     before = regions(stage.step())
     stage.app.scale(NAMESPACE, NAME, 4)
-    decision = stage.until("four replicas over two regions", lambda d: whole(d) and len(regions(d)) >= 2)
+    decision = stage.until("four replicas over more regions", lambda d: whole(d) and len(regions(d)) > len(before))
     after = regions(decision)
     line = f"from {', '.join(before)} to {', '.join(after)}"
     return Shown((line, standing(decision)), {"before": before, "after": after, "replicas": 4})
@@ -64,26 +63,31 @@ def wiring(stage: Stage) -> Shown:
 
 
 def fails(stage: Stage) -> Shown:
-    """Act 4: the GPU type sells out and its Spot nodes are taken; then the whole region goes."""
-    for region in (FIRST, SECOND, THIRD):
-        stage.cloud("stock-out", region=region, accelerator=L4)
-    stage.say(f"{L4} is sold out everywhere; Spot nodes in {FIRST} are preempted")
-    stage.cloud("preempt", region=FIRST, accelerator=L4)
-    type_changed = stage.until("another GPU type", lambda d: whole(d) and moved_type(d), seconds=90)
-    first = f"GPU type sold out: {standing(type_changed)}"
-    stage.say(f"{FIRST} goes down")
-    stage.cloud("region-down", region=FIRST)
-    region_changed = stage.until("another region", lambda d: whole(d) and FIRST not in regions(d), seconds=90)
-    second = f"region lost: {standing(region_changed)}"
-    data = {"after_stock_out": holdings(type_changed), "after_region_down": holdings(region_changed)}
-    return Shown((first, second), data)
+    """Act 4: the GPU type in use sells out and its Spot nodes are taken; then a whole region goes."""
+    struck = regions(stage.step())[0]
+    everywhere(stage, "stock-out")
+    stage.say(f"{L4} is sold out everywhere; the Spot nodes in {struck} are preempted")
+    stage.cloud("preempt", region=struck, accelerator=L4)
+    type_changed = stage.until("another GPU type", lambda d: whole(d) and types(d) - {L4} != set(), seconds=90)
+    lost = next(region for region, accelerator in sorted(held_in(type_changed)) if accelerator != L4)
+    stage.say(f"{lost} goes down")
+    stage.cloud("region-down", region=lost)
+    region_changed = stage.until("another region", lambda d: whole(d) and lost not in regions(d), seconds=90)
+    data = {
+        "preempted_in": struck,
+        "after_stock_out": holdings(type_changed),
+        "region_down": lost,
+        "after_region_down": holdings(region_changed),
+    }
+    first = f"{L4} sold out, {struck} preempted: {standing(type_changed)}"
+    return Shown((first, f"{lost} lost: {standing(region_changed)}"), data)
 
 
 def recovers(stage: Stage) -> Shown:
     """Act 5: stock and region return; the service goes back to what it prefers, once, and then rests."""
-    stage.cloud("region-up", region=FIRST)
-    for region in (FIRST, SECOND, THIRD):
-        stage.cloud("restock", region=region, accelerator=L4)
+    for region in stage.cloud("stock")["regions_down"]:
+        stage.cloud("region-up", region=region)
+    everywhere(stage, "restock")
     begun = stage.clock.monotonic()
     decision = stage.until("the preferred GPU type everywhere", lambda d: whole(d) and types(d) == {L4}, seconds=120)
     waited = stage.clock.monotonic() - begun
@@ -103,12 +107,27 @@ ACTS = (
 )
 
 
+def answering(stage: Stage) -> bool:
+    """Say whether the address is there and the service answers at it: the load balancer takes a while to converge."""
+    address = stage.address()
+    try:
+        return bool(address) and bool(ask(address)["region"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def ask(address: str) -> dict[str, Any]:
     """Send one request to the service and give its answer."""
     request = urllib.request.Request(f"http://{address}/", headers={"Accept": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the address is our own service's
         answer: dict[str, Any] = json.load(response)
     return answer
+
+
+def everywhere(stage: Stage, command: str) -> None:
+    """Do something to the preferred GPU type's stock in every region."""
+    for region in sorted({row["zone"].rsplit("-", 1)[0] for row in stage.cloud("stock")["stock"]}):
+        stage.cloud(command, region=region, accelerator=L4)
 
 
 def regions(decision: Decision) -> list[str]:
@@ -119,11 +138,6 @@ def regions(decision: Decision) -> list[str]:
 def types(decision: Decision) -> set[str]:
     """Give the GPU types that serve."""
     return {accelerator for _, accelerator in held_in(decision)}
-
-
-def moved_type(decision: Decision) -> bool:
-    """Say whether the replicas that were preempted serve from the other GPU type."""
-    return T4 in types(decision)
 
 
 def holdings(decision: Decision) -> list[dict[str, Any]]:

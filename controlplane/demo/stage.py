@@ -75,15 +75,18 @@ class Stage:
 def standing(decision: Decision) -> str:
     """Say in one line what holds replicas."""
     counts = decision.counts
-    held = ", ".join(f"{p.replicas} x {p.offering} {p.phase.value}" for p in decision.memory.placements if p.replicas)
+    held = ", ".join(
+        f"{n} x {accelerator} in {region}" for (region, accelerator), n in sorted(held_in(decision).items())
+    )
     return f"{counts.serving}/{counts.wanted} serving ({held or 'nothing held'})"
 
 
 def held_in(decision: Decision) -> Mapping[tuple[str, str], int]:
-    """Give serving replicas by (region, GPU type)."""
+    """Give serving replicas by (region, GPU type); a region that does not answer is not counted."""
     result: dict[tuple[str, str], int] = {}
     for placement in decision.memory.placements:
-        if placement.phase.value == "Serving" and placement.replicas:
+        answers = placement.offering.region in decision.counts.regions
+        if placement.phase.value == "Serving" and placement.replicas and answers:
             key = (placement.offering.region, placement.offering.accelerator.type)
             result[key] = result.get(key, 0) + placement.replicas
     return result
