@@ -60,12 +60,20 @@ class View:
 
     @property
     def unknown(self) -> dict[str, str]:
-        """Give the members that could not be seen, with the reason."""
-        return {
+        """Give the members and locations that could not be seen, with the reason."""
+        dark = {
             ref.link: f"{fact.reason.value}: {fact.message}" if fact.message else fact.reason.value
             for ref, fact in sorted(self.members.items())
             if isinstance(fact, Unknown)
         }
+        return dark | dict.fromkeys(
+            self.unlisted, f"{UnknownReason.LIST_INCOMPLETE.value}: left out of the fleet's listing"
+        )
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """Give the locations that the fleet's listing left out."""
+        return self.fleet.value.unlisted if isinstance(self.fleet, Known) else ()
 
 
 class Observer:
@@ -214,7 +222,7 @@ def observation_of(
         project_gpu_quota=view.project_gpu_quota,
         prices=priced,
         advice=advice.advice(offerings) if advice is not None else {},
-        unlisted=view.fleet.value.unlisted if isinstance(view.fleet, Known) else (),
+        unlisted=view.unlisted,
     )
 
 

@@ -32,6 +32,7 @@ from controlplane.model.decision import Decision
 from controlplane.model.facts import Known
 from controlplane.model.memory import Memory
 from controlplane.model.observation import Observation
+from controlplane.model.offering import region_of
 from controlplane.model.service import ServiceSpec
 from ingress.wiring import TrafficWiring
 
@@ -206,7 +207,7 @@ def _fence_of(service: Mapping[str, Any]) -> int:
 
 
 def _mostly_unknown(view: View) -> bool:
-    regions = {ref.region for ref in view.members}
+    regions = {ref.region for ref in view.members} | {region_of(location) for location in view.unlisted}
     seen = {ref.region for ref, fact in view.members.items() if isinstance(fact, Known)}
     return not isinstance(view.fleet, Known) or (bool(regions) and 2 * len(regions - seen) >= len(regions))
 
