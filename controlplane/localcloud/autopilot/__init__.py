@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from controlplane.localcloud.apiserver.api import AdmissionHook, Api
 from controlplane.localcloud.autopilot.adjust import Adjustment
+from controlplane.localcloud.autopilot.computeclass import ComputeClasses
 from controlplane.localcloud.autopilot.nodes import Nodes
 from controlplane.localcloud.autopilot.outage import Outage
 from controlplane.localcloud.autopilot.preemption import Preemption
@@ -48,6 +49,7 @@ class Autopilot:
         self._delays: Delays | Callable[[], Delays] = delays
         self._nodes = Nodes(api, clock, cluster, stock)
         self._nodes.reclaim()
+        self._classes = ComputeClasses(api)
         self._scheduler = Scheduler(api, clock)
         self._scale_up = ScaleUp(
             api,
@@ -55,13 +57,14 @@ class Autopilot:
             self._nodes,
             stock,
             self._now,
+            classes=self._classes,
             machine_types=machines,
             most_nodes=most,
         )
         self._scale_down = ScaleDown(api, clock, self._nodes, self._now)
         self._preemption = Preemption(api, clock, self._nodes, stock, self._now, stock_returns=returns)
         self._outage = Outage(self._nodes, stock, self._scale_up, self._preemption.reclaim_short_pools)
-        warden = Warden(api)
+        warden = Warden(self._classes)
         self.admission_hooks: list[tuple[AdmissionHook, bool]] = [(Adjustment(), False), (warden, True)]
 
     def _now(self) -> Delays:
@@ -74,7 +77,7 @@ class Autopilot:
 
     def runners(self) -> list[Runner]:
         """Give what must run while the cluster does."""
-        return [self._scheduler, self._scale_up, self._scale_down, self._preemption, self._outage]
+        return [self._classes, self._scheduler, self._scale_up, self._scale_down, self._preemption, self._outage]
 
     def preempt(
         self, accelerator: str | None = None, capacity: str | None = SPOT, count: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import AdmissionRequest, Object
 from controlplane.localcloud.apiserver.schema.quantity import canonical
 from controlplane.localcloud.autopilot import limits, names
+from controlplane.localcloud.autopilot.computeclass import custom_class
 from controlplane.localcloud.autopilot.pods import capacity_type, container_requests, containers_of, gpus, wanted
 from controlplane.localcloud.autopilot.workloads import MANAGED_NAMESPACES, pod_spec
 from controlplane.localcloud.scenario import FLEX_START, SPOT
@@ -120,6 +121,8 @@ def _tolerate(spec: dict[str, Any]) -> None:
     if capacity in (SPOT, FLEX_START):
         key = names.SPOT_LABEL if capacity == SPOT else names.FLEX
         needed.append({"key": key, "operator": "Equal", "value": "true", "effect": "NoSchedule"})
+    if name := custom_class(spec):
+        needed.append({"key": names.COMPUTE_CLASS, "operator": "Equal", "value": name, "effect": "NoSchedule"})
     present = spec.get("tolerations") or []
     missing = [t for t in needed if not any(old.get("key") == t["key"] for old in present)]
     if missing:

@@ -5,14 +5,15 @@ is ever made that its Pod cannot use.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.autopilot import names
+from controlplane.localcloud.autopilot.computeclass import Rung
 from controlplane.localcloud.autopilot.fitting import misfits
-from controlplane.localcloud.autopilot.pods import capacity_type, gpus, wanted
+from controlplane.localcloud.autopilot.pods import wanted
 from controlplane.localcloud.scenario import FLEX_START, SPOT, ClusterSpec, MachineType
 from controlplane.localcloud.stock import Pool, Stock
 
@@ -59,43 +60,50 @@ def _digest(*parts: str) -> str:
 
 
 def plans(
-    spec: Mapping[str, Any], cluster: ClusterSpec, machine_types: Iterable[MachineType], stock: Stock
+    spec: Mapping[str, Any],
+    rungs: Iterable[Rung],
+    cluster: ClusterSpec,
+    machine_types: Iterable[MachineType],
+    stock: Stock,
 ) -> list[NodePlan]:
-    """Give the nodes that would fit the Pod, in the order in which they are tried: GPU types, then zones."""
+    """Give the nodes that would fit the Pod, in the order in which they are tried: rungs, then zones."""
     machine_types = tuple(machine_types)
     return [
         plan
-        for accelerator in wanted(spec, names.ACCELERATOR) or ("",)
+        for rung in rungs
         for zone in cluster.zones
-        if not accelerator or stock.offers(zone, accelerator)
-        if (plan := _smallest(spec, cluster, zone, accelerator, machine_types)) is not None
+        if not rung.accelerator or stock.offers(zone, rung.accelerator)
+        if not rung.zones or zone in rung.zones
+        if (plan := _smallest(spec, rung, cluster, zone, machine_types)) is not None
     ]
 
 
 def _smallest(
-    spec: Mapping[str, Any], cluster: ClusterSpec, zone: str, accelerator: str, machine_types: tuple[MachineType, ...]
+    spec: Mapping[str, Any], rung: Rung, cluster: ClusterSpec, zone: str, machine_types: tuple[MachineType, ...]
 ) -> NodePlan | None:
-    for machine in _machines(spec, accelerator, machine_types):
+    for machine in machine_types:
+        if not _is_of(machine, rung):
+            continue
+        gpu = bool(rung.accelerator)
         plan = NodePlan(
             zone=zone,
             machine=machine,
-            capacity=capacity_type(spec),
-            compute_class=next(iter(wanted(spec, names.COMPUTE_CLASS)), "Accelerator" if accelerator else "autopilot"),
-            driver_version=next(iter(wanted(spec, names.DRIVER_VERSION)), "default" if accelerator else ""),
+            capacity=rung.capacity,
+            compute_class=next(iter(wanted(spec, names.COMPUTE_CLASS)), "Accelerator" if gpu else "autopilot"),
+            driver_version=next(iter(wanted(spec, names.DRIVER_VERSION)), "default" if gpu else ""),
         )
         if not misfits(spec, node_object(plan, "template", cluster), {}):
             return plan
     return None
 
 
-def _machines(
-    spec: Mapping[str, Any], accelerator: str, machine_types: tuple[MachineType, ...]
-) -> Iterator[MachineType]:
-    count = next(iter(wanted(spec, names.ACCELERATOR_COUNT)), "")
-    cards = (int(count) if count.isdigit() else gpus(spec)) if accelerator else 0
-    for machine in machine_types:
-        if (machine.accelerator or "") == accelerator and machine.gpus == cards:
-            yield machine
+def _is_of(machine: MachineType, rung: Rung) -> bool:
+    return (
+        (machine.accelerator or "") == rung.accelerator
+        and machine.gpus == rung.count
+        and rung.machine_type in ("", machine.name)
+        and rung.machine_family in ("", machine.family)
+    )
 
 
 def node_object(plan: NodePlan, name: str, cluster: ClusterSpec) -> Object:
@@ -167,6 +175,9 @@ def _taints(plan: NodePlan) -> list[Object]:
     taints = []
     if plan.machine.accelerator:
         taints.append({"key": names.GPU, "value": "present", "effect": "NoSchedule"})
+    if plan.compute_class not in names.BUILT_IN_CLASSES:
+        # The Pod cannot know on which rung it lands, so the class's taint stands for those of the capacity types.
+        return [*taints, {"key": names.COMPUTE_CLASS, "value": plan.compute_class, "effect": "NoSchedule"}]
     if plan.capacity == SPOT:
         taints.append({"key": names.SPOT_LABEL, "value": "true", "effect": "NoSchedule"})
     if plan.capacity == FLEX_START:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from controlplane.localcloud.apiserver.api import Api, ApiError, Change, Object
 from controlplane.localcloud.autopilot import messages, names
 from controlplane.localcloud.autopilot.backoff import Backoff
+from controlplane.localcloud.autopilot.computeclass import ComputeClasses
 from controlplane.localcloud.autopilot.fitting import misfits
 from controlplane.localcloud.autopilot.machines import NodePlan, plans
 from controlplane.localcloud.autopilot.nodes import Nodes
@@ -54,6 +55,7 @@ class ScaleUp:
         stock: Stock,
         delays: Callable[[], Delays],
         *,
+        classes: ComputeClasses,
         machine_types: Iterable[MachineType],
         most_nodes: int | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class ScaleUp:
         self._nodes = nodes
         self._stock = stock
         self._delays = delays
+        self._classes = classes
         self._machine_types = tuple(machine_types)
         self._most_nodes = most_nodes
         self._events = EventRecorder(api, clock, names.AUTOSCALER)
@@ -111,7 +114,8 @@ class ScaleUp:
             return None
         if any(scale_up.pod == pod["metadata"]["uid"] for scale_up in self._under_way):
             return None
-        candidates = plans(pod["spec"], self._nodes.cluster, self._machine_types, self._stock)
+        rungs = self._classes.rungs(pod["spec"])
+        candidates = plans(pod["spec"], rungs, self._nodes.cluster, self._machine_types, self._stock)
         if not candidates:
             self._not_triggered(pod, messages.would_not_fit(len(self._nodes.cluster.zones)))
             return None

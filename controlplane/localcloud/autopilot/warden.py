@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from controlplane.localcloud.apiserver.api import AdmissionRequest, Api, ApiError
+from controlplane.localcloud.apiserver.api import AdmissionRequest, ApiError
 from controlplane.localcloud.autopilot import denials, limits, names
 from controlplane.localcloud.autopilot.adjust import quantity
+from controlplane.localcloud.autopilot.computeclass import ComputeClasses, has_gpu_rule
 from controlplane.localcloud.autopilot.pods import containers_of, gpus, requests, wanted
 from controlplane.localcloud.autopilot.workloads import MANAGED_NAMESPACES, name_of, pod_spec
 
 WEBHOOK = "warden-validating.common-webhooks.networking.gke.io"
 REASON = "GKE Warden constraints violations"
-COMPUTE_CLASSES = "computeclasses.cloud.google.com"
 
 # (constraint, message)
 Violation = tuple[str, str]
@@ -27,8 +27,8 @@ Violation = tuple[str, str]
 class Warden:
     """The validating hook of one cluster."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, classes: ComputeClasses) -> None:
+        self._classes = classes
 
     def __call__(self, request: AdmissionRequest) -> None:
         """Refuse, or let pass."""
@@ -55,24 +55,12 @@ class Warden:
                 yield constraint, denials.TOLERATION_WITHOUT_GPU
             return
         if not accelerators:
-            if not self._has_gpu_class(spec):
+            if not has_gpu_rule(self._classes.named_by(spec)):
                 yield constraint, denials.NO_ACCELERATOR
             return
         for accelerator in accelerators:
             if message := _unsupported(accelerator, count, wanted(spec, names.ACCELERATOR_COUNT)):
                 yield constraint, message
-
-    def _has_gpu_class(self, spec: Mapping[str, Any]) -> bool:
-        for name in wanted(spec, names.COMPUTE_CLASS):
-            if name in names.BUILT_IN_CLASSES:
-                continue
-            try:
-                found = self._api.find(COMPUTE_CLASSES, name)
-            except ApiError:
-                continue  # the kind is not served
-            if found and any(rule.get("gpu") for rule in (found.get("spec") or {}).get("priorities") or []):
-                return True
-        return False
 
 
 def _is_new(request: AdmissionRequest, spec: Mapping[str, Any]) -> bool:
