@@ -76,7 +76,12 @@ class Controller:
 
     async def _listen(self) -> None:
         async for change in self._api.watch(*self._sources):
-            for key in self._sources[change.resource](change):
+            try:
+                keys = list(self._sources[change.resource](change))
+            except Exception:
+                log.exception("%s: cannot tell whom a change of %s concerns", self.name, change.resource)
+                continue
+            for key in keys:
                 self.enqueue(key)
 
     async def _work(self) -> None:

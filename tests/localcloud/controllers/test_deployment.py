@@ -282,3 +282,22 @@ def test_controllers_that_start_in_a_populated_store_change_nothing(scenario, de
         assert cluster.writes == writes
 
     scenario(story)
+
+
+def test_progress_moves_the_deadline_but_not_the_transition(scenario, deployment):
+    """While Pods come up one by one, Progressing keeps its transition time and gets a new update time."""
+
+    async def story(cluster):
+        cluster.apply("deployments.apps", deployment(replicas=3, progressDeadlineSeconds=60))
+        await cluster.settle()
+        before = cluster.condition("deployments.apps", "web", "Progressing")
+        for pod in cluster.pods()[:2]:
+            await cluster.pass_time(40)
+            cluster.ready(pod)
+            await cluster.settle()
+        after = cluster.condition("deployments.apps", "web", "Progressing")
+        assert after["reason"] == "ReplicaSetUpdated"
+        assert after["lastTransitionTime"] == before["lastTransitionTime"]
+        assert after["lastUpdateTime"] > before["lastUpdateTime"]
+
+    scenario(story)

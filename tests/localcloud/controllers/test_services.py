@@ -114,17 +114,21 @@ def test_more_than_a_hundred_endpoints_are_split(scenario, service):
     scenario(story)
 
 
-def test_a_pod_that_changes_its_label_leaves_the_service(scenario, deployment, service):
+def test_a_pod_that_changes_its_label_leaves_the_service(scenario, service):
     """A relabelled Pod is no longer behind the Service, even with nobody else moving."""
 
     async def story(cluster):
         cluster.apply("services", service())
-        cluster.apply("deployments.apps", deployment(replicas=1))
-        await cluster.run_pods()
-        name = cluster.pods()[0]["metadata"]["name"]
-        cluster.patch("pods", name, {"metadata": {"labels": {"app": "debug"}}})
+        meta = {"name": "bare", "namespace": "default", "labels": {"app": "web"}}
+        spec = {"containers": [{"name": "main", "image": "app:1", "ports": [{"name": "http", "containerPort": 7860}]}]}
+        cluster.ready(
+            cluster.api.create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}, "default")
+        )
         await cluster.settle()
-        assert all(e["targetRef"]["name"] != name for e in endpoints_of(cluster))
+        assert len(endpoints_of(cluster)) == len(addresses(cluster)) == 1
+        cluster.patch("pods", "bare", {"metadata": {"labels": {"app": "debug"}}})
+        await cluster.settle()
+        assert endpoints_of(cluster) == addresses(cluster) == []
 
     scenario(story)
 
