@@ -105,6 +105,7 @@ class RunningCluster:
             *self.autopilot.runners(),
             self.kubelet,
         ]
+        self.kubelet.sweep()
         await self._serve()
         loop = asyncio.get_running_loop()
         for runner in runners:

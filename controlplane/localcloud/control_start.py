@@ -14,7 +14,7 @@ LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
 
 def start_daemon(state_dir: Path, scenario: Path | None, progress: Callable[[str], None]) -> None:
-    """Start the daemon and come back when it says that it is ready."""
+    """Start the daemon and come back when it says that it is ready, or that another one is there already."""
     files = DaemonFiles(state_dir)
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,7 +44,7 @@ def start_daemon(state_dir: Path, scenario: Path | None, progress: Callable[[str
             os.close(log)
         for line in report:
             word, text = json.loads(line)
-            if word == "ready":
+            if word in {"ready", "running"}:
                 return
             if word == "error":
                 process.wait()

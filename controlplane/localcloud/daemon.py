@@ -26,6 +26,7 @@ from controlplane.localcloud.pki import write_private
 log = logging.getLogger("controlplane.localcloud.daemon")
 
 STOP_SECONDS = 8.0
+MOST_FILES = 65536
 
 
 class Report:
@@ -119,6 +120,17 @@ async def serve_cloud(files: DaemonFiles, scenario_file: Path | None, report: Re
             log.warning("parts of the local cloud did not end in time")
 
 
+def raise_file_limit() -> None:
+    """Ask for all the open files that the system allows: each watch, Pod and cluster needs some."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def known_error(error: BaseException) -> str | None:
     """Give the line for the user when the error is one that they can mend."""
     from controlplane.localcloud.kubelet import ImageMapError
@@ -136,9 +148,10 @@ def run(files: DaemonFiles, scenario: Path | None, report: Report) -> int:
     """Run the daemon to its end."""
     try:
         take_lock(files)
-    except LocalCloudError as error:
-        report.say("error", str(error))
-        return 1
+    except LocalCloudError:
+        # Somebody else started one in the same moment; that one will do.
+        report.say("running")
+        return 0
     try:
         import uvloop
 
@@ -168,6 +181,7 @@ def main() -> int:
     for noisy in ("uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.umask(0o077)
+    raise_file_limit()
     return run(DaemonFiles(options.state_dir.resolve()), options.scenario, Report(options.report))
 
 

@@ -25,6 +25,7 @@ from controlplane.localcloud.kubelet.pod import PodWorker
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
 from controlplane.localcloud.kubelet.status import FINAL_PHASES, Ending
+from controlplane.localcloud.kubelet.volumes import remove_volumes
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,14 @@ class Kubelet:
         for task in (*self._tasks, *([self._session] if self._session else [])):
             task.cancel()
         self._tasks.clear()
+
+    def sweep(self) -> None:
+        """Remove the folders of Pods that exist no more, as an earlier daemon may have left them."""
+        present = {pod["metadata"]["uid"] for pod in self._api.list("pods")}
+        folder = self._machine.run_dir / "pods"
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in present:
+                remove_volumes(path)
 
     def restart(self) -> None:
         """Have the power back: Pods start again as after a reboot of their nodes."""

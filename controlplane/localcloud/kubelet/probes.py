@@ -7,6 +7,8 @@ has been ready once, its readiness is asked in quick succession at first, as kub
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -107,6 +109,7 @@ async def run_command(command: Sequence[str], target: Target, seconds: float) ->
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as error:
         return 126, f'exec: "{command[0]}": {error.strerror}'
@@ -118,7 +121,8 @@ async def run_command(command: Sequence[str], target: Target, seconds: float) ->
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     return process.returncode, output[:LONGEST_OUTPUT].decode("utf-8", "replace")
 
 

@@ -27,7 +27,7 @@ SUFFIXES = {
 def parse_quantity(text: object) -> Decimal:
     """Give the number that a quantity stands for; garbage counts as nothing, for the API server has refused it."""
     value = str(text).strip()
-    number = value.rstrip("numkMGTPEi")
+    number = value.rstrip("numkKMGTPEi")
     try:
         return Decimal(number) * SUFFIXES[value[len(number) :]]
     except (InvalidOperation, KeyError):
