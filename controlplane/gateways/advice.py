@@ -146,6 +146,7 @@ class CapacityAdvice:
             instance_properties=c.CapacityHistoryRequestInstanceProperties(
                 machine_type=MACHINE_TYPES[accelerator.type, accelerator.count],
                 scheduling=c.CapacityHistoryRequestInstancePropertiesScheduling(provisioning_model="SPOT"),
+                **_guests(accelerator),
             ),
         )
         answer = self._call("capacity_history", region, capacity_history_request_resource=request)
