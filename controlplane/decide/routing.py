@@ -23,7 +23,7 @@ def route(spec: ServiceSpec, world: World, goal: int, *, may_remove: bool) -> Wi
     entering = {h.link for h in world.holdings if _enters(h)} - current
     leaving = frozenset(link for link in current if not _stays(spec, world, link)) if may_remove else frozenset()
     if not _enough(world, current - leaving, leaving, goal):
-        leaving -= {h.link for h in world.holdings if h.serving}
+        leaving -= {h.link for h in world.holdings if h.serving} | unseen_but_healthy(world)
     if not healthy(world, current - leaving):
         leaving = frozenset()
     wanted = tuple(sorted((current | entering) - leaving))
@@ -38,6 +38,12 @@ def _enough(world: World, rest: frozenset[str], leaving: frozenset[str], goal: i
     expelled = all(not h.permitted for h in world.holdings if h.link in leaving and h.serving)
     serving = sum(h.serving for h in world.holdings if h.link in rest and h.visible)
     return serving >= (min(1, goal) if expelled else goal)
+
+
+def unseen_but_healthy(world: World) -> frozenset[str]:
+    """Give the clusters that did not answer although the load balancer sees healthy backends in their region."""
+    health = world.health or {}
+    return frozenset(c.link for c in world.clusters if c not in world.visible and health.get(c.region, 0) > 0)
 
 
 def healthy(world: World, links: frozenset[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from controlplane.decide.routing import unseen_but_healthy
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import (
     Action,
@@ -174,9 +175,9 @@ def s6_make_before_break(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppre
     for action in plan:
         after = _serving_after(scene.world, serving, action)
         hurt = [h for h in scene.world.holdings if after.get(h.key, 0) < serving.get(h.key, 0)]
-        need = scene.goal if any(h.permitted for h in hurt) else min(1, scene.goal)
+        need = min(1, scene.goal) if hurt and not any(h.permitted for h in hurt) else scene.goal
         rest = sum(after.values())
-        if hurt and rest < need:
+        if (hurt or _unroutes_the_unseen(scene.world, action)) and rest < need:
             found.append(Suppressed(action, "S6", f"{rest} would serve, {need} must"))
         elif isinstance(action, DeletePlacement) and not _out_of_traffic(scene, action):
             found.append(Suppressed(action, "S6", "requests still reach it"))
@@ -301,6 +302,11 @@ def _serving_after(world: World, serving: Mapping[str, int], action: Action) -> 
         key = action.offering.key
         after[key] = max(0, after[key] - gpus_taken(world, action))
     return after
+
+
+def _unroutes_the_unseen(world: World, action: Action) -> bool:
+    """Tell whether an action takes the route from a cluster that did not answer but has healthy backends."""
+    return isinstance(action, WireIngress) and bool(unseen_but_healthy(world) & set(action.removes))
 
 
 def _out_of_traffic(scene: Scene, action: DeletePlacement) -> bool:
