@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -54,6 +55,4 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint) -> Starlett
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
     return parse_qsl(body.decode("utf-8", "replace"))

@@ -2,27 +2,25 @@
 
 import asyncio
 import base64
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from google.cloud.container_v1.types import cluster_service as k
-from google.rpc import code_pb2, status_pb2
 
-from controlplane.localcloud.clock import Clock, new_uid, rfc3339
+from controlplane.localcloud.clock import Clock, rfc3339
 from controlplane.localcloud.gcp.errors import GoogleError, invalid, not_found
 from controlplane.localcloud.gcp.fleet import Fleet, Registration
 from controlplane.localcloud.gcp.hosts import ClusterHost, HostedCluster
+from controlplane.localcloud.gcp.operations import ROOT, Operations
 from controlplane.localcloud.gcp.project import Place, Project
 
 Handler: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 SERVICE = "/google.container.v1.ClusterManager/"
-ROOT = "https://container.googleapis.com/v1"
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-_OPERATIONS_KEPT = 200
-_CHANNELS = {0: "REGULAR", 1: "RAPID", 2: "REGULAR", 3: "STABLE", 4: "EXTENDED"}
 
 
 @dataclass
@@ -43,7 +41,7 @@ class ContainerApi:
         self._fleet = fleet
         self._births: dict[str, _Birth] = {}
         self._leaving: set[str] = set()
-        self._operations: dict[str, k.Operation] = {}
+        self._operations = Operations(project, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self.labels: dict[str, dict[str, str]] = {}
 
@@ -55,14 +53,14 @@ class ContainerApi:
             SERVICE + "CreateCluster": self._create,
             SERVICE + "DeleteCluster": self._delete,
             SERVICE + "SetLabels": self._set_labels,
-            SERVICE + "ListOperations": self._list_operations,
-            SERVICE + "GetOperation": self._get_operation,
+            SERVICE + "ListOperations": self._operations.list_operations,
+            SERVICE + "GetOperation": self._operations.get_operation,
             SERVICE + "GetServerConfig": self._server_config,
         }
 
     def has_operation(self, name: str) -> bool:
         """Say whether an operation is one of this API's."""
-        return name in self._operations
+        return self._operations.has(name)
 
     async def close(self) -> None:
         """Stop what is under way."""
@@ -104,7 +102,7 @@ class ContainerApi:
         else:
             self._fleet.keep_out(link)
         self._births[link] = _Birth(born)
-        operation = self._begin(k.Operation.Type.CREATE_CLUSTER, link)
+        operation = self._operations.begin(k.Operation.Type.CREATE_CLUSTER, link)
         self._spawn(self._give_birth(link, operation))
         return operation
 
@@ -115,13 +113,13 @@ class ContainerApi:
         birth = self._births.get(link)
         if birth is not None and birth.failed:
             del self._births[link]
-            operation = self._begin(k.Operation.Type.DELETE_CLUSTER, link)
-            self._finish(operation)
+            operation = self._operations.begin(k.Operation.Type.DELETE_CLUSTER, link)
+            self._operations.finish(operation)
             return operation
         if link in self._leaving or birth is not None:
             raise GoogleError("FAILED_PRECONDITION", f"Cluster {cluster.name} has an operation in progress.")
         self._leaving.add(link)
-        operation = self._begin(k.Operation.Type.DELETE_CLUSTER, link)
+        operation = self._operations.begin(k.Operation.Type.DELETE_CLUSTER, link)
         self._spawn(self._bury(link, operation))
         return operation
 
@@ -132,8 +130,8 @@ class ContainerApi:
             raise GoogleError("FAILED_PRECONDITION", "Labels could not be set due to fingerprint mismatch.")
         link = f"{cluster.location}/{cluster.name}"
         self.labels[link] = dict(request.resource_labels)
-        operation = self._begin(k.Operation.Type.SET_LABELS, link)
-        self._finish(operation)
+        operation = self._operations.begin(k.Operation.Type.SET_LABELS, link)
+        self._operations.finish(operation)
         return operation
 
     def _check_new(self, place: Place, wanted: k.Cluster) -> None:
@@ -160,23 +158,23 @@ class ContainerApi:
             birth.failed = str(error)
             birth.cluster.status = k.Cluster.Status.ERROR
             birth.cluster.status_message = str(error)
-            self._finish(operation, str(error))
+            self._operations.finish(operation, str(error))
             return
         del self._births[link]
-        self._finish(operation)
+        self._operations.finish(operation)
 
     async def _bury(self, link: str, operation: k.Operation) -> None:
         location, name = link.split("/", 1)
         try:
             await self._host.delete(name, location)
         except Exception as error:  # noqa: BLE001 - whatever the host cannot do is the operation's error
-            self._finish(operation, str(error))
+            self._operations.finish(operation, str(error))
             return
         finally:
             self._leaving.discard(link)
         self.labels.pop(link, None)
         self._fleet.forget(link)
-        self._finish(operation)
+        self._operations.finish(operation)
 
     def _clusters(self) -> list[k.Cluster]:
         hosted = {f"{each.location}/{each.name}": each for each in self._host.list()}
@@ -244,28 +242,6 @@ class ContainerApi:
         location, name = link.split("/", 1)
         return f"{ROOT}/projects/{self._project.name}/locations/{location}/clusters/{name}"
 
-    # -- operations ------------------------------------------------------------------------------------------------
-
-    async def _list_operations(self, request: k.ListOperationsRequest) -> k.ListOperationsResponse:
-        parent = request.parent or f"projects/{request.project_id}/locations/{request.zone or '-'}"
-        place = self._project.place(parent, "container.operations.list")
-        self._project.check_up(place.location)
-        found = [each for each in self._operations.values() if place.location in ("-", each.location)]
-        missing = {each.location for each in found if self._project.is_missing(each.location)}
-        return k.ListOperationsResponse(
-            operations=[each for each in found if each.location not in missing], missing_zones=sorted(missing)
-        )
-
-    async def _get_operation(self, request: k.GetOperationRequest) -> k.Operation:
-        legacy = f"projects/{request.project_id}/locations/{request.zone}/operations/{request.operation_id}"
-        place = self._project.place(request.name or legacy, "container.operations.get")
-        self._project.check_up(place.location)
-        operation = self._operations.get(place.id)
-        if operation is None or operation.location != place.location:
-            path = f"projects/{self._project.name}/locations/{place.location}/operations/{place.id}"
-            raise not_found(f"Not found: {path}.")
-        return operation
-
     async def _server_config(self, request: k.GetServerConfigRequest) -> k.ServerConfig:
         name = request.name or f"projects/{request.project_id}/locations/{request.zone}"
         place = self._project.place(name.removesuffix("/serverConfig"), "container.clusters.list")
@@ -274,33 +250,6 @@ class ContainerApi:
         return k.ServerConfig(
             default_cluster_version=version, valid_master_versions=[version], valid_node_versions=[version]
         )
-
-    def _begin(self, kind: k.Operation.Type, link: str) -> k.Operation:
-        location = link.split("/", 1)[0]
-        now = self._clock.now()
-        name = f"operation-{int(now.timestamp() * 1000)}-{new_uid()}"
-        path = f"{ROOT}/projects/{self._project.number}/locations/{location}"
-        operation = k.Operation(
-            name=name,
-            location=location,
-            zone=location,
-            operation_type=kind,
-            status=k.Operation.Status.RUNNING,
-            start_time=rfc3339(now),
-            self_link=f"{path}/operations/{name}",
-            target_link=f"{path}/clusters/{link.split('/', 1)[1]}",
-        )
-        self._operations[name] = operation
-        while len(self._operations) > _OPERATIONS_KEPT:
-            del self._operations[next(iter(self._operations))]
-        return operation
-
-    def _finish(self, operation: k.Operation, failure: str = "") -> None:
-        operation.status = k.Operation.Status.DONE
-        operation.end_time = rfc3339(self._clock.now())
-        if failure:
-            operation.status_message = failure
-            operation.error = status_pb2.Status(code=code_pb2.INTERNAL, message=failure)
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -314,6 +263,4 @@ def _parent(request: k.CreateClusterRequest) -> str:
 
 
 def _fingerprint(labels: dict[str, str]) -> str:
-    import hashlib
-
     return hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()[:8]

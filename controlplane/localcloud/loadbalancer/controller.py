@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
@@ -19,6 +19,8 @@ from controlplane.localcloud.loadbalancer import cloud_resources, members, objec
 from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
+from controlplane.localcloud.loadbalancer.following import Followers
+from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
 from controlplane.localcloud.loadbalancer.state import State, load, save
 from controlplane.localcloud.loadbalancer.wanted import Backend, Key, Service, Wanted, read
@@ -30,21 +32,6 @@ RETRY_SECONDS = 1.0
 ROTATE_EVERY_POLLS = 60
 # A backend service that no route names any more stays in Envoy for this long: route and cluster files are read apart.
 LINGER_SECONDS = 2.0
-
-
-class Proxy(Protocol):
-    """What the controller needs of Envoy."""
-
-    config_dir: Path
-    access_log: Path
-
-    def prepare(self) -> None: ...
-    def write(self, documents: Mapping[str, Any]) -> bool: ...
-    def sweep(self, keep: Mapping[str, Any]) -> None: ...
-    async def run(self) -> None: ...
-    async def stop(self) -> None: ...
-    async def admin(self, path: str, *, method: str = "GET") -> bytes: ...
-    async def rotate_access_log(self) -> None: ...
 
 
 class LoadBalancer:
@@ -87,8 +74,7 @@ class LoadBalancer:
         self._wake = asyncio.Event()
         self._config_dirty = True
         self._dirty: set[str] = set()
-        self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._answering: set[str] = set()
+        self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
 
     # -- what others ask -------------------------------------------------------------------------------------------
@@ -143,10 +129,7 @@ class LoadBalancer:
         try:
             yield
         finally:
-            for watcher in self._watchers.values():
-                watcher.cancel()
-            self._watchers.clear()
-            self._answering.clear()
+            self._followers.stop()
             await self._proxy.stop()
 
     # -- what wakes it ---------------------------------------------------------------------------------------------
@@ -162,15 +145,6 @@ class LoadBalancer:
                 log.warning("watching the config cluster failed: %s", error.message)
             await self._clock.sleep(RETRY_SECONDS)
 
-    async def _watch_member(self, link: str, api: Api) -> None:
-        while True:
-            try:
-                async for _ in api.watch(*members.WATCHED):
-                    self._touch(link)
-            except ApiError as error:
-                log.warning("watching %s failed: %s", link, error.message)
-            await self._clock.sleep(RETRY_SECONDS)
-
     def _touch(self, link: str) -> None:
         self._dirty.add(link)
         self._wake.set()
@@ -178,26 +152,14 @@ class LoadBalancer:
     async def _poll(self) -> None:
         polls = 0
         while True:
-            self._follow_members()
+            self._followers.follow()
+            if self._config_dirty and self._config_answers():
+                self._wake.set()
             await self._read_health()
             polls += 1
             if polls % ROTATE_EVERY_POLLS == 0:
                 await self._rotate()
             await self._clock.sleep(POLL_SECONDS)
-
-    def _follow_members(self) -> None:
-        present = self._members()
-        for link in [link for link in self._watchers if link not in present]:
-            self._watchers.pop(link).cancel()
-        for link, api in present.items():
-            if link not in self._watchers:
-                self._watchers[link] = asyncio.get_running_loop().create_task(self._watch_member(link, api))
-        answering = {link for link in present if self._reachable(link)}
-        for link in answering - self._answering:
-            self._touch(link)
-        self._answering = answering
-        if self._config_dirty and self._config_answers():
-            self._wake.set()
 
     async def _read_health(self) -> None:
         if not self._state.wanted.ingresses:
