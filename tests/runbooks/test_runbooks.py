@@ -1,0 +1,45 @@
+"""Every runbook is executed as it stands: its bash blocks, in order, in one shell that stops at the first failure."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXECUTED = ("fail-and-recover.md",)
+
+
+def test_there_is_no_runbook_that_no_test_executes() -> None:
+    """A runbook that nobody runs rots."""
+    assert {file.name for file in (ROOT / "runbooks").glob("*.md")} == set(EXECUTED)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", EXECUTED)
+def test_a_runbook_does_what_it_says(name: str, tmp_path: Path) -> None:
+    """Each block succeeds on a fresh local cloud, and the client that asks all the while sees no failure."""
+    blocks = BLOCK.findall((ROOT / "runbooks" / name).read_text(encoding="utf-8"))
+    assert len(blocks) > 5
+    state = tmp_path / "cloud"
+    environment = {**os.environ, "GPUHUNTER_LOCAL_DIR": str(state), "HOME": str(tmp_path), "COLUMNS": "150"}
+    script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(
+        f"echo '### block {number}'\n{block}" for number, block in enumerate(blocks, 1)
+    )
+    try:
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=540, check=False
+        )
+        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}\n{_log(state)}"
+    finally:
+        subprocess.run(
+            ["python", "-m", "controlplane", "local", "reset", "--yes"], cwd=ROOT, env=environment, check=False
+        )
+
+
+def _log(state: Path) -> str:
+    file = state / "hunt.log"
+    return "\n".join(file.read_text(encoding="utf-8").splitlines()[-30:]) if file.exists() else "no hunt.log"
