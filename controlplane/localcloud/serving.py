@@ -26,7 +26,7 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         extensions: dict[str, Any] = {**(self.scope.get("extensions") or {}), ABORT: self._abort}
-        self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
+        self.scope["extensions"] = extensions
 
     def _abort(self) -> None:
         if self.cycle is not None:
@@ -37,7 +37,15 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers."""
+    """uvicorn without its signal handlers, and with an event that says when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,8 +107,9 @@ async def serve(app: AsgiApp, host: str, port: int, certfile: Path | None, keyfi
     )
     inner = _Uvicorn(config)
     task = asyncio.get_running_loop().create_task(inner.serve(sockets=[sock]))
-    while not inner.started and not task.done():
-        await asyncio.sleep(0.005)  # noqa: TID251 - uvicorn has no event for this; it takes a few milliseconds
+    ready = asyncio.get_running_loop().create_task(inner.ready.wait())
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
     if task.done():
         task.result()
         raise OSError(f"the server on {host}:{port} did not start")

@@ -6,7 +6,7 @@ a CA of their own and take one bearer token; neither runs controllers.
 
 import asyncio
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -123,15 +123,15 @@ class Pki:
 
     @staticmethod
     def _builder(subject: x509.Name, issuer: x509.Name, public: Any) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
         )
 
     @staticmethod

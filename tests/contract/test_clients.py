@@ -127,7 +127,7 @@ def test_kubectl_changes(kubectl, ns):
 
 
 def test_kubectl_wait_and_delete(kubectl, ns):
-    """wait sees a field, delete waits for the end, get says there is nothing."""
+    """Waiting sees a field, delete waits for the end, get says there is nothing."""
     kubectl("create", "-n", ns, "-f", "-", stdin=DEPLOYMENT.format(replicas=1))
     kubectl("wait", "deploy/web", "-n", ns, "--for=jsonpath={.spec.replicas}=1", "--timeout=10s")
     kubectl("delete", "deploy", "web", "-n", ns, "--timeout=10s")
@@ -136,7 +136,7 @@ def test_kubectl_wait_and_delete(kubectl, ns):
 
 
 def test_kubectl_describe_and_explain(kubectl, ns, since):
-    """describe and explain find what they need."""
+    """Both describe and explain find what they need."""
     kubectl("create", "-n", ns, "-f", "-", stdin=DEPLOYMENT.format(replicas=1))
     assert "Selector:               app=web" in kubectl("describe", "deploy", "web", "-n", ns).stdout
     since(1, 27)
@@ -150,14 +150,14 @@ def test_kubectl_discovery(kubectl):
 
 
 def test_kubectl_auth(kubectl):
-    """auth can-i answers for oneself and for others."""
+    """The answer of auth can-i holds for oneself and for others."""
     assert kubectl("auth", "can-i", "delete", "nodes").stdout.strip() == "yes"
     other = kubectl("auth", "can-i", "delete", "nodes", "--as=system:serviceaccount:default:x", check=False)
     assert other.stdout.strip() == "no"
 
 
 def test_kubectl_cordon_and_drain(kubectl, http, ns):
-    """cordon marks a node, drain evicts its Pods, and a bound Pod goes when its grace is cut."""
+    """Cordon marks a node, drain evicts its Pods, and a bound Pod goes when its grace is cut."""
     node = f"node-{ns}"
     http.create("/api/v1/nodes", {"metadata": {"name": node}})
     pods = f"/api/v1/namespaces/{ns}/pods"

@@ -109,7 +109,7 @@ def test_list_of_all_namespaces(http, three):
 
 
 def test_pages(http, three):
-    """limit and continue give every object once, and the last page has no token."""
+    """With limit and continue pages give every object once, and the last page has no token."""
     seen, token, pages = [], "", 0
     while True:
         query = {"continue": token} if token else {}

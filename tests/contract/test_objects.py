@@ -30,7 +30,7 @@ def test_create_twice_is_already_exists(http, ns):
 
 
 def test_generate_name(http, ns):
-    """generateName gives different names with the prefix and five more characters."""
+    """A generateName gives different names with the prefix and five more characters."""
     names = {http.create(maps(ns), {"metadata": {"generateName": "a-"}})["metadata"]["name"] for _ in range(3)}
     assert len(names) == 3
     assert all(re.fullmatch(r"a-[a-z0-9]{5}", name) for name in names)
@@ -183,14 +183,14 @@ def test_lease_update_needs_a_version(http, ns):
     ],
 )
 def test_micro_time_is_strict(http, ns, time, code):
-    """renewTime is a MicroTime: without six digits of fraction it is refused."""
+    """A renewTime is a MicroTime: without six digits of fraction it is refused."""
     path = f"/apis/coordination.k8s.io/v1/namespaces/{ns}/leases"
     response = http("POST", path, {"metadata": {"name": "l"}, "spec": {"renewTime": time}})
     assert response.status_code == code
 
 
 def test_dry_run_stores_nothing(http, ns):
-    """dryRun=All answers as though it had happened, and nothing has."""
+    """With dryRun=All the server answers as though it had happened, and nothing has."""
     made = http.create(maps(ns), {"metadata": {"name": "a"}, "data": {"x": "1"}}, dryRun="All")
     assert made["metadata"]["uid"]
     assert "resourceVersion" not in made["metadata"]
@@ -198,7 +198,7 @@ def test_dry_run_stores_nothing(http, ns):
 
 
 def test_dry_run_none_is_refused(http, ns):
-    """dryRun knows the value All only."""
+    """The parameter dryRun knows the value All only."""
     status = http("POST", maps(ns), {"metadata": {"name": "a"}}, dryRun="Sometimes").json()
     assert (status["code"], status["reason"]) == (422, "Invalid")
 
@@ -214,7 +214,7 @@ def test_unauthorized(target):
 
 
 def test_strict_field_validation(http, ns, since):
-    """fieldValidation=Strict refuses unknown fields; without it they vanish with a warning."""
+    """Strict fieldValidation refuses unknown fields; without it they vanish with a warning."""
     since(1, 27)
     body = {"metadata": {"name": "a"}, "data": {}, "nonsense": 1}
     refused = http("POST", maps(ns), body, fieldValidation="Strict")
@@ -226,7 +226,7 @@ def test_strict_field_validation(http, ns, since):
 
 
 def test_secret_string_data(http, ns):
-    """stringData of a Secret becomes base64 data."""
+    """The stringData of a Secret becomes base64 data."""
     made = http.create(f"/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "s"}, "stringData": {"a": "b"}})
     assert made["data"] == {"a": "Yg=="}
     assert made["type"] == "Opaque"

@@ -80,7 +80,7 @@ def test_watch_by_path(http, ns):
 
 
 def test_watch_list(http, ns, since):
-    """sendInitialEvents gives what is there and then a bookmark that marks the end."""
+    """With sendInitialEvents a watch gives what is there and then a bookmark that marks the end."""
     since(1, 32)
     http.create(maps(ns), {"metadata": {"name": "a"}})
     query = {
@@ -97,7 +97,7 @@ def test_watch_list(http, ns, since):
 
 
 def test_watch_list_needs_bookmarks(http, ns, since):
-    """sendInitialEvents without bookmarks is 422."""
+    """A watch with sendInitialEvents and without bookmarks is 422."""
     since(1, 32)
     events = http.watch(maps(ns), sendInitialEvents="true", resourceVersionMatch="NotOlderThan")
     assert events[0]["code"] == 422

@@ -124,7 +124,7 @@ def _rule_allows(rule: Object, wanted: Attributes) -> bool:
         return False
     if wanted.path:
         return any(
-            pattern == "*" or pattern == wanted.path or (pattern.endswith("*") and wanted.path.startswith(pattern[:-1]))
+            pattern in ("*", wanted.path) or (pattern.endswith("*") and wanted.path.startswith(pattern[:-1]))
             for pattern in rule.get("nonResourceURLs") or ()
         )
     groups, resources = rule.get("apiGroups") or (), rule.get("resources") or ()

@@ -43,12 +43,14 @@ def bootstrap_objects() -> Iterator[tuple[str, str, Object]]:
         yield "namespaces", "", _named("v1", "Namespace", name)
     for name in NAMESPACES:
         yield "serviceaccounts", name, _named("v1", "ServiceAccount", "default")
+    cluster = (
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."
+    )
+    node = "Used for system critical pods that must not be moved from their current node."
     for name, value, what in (
-        ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but "
-         "can be moved to another node if necessary."),
-        ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their "
-         "current node."),
-    ):  # fmt: skip
+        ("system-cluster-critical", 2_000_000_000, cluster),
+        ("system-node-critical", 2_000_001_000, node),
+    ):
         body = _named("scheduling.k8s.io/v1", "PriorityClass", name)
         yield "priorityclasses.scheduling.k8s.io", "", {**body, "value": value, "description": what}
     yield from _roles()

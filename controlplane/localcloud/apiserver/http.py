@@ -73,7 +73,7 @@ class HttpFace:
         if where is None and request.path.startswith(("/healthz", "/readyz", "/livez")):
             await send_bytes(send, 200, b"ok", b"text/plain; charset=utf-8")
             return
-        user = self._user(request)
+        user = request.user = self._user(request)
         if where is None or not where.plural:
             self._core.authorizer.check(user, Attributes("get", path=request.path))
             await answer_meta(self._core, request, where, send)
@@ -91,9 +91,9 @@ class HttpFace:
         if verb == "watch":
             await self._watch(request, info, where, receive, send)
         elif verb in ("get", "list"):
-            await self._read(request, info, where, verb, receive, send)
+            await self._read(request, info, where, verb, send)
         else:
-            await self._write(request, info, where, verb, user, send)
+            await self._write(request, info, where, verb, send)
 
     def _user(self, request: Request) -> User:
         scheme, _, token = request.header(b"authorization").partition(" ")
@@ -109,13 +109,11 @@ class HttpFace:
         account = self._core.authorizer.user(as_user).groups if as_user.startswith("system:serviceaccount:") else ()
         return User(as_user, tuple(dict.fromkeys((*groups, *account, "system:authenticated"))))
 
-    async def _read(
-        self, request: Request, info: TypeInfo, where: Target, verb: str, receive: Receive, send: Send
-    ) -> None:
+    async def _read(self, request: Request, info: TypeInfo, where: Target, verb: str, send: Send) -> None:
         presenter = Presenter(self._core, info, request.header(b"accept"), request.query.get("includeObject", ""))
         namespace = where.namespace or ""
         if where.subresource == "log" and info.resource == "pods":
-            await self._log(request, where, receive, send)
+            await self._log(request, where, request.receive, send)
             return
         if where.subresource == "scale":
             if info.scale is None:
@@ -147,21 +145,21 @@ class HttpFace:
         finally:
             self._streams.discard(stream)
 
-    async def _write(self, request: Request, info: TypeInfo, where: Target, verb: str, user: User, send: Send) -> None:
+    async def _write(self, request: Request, info: TypeInfo, where: Target, verb: str, send: Send) -> None:
         presenter = Presenter(self._core, info, request.header(b"accept"), request.query.get("includeObject", ""))
         namespace = where.namespace or ""
         core = self._core
         if verb in ("delete", "deletecollection"):
-            status, body = self._delete(request, info, where, verb, user, presenter)
+            status, body = self._delete(request, info, where, verb, presenter)
             await core.journal.committed()
             await send_bytes(send, status, body, presenter.content_type)
             return
-        options = request.write_options(user.name, f"{verb.capitalize()}Options")
+        options = request.write_options(request.user.name, f"{verb.capitalize()}Options")
         status = 200
         result: Object | None = None
         sub = where.subresource
         if verb == "create" and (where.name or info.kind.endswith("Review") or info.kind == "Binding"):
-            result, status = self._post(request, info, where, user, options), 201
+            result, status = self._post(request, info, where, options), 201
         elif sub and (sub not in info.subresources or sub in ("log", "binding", "eviction", "token")):
             raise no_such_path() if sub not in info.subresources else method_not_allowed()
         elif verb == "create":
@@ -172,12 +170,14 @@ class HttpFace:
             result = self._scale(request, info, where, verb, options)
         elif verb == "update":
             record, created = core.writes.update(
-                info, namespace, where.name, request.object(info.kind), options, _part(sub)
+                info, namespace, where.name, request.object(info.kind), options=options, subresource=_part(sub)
             )
             status = 201 if created else 200
         else:
             kind, patch = request.patch(info.kind)
-            record, created = core.writes.patch(info, namespace, where.name, kind, patch, options, _part(sub))
+            record, created = core.writes.patch(
+                info, namespace, where.name, kind, patch, options=options, subresource=_part(sub)
+            )
             status = 201 if created else 200
         headers = warning_headers(options.warnings) if options.warnings else None
         await core.journal.committed()
@@ -186,12 +186,12 @@ class HttpFace:
         else:
             await send_bytes(send, status, presenter.one(record), presenter.content_type, headers)
 
-    def _post(self, request: Request, info: TypeInfo, where: Target, user: User, options: Any) -> Object:
+    def _post(self, request: Request, info: TypeInfo, where: Target, options: Any) -> Object:
         # a SelfSubjectReview asks by being sent: there is nothing in its body to read, whatever its format
         body = {} if info.kind == "SelfSubjectReview" else request.object(info.kind)
         if where.name and where.subresource:
             return self._core.subresources.create(
-                info, where.namespace or "", where.name, where.subresource, body, options
+                info, where.namespace or "", where.name, where.subresource, body, options=options
             )
         if where.name:
             raise method_not_allowed()
@@ -200,22 +200,22 @@ class HttpFace:
         if info.kind == "Binding":
             pods = self._core.registry.by_resource("pods")
             name = (body.get("metadata") or {}).get("name") or ""
-            return self._core.subresources.create(pods, where.namespace or "", name, "binding", body, options)
-        return review(self._core, info, body, user)
+            return self._core.subresources.create(pods, where.namespace or "", name, "binding", body, options=options)
+        return review(self._core, info, body, request.user)
 
     def _scale(self, request: Request, info: TypeInfo, where: Target, verb: str, options: Any) -> Object:
         namespace = where.namespace or ""
         if verb == "update":
             return self._core.subresources.update_scale(info, namespace, where.name, request.object("Scale"), options)
         kind, patch = request.patch("Scale")
-        return self._core.subresources.patch_scale(info, namespace, where.name, kind, patch, options)
+        return self._core.subresources.patch_scale(info, namespace, where.name, kind, patch, options=options)
 
     def _delete(
-        self, request: Request, info: TypeInfo, where: Target, verb: str, user: User, presenter: Presenter
+        self, request: Request, info: TypeInfo, where: Target, verb: str, presenter: Presenter
     ) -> tuple[int, bytes]:
         if where.subresource or "delete" not in info.verbs:
             raise method_not_allowed()
-        options = request.delete_options(user.name)
+        options = request.delete_options(request.user.name)
         if verb == "delete":
             record, gone = self._core.deletion.delete(info, where.namespace or "", where.name, options)
             if gone and not deletion_returns_object(info):
@@ -268,8 +268,8 @@ async def _stream_log(pieces: AsyncIterator[bytes], receive: Receive, send: Send
     pumping, leaving = asyncio.ensure_future(pump()), asyncio.ensure_future(left())
     try:
         await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if pumping.done():
-            pumping.result()
+        if pumping.done() and not started:
+            pumping.result()  # an error becomes a Status only while nothing was sent
     finally:
         leaving.cancel()
         if not pumping.done():

@@ -57,7 +57,7 @@ class LocalApi:
         options = WriteOptions(user=user, manager=user, keeps_status=True)
         if subresource:
             name = (body.get("metadata") or {}).get("name") or ""
-            return self._core.subresources.create(info, where, name, subresource, body, options)
+            return self._core.subresources.create(info, where, name, subresource, body, options=options)
         return self._core.writes.create(info, where if info.namespaced else "", body, options).object
 
     def update(self, resource: str, body: Object, *, subresource: str = "", user: str = CONTROLLER) -> Object:
@@ -68,7 +68,9 @@ class LocalApi:
         namespace = metadata.get("namespace", "") if info.namespaced else ""
         if subresource == "scale":
             return self._core.subresources.update_scale(info, namespace, metadata["name"], body, options)
-        return self._core.writes.update(info, namespace, metadata["name"], body, options, subresource)[0].object
+        return self._core.writes.update(
+            info, namespace, metadata["name"], body, options=options, subresource=subresource
+        )[0].object
 
     def patch(
         self,
@@ -88,8 +90,10 @@ class LocalApi:
         where = namespace or "" if info.namespaced else ""
         options = WriteOptions(user=user, manager=field_manager or user, force=force)
         if subresource == "scale":
-            return self._core.subresources.patch_scale(info, where, name, kind, patch, options)
-        return self._core.writes.patch(info, where, name, kind, patch, options, subresource)[0].object
+            return self._core.subresources.patch_scale(info, where, name, kind, patch, options=options)
+        return self._core.writes.patch(info, where, name, kind, patch, options=options, subresource=subresource)[
+            0
+        ].object
 
     def delete(
         self,

@@ -77,7 +77,7 @@ def list_page(store: Store, shelf: Shelf, wanted: Filter, options: ListOptions) 
         token_rv, start = _decode(options.continue_token)
         rv = token_rv if token_rv > 0 else None
     state = _state(shelf, rv, options, start)
-    keys = shelf.keys() if state is shelf.records else sorted(state)
+    keys = shelf.order() if state is shelf.records else sorted(state)
     found: list[Record] = []
     namespace = wanted.namespace
     for position, key in enumerate(keys):

@@ -1,4 +1,4 @@
-"""One version of one object as the store keeps it: as a dict for those who look into it, as bytes for those who send it.
+"""One version of one object as the store keeps it: a dict for those who look into it, bytes for those who send it.
 
 Most reads only send, so the bytes are made once. Old versions stay in the watch history as compressed bytes alone:
 a Pod as nested dicts takes ten times the memory.

@@ -12,12 +12,13 @@ import orjson
 import yaml
 
 from controlplane.localcloud.apiserver.api import PatchKind
+from controlplane.localcloud.apiserver.authorization import User
 from controlplane.localcloud.apiserver.errors import bad_request, unsupported_media_type
 from controlplane.localcloud.apiserver.options import DeleteOptions, WriteOptions
 from controlplane.localcloud.apiserver.protobuf import MEDIA_TYPE as PROTOBUF
 from controlplane.localcloud.apiserver.protobuf import decode as decode_protobuf
 from controlplane.localcloud.apiserver.reads import ListOptions
-from controlplane.localcloud.apiserver.schema import FieldError  # noqa: F401
+from controlplane.localcloud.apiserver.schema import FieldError
 from controlplane.localcloud.apiserver.schema.errors import invalid_error
 from controlplane.localcloud.faults import Receive, Scope
 
@@ -29,6 +30,7 @@ PATCHES: Mapping[str, PatchKind] = {
     "application/apply-patch+yaml": "apply",
     "application/apply-patch+cbor": "apply",
 }
+NOBODY = User("system:anonymous", ("system:unauthenticated",))
 _LARGEST_BODY = 3 * 1024 * 1024
 _POLICIES = ("Foreground", "Background", "Orphan")
 
@@ -50,17 +52,18 @@ class Target:
 class Request:
     """One request; the body is read on demand."""
 
-    __slots__ = ("_receive", "body", "headers", "method", "path", "query", "scope", "user")
+    __slots__ = ("body", "headers", "method", "path", "query", "receive", "scope", "user")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
-        self._receive = receive
+        self.receive = receive
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         raw = scope["query_string"]
         self.query: dict[str, str] = dict(parse_qsl(raw.decode(), keep_blank_values=True)) if raw else {}
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
+        self.user = NOBODY
 
     def header(self, name: bytes) -> str:
         """Give a header by its lower-case name."""
@@ -71,7 +74,7 @@ class Request:
         parts: list[bytes] = []
         size = 0
         while True:
-            message = await self._receive()
+            message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError("the client left before its body was read")
             parts.append(message.get("body", b""))
@@ -168,7 +171,7 @@ class Request:
         if not isinstance(body, dict):
             raise bad_request("the object provided is unrecognized (must be of type DeleteOptions)")
         query = self.query
-        propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or None
+        propagation: Any = body.get("propagationPolicy") or query.get("propagationPolicy") or None
         if propagation not in (None, *_POLICIES):
             text = 'supported values: "Foreground", "Background", "Orphan", "nil"'
             error = FieldError("FieldValueNotSupported", "propagationPolicy", propagation, text)
@@ -230,5 +233,5 @@ def target(path: str) -> Target | None:
         and not (not group and len(rest) == 3 and rest[2] in ("status", "finalize"))
     ):
         namespace, rest = rest[1], rest[2:]
-    plural, name, subresource = (rest + ["", "", ""])[:3]
+    plural, name, subresource = [*rest, "", "", ""][:3]
     return Target(group, version, plural, namespace, name, subresource, "/".join(rest[3:]), watches)

@@ -45,7 +45,7 @@ def label_predicate(selector: str) -> Predicate | None:
     requirements = _Parser(selector).parse()
 
     def matches(obj: Object) -> bool:
-        labels = obj["metadata"].get("labels") or {}
+        labels: dict[str, str] = obj["metadata"].get("labels") or {}
         return all(requirement(labels) for requirement in requirements)
 
     return matches
@@ -56,7 +56,7 @@ def matches_label_selector(selector: dict[str, Any] | None, labels: dict[str, st
     if selector is None:
         return False
     wanted = selector.get("matchLabels") or {}
-    if any(labels.get(key) != value for key, value in wanted.items()):
+    if not all(labels.get(key) == value for key, value in wanted.items()):
         return False
     return all(_expression(one, labels) for one in selector.get("matchExpressions") or ())
 
@@ -73,50 +73,50 @@ def selector_text(selector: dict[str, Any] | None) -> str:
 
 
 def _expression(one: dict[str, Any], labels: dict[str, str]) -> bool:
-    key, operator, values = one["key"], one["operator"], one.get("values") or ()
-    if operator == "In":
-        return labels.get(key) in values
-    if operator == "NotIn":
-        return labels.get(key) not in values
+    key: str = one["key"]
+    operator: str = one["operator"]
+    values: list[str] = one.get("values") or []
+    if operator in ("In", "NotIn"):
+        return (labels.get(key) in values) == (operator == "In")
     return (key in labels) == (operator == "Exists")
 
 
 class _Parser:
-    """A label selector, token by token."""
+    """A label selector, part by part."""
 
     def __init__(self, text: str) -> None:
-        self._tokens: list[str] = []
+        self._parts: list[str] = []
         position = 0
         while position < len(text.rstrip()):
             match = _TOKEN.match(text, position)
             if match is None:
                 raise bad_request(f"unable to parse requirement: {text}")
-            self._tokens.append(match.group(1))
+            self._parts.append(match.group(1))
             position = match.end()
         self._at = 0
 
     def parse(self) -> list[Callable[[dict[str, str]], bool]]:
         requirements = [self._requirement()]
-        while (token := self._next()) is not None:
-            if token != ",":
-                raise bad_request(f"found '{token}', expected: ',' or 'end of string'")
+        while (part := self._next()) is not None:
+            if part != ",":
+                raise bad_request(f"found '{part}', expected: ',' or 'end of string'")
             requirements.append(self._requirement())
         return requirements
 
     def _next(self) -> str | None:
-        if self._at >= len(self._tokens):
+        if self._at >= len(self._parts):
             return None
         self._at += 1
-        return self._tokens[self._at - 1]
+        return self._parts[self._at - 1]
 
     def _peek(self) -> str | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
+        return self._parts[self._at] if self._at < len(self._parts) else None
 
     def _word(self, expected: str) -> str:
-        token = self._next()
-        if token is None or token in ("=", "==", "!=", "!", "<", ">", "(", ")", ","):
-            raise bad_request(f"unable to parse requirement: found '{token or ''}', expected: {expected}")
-        return token
+        part = self._next()
+        if part is None or part in ("=", "==", "!=", "!", "<", ">", "(", ")", ","):
+            raise bad_request(f"unable to parse requirement: found '{part or ''}', expected: {expected}")
+        return part
 
     def _requirement(self) -> Callable[[dict[str, str]], bool]:
         if self._peek() == "!":
@@ -154,13 +154,13 @@ class _Parser:
             raise bad_request("unable to parse requirement: expected: '('")
         values: set[str] = set()
         while True:
-            token = self._next()
-            if token is None:
+            part = self._next()
+            if part is None:
                 raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
-            if token == ")":
+            if part == ")":
                 return frozenset(values)
-            if token != ",":
-                values.add(token)
+            if part != ",":
+                values.add(part)
 
 
 def _comparison(key: str, operator: str, bound_text: str) -> Callable[[dict[str, str]], bool]:

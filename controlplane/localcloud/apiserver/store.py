@@ -41,7 +41,7 @@ class Shelf:
         self._order: list[Key] | None = None
         self._waiters: set[asyncio.Event] = set()
 
-    def keys(self) -> list[Key]:
+    def order(self) -> list[Key]:
         """Give all keys in the order of a list."""
         if self._order is None:
             self._order = sorted(self.records)
@@ -153,6 +153,6 @@ class Store:
     def objects(self, resource: str, namespace: str | None = None) -> Iterator[Record]:
         """Give all objects, or those of one namespace, in order."""
         shelf = self.shelf(resource)
-        for key in shelf.keys():
+        for key in shelf.order():
             if namespace is None or key[0] == namespace:
                 yield shelf.records[key]

@@ -42,7 +42,7 @@ class Subresources:
         self._clock = clock
 
     def create(
-        self, info: TypeInfo, namespace: str, name: str, subresource: str, body: Any, options: WriteOptions
+        self, info: TypeInfo, namespace: str, name: str, subresource: str, body: Any, *, options: WriteOptions
     ) -> Object:
         """Post to a subresource."""
         if not isinstance(body, dict):
@@ -68,7 +68,7 @@ class Subresources:
         return self._scale_of(info, self._set_scale(info, live, body, options))
 
     def patch_scale(
-        self, info: TypeInfo, namespace: str, name: str, kind: PatchKind, patch: Any, options: WriteOptions
+        self, info: TypeInfo, namespace: str, name: str, kind: PatchKind, patch: Any, *, options: WriteOptions
     ) -> Object:
         """Patch an object's Scale; a Scale is so small that a strategic merge or an apply is a merge."""
         live = self._live(info, namespace, name)

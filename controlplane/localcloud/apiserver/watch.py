@@ -41,7 +41,7 @@ class WatchStream:
     """One watch."""
 
     def __init__(
-        self, store: Store, shelf: Shelf, wanted: Filter, options: WatchOptions, render: Render, blank: Blank
+        self, store: Store, shelf: Shelf, wanted: Filter, options: WatchOptions, *, render: Render, blank: Blank
     ) -> None:
         self._store = store
         self._shelf = shelf
@@ -107,7 +107,7 @@ class WatchStream:
                 await self._wake.wait()
 
     def _initial(self) -> list[bytes]:
-        records = [self._shelf.records[key] for key in self._shelf.keys()]
+        records = [self._shelf.records[key] for key in self._shelf.order()]
         lines = [self._shown("ADDED", record) for record in records if self._wanted.accepts(record)]
         if self._options.marks_end:
             lines.append(self._bookmark(self._store.rv, {INITIAL_EVENTS_END: "true"}))

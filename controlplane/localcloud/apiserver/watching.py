@@ -35,8 +35,8 @@ def watch_stream(core: Core, request: Request, info: TypeInfo, where: Target) ->
         core.store.shelf(shelf_name(info)),
         wanted,
         WatchOptions(since, initial, bookmarks, marks_end, timeout),
-        presenter.event,
-        presenter.blank,
+        render=presenter.event,
+        blank=presenter.blank,
     )
 
 

@@ -25,16 +25,13 @@ from controlplane.localcloud.apiserver.errors import (
     bad_request,
     conflict,
     not_found,
-    unsupported_media_type,
 )
 from controlplane.localcloud.apiserver.options import WriteOptions
 from controlplane.localcloud.apiserver.patch import (
-    json_patch,
-    merge_patch,
     server_side_apply,
-    strategic_merge_patch,
     track_update,
 )
+from controlplane.localcloud.apiserver.preparation import initialise, merge_parts, patched, settle_name
 from controlplane.localcloud.apiserver.records import Record
 from controlplane.localcloud.apiserver.registry import Registry, is_stored_form, shelf_name, to_served, to_stored
 from controlplane.localcloud.apiserver.schema import (
@@ -52,21 +49,9 @@ from controlplane.localcloud.apiserver.strategy import (
     creates_on_update,
     desired_state,
     has_generation,
-    has_status,
     needs_version_to_update,
 )
-from controlplane.localcloud.clock import Clock, new_suffix, new_uid, rfc3339
-
-_SET_BY_SERVER = (
-    "uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
-    "selfLink",
-)  # fmt: skip
-_KEPT = (
-    "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace",
-    "resourceVersion",
-)  # fmt: skip
-_LONGEST_GENERATED_BASE = 58
-_METADATA_WITH_STATUS = ("pods", "nodes")
+from controlplane.localcloud.clock import Clock
 
 # Called with (type, old record or None, new record or None) after every change that was stored.
 Observer = Callable[[TypeInfo, Record | None, Record | None], None]
@@ -90,13 +75,13 @@ class Writes:
         metadata = obj.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
             raise ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
-        self._name(info, namespace, metadata)
-        self._initialise(info, obj, options)
+        settle_name(info, namespace, metadata)
+        initialise(info, obj, self._clock.now(), keeps_status=options.keeps_status)
         apply_defaults(info, obj)
         stored = self._stored(info, obj)
         if info.resource == "jobs.batch":
             generate_job_selector(stored)
-        request = self._request("CREATE", info, "", stored, None, options)
+        request = self._request("CREATE", info, "", stored, None, options=options)
         self._admission.mutate(info, request)
         self._refuse(info, stored, validate(info, obj if stored is obj else to_served(info, stored)))
         self._admission.validate(request)
@@ -108,7 +93,7 @@ class Writes:
         return self._save(info, None, stored, options)
 
     def update(
-        self, info: TypeInfo, namespace: str, name: str, body: Any, options: WriteOptions, subresource: str = ""
+        self, info: TypeInfo, namespace: str, name: str, body: Any, *, options: WriteOptions, subresource: str = ""
     ) -> tuple[Record, bool]:
         """Replace an object, or its status; say whether it was created."""
         obj = self._read(info, body, options)
@@ -128,7 +113,7 @@ class Writes:
         return self._replace(info, live, obj, options, subresource), False
 
     def patch(
-        self, info: TypeInfo, namespace: str, name: str, kind: PatchKind, patch: Any, options: WriteOptions,
+        self, info: TypeInfo, namespace: str, name: str, kind: PatchKind, patch: Any, *, options: WriteOptions,
         subresource: str = "",
     ) -> tuple[Record, bool]:  # fmt: skip
         """Patch an object in one of four ways; an apply to a name that does not exist creates it."""
@@ -142,14 +127,14 @@ class Writes:
         if kind == "apply":
             check_identity(info, namespace, name, patch)
             check_fields(info, patch, options)
-            patched = server_side_apply(info, before, patch, options.manager, options.force, now, subresource)
+            result = server_side_apply(info, before, patch, options.manager, options.force, now, subresource)
         else:
-            patched = _patched(info, before, kind, patch)
-            check_fields(info, patched, options)
-        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+            result = patched(info, before, kind, patch)
+            check_fields(info, result, options)
+        if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
             raise bad_request("the patched object is not an object with metadata")
-        check_identity(info, namespace, name, patched)
-        obj = decode(info, patched)
+        check_identity(info, namespace, name, result)
+        obj = decode(info, result)
         return self._replace(info, live, obj, options, subresource, applied=kind == "apply"), False
 
     def replace(
@@ -188,11 +173,11 @@ class Writes:
     ) -> Record:  # fmt: skip
         before = self._served(info, live.object)
         check_preconditions(info, before["metadata"], obj["metadata"])
-        obj = self._merge_parts(info, before, obj, subresource)
+        obj = merge_parts(info, before, obj, subresource)
         if not subresource:
             apply_defaults(info, obj)
         stored = self._stored(info, obj)
-        request = self._request("UPDATE", info, subresource, stored, live.object, options)
+        request = self._request("UPDATE", info, subresource, stored, live.object, options=options)
         if not subresource:
             self._admission.mutate(info, request)
         after = self._served(info, stored)
@@ -207,35 +192,6 @@ class Writes:
         if is_same(stored, live.object):
             return live
         return self._save(info, live, stored, options)
-
-    def _merge_parts(self, info: TypeInfo, before: Object, obj: Object, subresource: str) -> Object:
-        """Take from the request what this endpoint may write, and the rest from the live object."""
-        old, new = before["metadata"], obj["metadata"]
-        if subresource == "status":
-            metadata = dict(old)
-            if info.resource in _METADATA_WITH_STATUS:
-                for key in ("labels", "annotations"):
-                    metadata.pop(key, None)
-                    metadata |= {key: new[key]} if key in new else {}
-            if "managedFields" in new:
-                metadata["managedFields"] = new["managedFields"]
-            merged = {**before, "metadata": metadata}
-            merged.pop("status", None)
-            return merged | ({"status": obj["status"]} if "status" in obj else {})
-        if subresource == "finalize":
-            spec = {**(before.get("spec") or {}), "finalizers": (obj.get("spec") or {}).get("finalizers") or []}
-            return {**before, "metadata": dict(old), "spec": spec}
-        metadata = {key: value for key, value in new.items() if key not in _SET_BY_SERVER}
-        metadata |= {key: old[key] for key in _KEPT if key in old}
-        if "managedFields" not in metadata and "managedFields" in old:
-            metadata["managedFields"] = old["managedFields"]
-        merged = {**obj, "metadata": metadata}
-        if has_status(info):
-            merged.pop("status", None)
-            merged |= {"status": before["status"]} if "status" in before else {}
-        if info.resource == "namespaces":
-            merged["spec"] = before.get("spec") or {}
-        return merged
 
     def _save(self, info: TypeInfo, live: Record | None, stored: Object, options: WriteOptions) -> Record:
         metadata = stored["metadata"] = dict(stored["metadata"])
@@ -270,33 +226,15 @@ class Writes:
         obj: Object = decode(info, {**body, "apiVersion": info.api_version, "kind": info.kind})
         return obj
 
-    def _name(self, info: TypeInfo, namespace: str, metadata: dict[str, Any]) -> None:
-        settle_namespace(info, namespace, metadata)
-        if not metadata.get("name"):
-            base = metadata.get("generateName") or ""
-            if not base:
-                why = "name or generateName is required"
-                raise refuse(info, "", [FieldError("FieldValueRequired", "metadata.name", "", why)])
-            metadata["name"] = base[:_LONGEST_GENERATED_BASE] + new_suffix()
-
-    def _initialise(self, info: TypeInfo, obj: Object, options: WriteOptions) -> None:
-        metadata = obj["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _SET_BY_SERVER}
-        metadata["uid"] = new_uid()
-        metadata["creationTimestamp"] = rfc3339(self._clock.now())
-        if has_generation(info):
-            metadata["generation"] = 1
-        if has_status(info) and not options.keeps_status:
-            obj.pop("status", None)
-        if info.resource == "namespaces":
-            labels = metadata["labels"] = dict(metadata.get("labels") or {})
-            labels["kubernetes.io/metadata.name"] = metadata["name"]
-            obj["spec"] = {"finalizers": ["kubernetes"]}
-            obj["status"] = {"phase": "Active"}
-        elif info.resource == "pods" and not (obj.get("status") or {}).get("phase"):
-            obj["status"] = {"phase": "Pending", **(obj.get("status") or {})}
-
     def _request(
-        self, operation: Any, info: TypeInfo, subresource: str, obj: Object, old: Object | None, options: WriteOptions
+        self,
+        operation: Any,
+        info: TypeInfo,
+        subresource: str,
+        obj: Object,
+        old: Object | None,
+        *,
+        options: WriteOptions,
     ) -> AdmissionRequest:
         namespace = obj["metadata"].get("namespace", "")
         return AdmissionRequest(operation, info.resource, subresource, namespace, obj, old, options.user)
@@ -317,20 +255,6 @@ def is_released(obj: Object) -> bool:
     metadata = obj["metadata"]
     held = metadata.get("finalizers") or (obj["kind"] == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
     return not held and not metadata.get("deletionGracePeriodSeconds")
-
-
-def _patched(info: TypeInfo, before: Object, kind: PatchKind, patch: Any) -> Any:
-    if kind == "json":
-        return json_patch(before, patch)
-    if not isinstance(patch, dict):
-        raise bad_request("error decoding patch: the body is no object")
-    if kind == "merge":
-        return merge_patch(before, patch)
-    if info.custom:
-        raise unsupported_media_type(
-            "application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"
-        )
-    return strategic_merge_patch(info, before, patch)
 
 
 def own_copy(obj: Object) -> Object:
