@@ -68,7 +68,13 @@ def _apply(document: list[Any], operation: Any) -> None:
 
 
 def _test(document: list[Any], path: str, expected: Any) -> None:
-    if not _same(_get(document, path, "test"), expected):
+    try:
+        found = _get(document, path, "test")
+    except InapplicableError:
+        if expected is None:  # what is not there equals null
+            return
+        raise
+    if not _same(found, expected):
         raise _refuse(f"testing value {path} failed: test failed")
 
 
