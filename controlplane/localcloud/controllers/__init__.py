@@ -4,6 +4,7 @@ from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.apiserver.schema.types import builtin_types
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.catalogue import UNTRACKED, Catalogue, builtin_kinds
+from controlplane.localcloud.controllers.cronjob import CronJobController
 from controlplane.localcloud.controllers.deployment import DeploymentController
 from controlplane.localcloud.controllers.disruption import DisruptionController
 from controlplane.localcloud.controllers.events import EventExpiry, EventRecorder
@@ -43,6 +44,7 @@ def build_controllers(
         DeploymentController(informer, clock, recorder("deployment-controller")),
         ReplicaSetController(informer, clock, recorder("replicaset-controller")),
         JobController(informer, clock, recorder("job-controller")),
+        CronJobController(informer, clock, recorder("cronjob-controller")),
         EndpointsController(informer, clock),
         GarbageCollector(informer, clock),
         NamespaceController(informer, clock),
