@@ -193,6 +193,29 @@ def test_which_nodes_are_preempted(make_world, arguments, left):
     assert {name for name in ("one", "two", "dear") if world.api.find("pods", name, "default")} == left
 
 
+def test_a_disruption_budget_does_not_hold_up_a_preemption(make_world):
+    """Google asks nobody."""
+    world = make_world()
+
+    async def script():
+        world.pod()
+        budget = {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "all"},
+            "spec": {"maxUnavailable": 0, "selector": {}},
+        }
+        world.api.create("poddisruptionbudgets.policy", budget, "default")
+        await world.clock.advance(100)
+        world.autopilot.preempt()
+        await world.clock.advance(1)
+        assert world.api.get("pods", "app", "default")["metadata"]["deletionTimestamp"]
+        await world.clock.advance(20)
+
+    world.play(script)
+    assert world.nodes() == []
+
+
 def test_a_preempted_node_is_not_given_new_pods(make_world):
     """The taint keeps Pods away, also those that tolerate Spot."""
     world = make_world({"a": 2, "b": 0})
