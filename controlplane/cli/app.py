@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import demo, drill, hunt, local, show
+from controlplane.cli import bench, demo, drill, hunt, local, show
 from controlplane.cli.connect import Settings
 from controlplane.cli.output import fail_line, note
 
@@ -36,6 +36,7 @@ app.add_typer(drill.recover_app, name="recover")
 hunt.register(app)
 show.register(app)
 demo.register(app)
+bench.register(app)
 
 
 @app.callback()
