@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class BackendHealth(Protocol):
 
     def health(self) -> Mapping[str, BackendServiceHealth]:
         """Give the load balancer's backend services by name, with the health of each endpoint."""
+        ...
+
+    def forwarding_rules(self) -> Sequence[ForwardingRule]:
+        """Give the addresses that the load balancer answers at."""
         ...
 
 

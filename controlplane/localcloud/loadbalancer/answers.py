@@ -26,20 +26,18 @@ def local_replies() -> dict[str, Any]:
                 "Not Found",
                 "response 404 (backend NotFound), service rules for the path non-existent",
             ),
-            _mapper(["UT", "SI", "DPE"], None, "Error", "Server Error", _RETRY),
+            _mapper(["UT", "SI"], 504, "504 Server Error", "Server Error", _RETRY),
             _mapper(["UO", "OM", "DO"], 503, "503 Server Error", "Server Error", _RETRY),
         ]
     }
 
 
-def _mapper(flags: list[str], code: int | None, title: str, heading: str, text: str) -> dict[str, Any]:
-    mapper: dict[str, Any] = {
+def _mapper(flags: list[str], code: int, title: str, heading: str, text: str) -> dict[str, Any]:
+    return {
         "filter": {"response_flag_filter": {"flags": flags}},
         "body_format_override": {
             "text_format_source": {"inline_string": _PAGE.format(title=title, heading=heading, text=text)},
             "content_type": "text/html; charset=UTF-8",
         },
+        "status_code": code,
     }
-    if code is not None:
-        mapper["status_code"] = code
-    return mapper

@@ -288,7 +288,7 @@ class LoadBalancer:
             wanted = [service for service in self._last_read.services if service.in_cluster(link)]
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
-                members.sync(present[link], state, present=wanted, kept=kept)
+                members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
                 self._dirty.add(link)

@@ -97,6 +97,8 @@ def _listener(each: Programmed, routes: str, directory: Path, access_log: Path) 
         "stat_prefix": routes,
         "codec_type": "AUTO",
         "use_remote_address": True,
+        # Envoy would put the machine's own address in place of a loopback client's; the route adds the true one.
+        "skip_xff_append": True,
         "via": "1.1 google",
         "server_header_transformation": "PASS_THROUGH",
         "common_http_protocol_options": {"idle_timeout": _CLIENT_IDLE},

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from controlplane.localcloud.loadbalancer.envoy_documents import ENVOY, Document, header
 from controlplane.localcloud.loadbalancer.wanted import Backend, Ingress
 
+_CLIENT_ADDRESS = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
+_OWN_ADDRESS = "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%"
 _SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 # A GET may be asked again whatever happened to it, for example when a dying server answers 503.
 _READ_RETRIES = f"{_SAFE_RETRIES},reset,gateway-error"
@@ -35,8 +37,8 @@ def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
         "virtual_hosts": virtual_hosts,
         "ignore_port_in_host_matching": True,
         "request_headers_to_add": [
-            # Google appends its own address to the client's.
-            header("x-forwarded-for", "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "APPEND_IF_EXISTS_OR_ADD"),
+            # Google appends the client's address and its own to what the client claimed.
+            header("x-forwarded-for", f"{_CLIENT_ADDRESS},{_OWN_ADDRESS}", "APPEND_IF_EXISTS_OR_ADD"),
         ],
         "request_headers_to_remove": ["x-envoy-internal", "x-envoy-external-address"],
     }

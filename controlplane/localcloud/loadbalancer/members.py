@@ -29,7 +29,7 @@ class MemberState:
     zones: set[str] = field(default_factory=set)
 
 
-def sync(api: Api, state: MemberState, *, present: Iterable[Service], kept: Iterable[Service]) -> None:
+def sync(api: Api, location: str, state: MemberState, *, present: Iterable[Service], kept: Iterable[Service]) -> None:
     """Make the derived Services of `present` exist, remove those in neither list, and look at the Pods of both."""
     services = {service.key: service for service in (*kept, *present)}
     for service in present:
@@ -40,15 +40,10 @@ def sync(api: Api, state: MemberState, *, present: Iterable[Service], kept: Iter
     for service in services.values():
         slices = _slices(api, service)
         for backend in service.backends:
-            endpoints[backend.name] = _endpoints(slices, backend, node_zones)
+            endpoints[backend.name] = _endpoints(slices, backend, node_zones, location)
     state.endpoints = endpoints
     state.zones |= {zone for zone in node_zones.values() if zone}
     state.zones |= {endpoint.zone for found in endpoints.values() for endpoint in found}
-
-
-def remains(api: Api, key: Key, service_name: str) -> bool:
-    """Say whether a derived Service is still there."""
-    return api.find("services", service_name, key[0]) is not None
 
 
 def _zone(node: Object) -> str:
@@ -107,7 +102,9 @@ def _slices(api: Api, service: Service) -> list[Object]:
     return api.list(SLICES, service.key[0], label_selector=f"kubernetes.io/service-name={service.derived_name}")
 
 
-def _endpoints(slices: Iterable[Object], backend: Backend, node_zones: dict[str, str]) -> tuple[Endpoint, ...]:
+def _endpoints(
+    slices: Iterable[Object], backend: Backend, node_zones: dict[str, str], location: str
+) -> tuple[Endpoint, ...]:
     found = {}
     for body in slices:
         ports = [port["port"] for port in body.get("ports") or () if (port.get("name") or "") == backend.port_name]
@@ -117,7 +114,8 @@ def _endpoints(slices: Iterable[Object], backend: Backend, node_zones: dict[str,
             if conditions.get("ready") is False or conditions.get("terminating"):
                 continue
             node = entry.get("nodeName") or ""
-            zone = entry.get("zone") or node_zones.get(node, "")
+            # Every network endpoint group has a zone, so a Pod whose zone nobody says is counted with the region's.
+            zone = entry.get("zone") or node_zones.get(node) or location
             pod = (entry.get("targetRef") or {}).get("name", "")
             for address in entry["addresses"]:
                 for port in ports:

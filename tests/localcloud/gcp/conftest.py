@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
+from controlplane.localcloud.pki import Pki, ensure_pki
 from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock import Stock
@@ -59,7 +62,9 @@ class Balancer:
         return self.services
 
     def forwarding_rules(self):
-        return [ForwardingRule("mci-1-fw-sd-web", "127.0.0.1", 8080, "mci-1-sd-web", "mci-1-sd-web")]
+        return [
+            ForwardingRule("mci-1-fw-sd-web", "127.0.0.1", 8080, "mci-1-sd-web", "mci-1-sd-web", ("mci-1-80-sd-web",))
+        ]
 
 
 @dataclass
@@ -133,7 +138,14 @@ def without_preview(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
     yield from serve_endpoints(loop, replace(load_scenario(None), advice=()))
 
 
-def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any) -> Iterator[Endpoints]:
+@pytest.fixture
+def over_tls(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> Iterator[tuple[Endpoints, Pki]]:
+    pki = ensure_pki(tmp_path, datetime.now(UTC))
+    for endpoints in serve_endpoints(loop, load_scenario(None), pki):
+        yield endpoints, pki
+
+
+def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any, pki: Pki | None = None) -> Iterator[Endpoints]:
     host, stock, faults, clock = Host(scenario), Stock(scenario), FaultBook(), SystemClock()
     info = KEY
     healthy = EndpointHealth("127.1.0.5", 7860, healthy=True, pod="web-1", node="gk3-a")
@@ -150,15 +162,16 @@ def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any) -> Iterator[
         cloud = GoogleCloud(
             scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
         )
-        server = await serve(cloud.app, "127.0.0.1", 0, None, None)
-        return cloud, server, await cloud.start_grpc("127.0.0.1", 0, None, None)
+        files = (pki.cert_file, pki.key_file) if pki else (None, None)
+        server = await serve(cloud.app, "127.0.0.1", 0, *files)
+        return cloud, server, await cloud.start_grpc("127.0.0.1", 0, *files)
 
     async def stop():
         await server.stop()
         await cloud.close()
 
     cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
-    rest = f"http://127.0.0.1:{server.port}"
+    rest = f"https://localhost:{server.port}" if pki else f"http://127.0.0.1:{server.port}"
     info = {**info, "token_uri": f"{rest}/token"}
     yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)

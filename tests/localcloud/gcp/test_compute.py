@@ -262,6 +262,8 @@ def test_forwarding_rules_name_the_address(endpoints):
         pytest.param("/global/backendServices", c.BackendServiceList, id="backend-services"),
         pytest.param("/global/healthChecks", c.HealthCheckList, id="health-checks"),
         pytest.param("/global/forwardingRules", c.ForwardingRuleList, id="forwarding-rules"),
+        pytest.param("/global/targetHttpProxies", c.TargetHttpProxyList, id="target-proxies"),
+        pytest.param("/global/urlMaps", c.UrlMapList, id="url-maps"),
         pytest.param("/global/addresses", c.AddressList, id="addresses"),
     ],
 )

@@ -48,6 +48,12 @@ BACKEND = textwrap.dedent(
                     return
                 if path == "/slow":
                     await asyncio.sleep(0.6)
+                if path == "/ws":
+                    upgrade = "connection: Upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n"
+                    writer.write(f"HTTP/1.1 101 Switching Protocols\\r\\n{upgrade}".encode())
+                    while data := await reader.read(100):
+                        writer.write(data.upper())
+                    return
                 status = "503 Service Unavailable" if path == "/503" and name == "near" else "200 OK"
                 if path == "/headers":
                     body = head
@@ -327,9 +333,40 @@ def test_requests_carry_the_load_balancers_headers(site):
         headers = dict(line.split(": ", 1) for line in text.strip().splitlines()[1:])
         assert headers["via"] == "1.1 google"
         assert headers["x-forwarded-proto"] == "http"
-        assert headers["x-forwarded-for"].startswith("9.9.9.9,")
+        assert headers["x-forwarded-for"].replace(" ", "") == "9.9.9.9,127.0.0.1,127.0.0.1"
         assert headers["x-cloud-trace-context"].endswith("/1")
         assert not [name for name in headers if name.startswith("x-envoy")]
+
+    site(body)
+
+
+def test_websockets_pass(site):
+    """An upgraded connection carries bytes both ways."""
+
+    async def body(site):
+        host, port = site.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        writer.write(upgrade.encode())
+        assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.write(b"hello")
+        assert await asyncio.wait_for(reader.readexactly(5), 5) == b"HELLO"
+        writer.close()
+
+    site(body)
+
+
+def test_with_nobody_left_the_answer_is_googles_502(site):
+    """No healthy Pod anywhere is an error page, at once."""
+
+    async def body(site):
+        for process in site.processes.values():
+            process.kill()
+        async with httpx.AsyncClient(timeout=10) as client:
+            for _ in range(5):
+                answer = await client.get(site.url)
+                assert answer.status_code == 502
+                assert "Please try again in 30 seconds" in answer.text
 
     site(body)
 

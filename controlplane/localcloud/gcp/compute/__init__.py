@@ -43,6 +43,8 @@ class ComputeApi:
         self._global: Mapping[str, tuple[str, Callable[[], list[Document]]]] = {
             "backendServices": ("backendService", self._balancing.backend_services),
             "healthChecks": ("healthCheck", self._balancing.health_checks),
+            "targetHttpProxies": ("targetHttpProxy", self._balancing.target_proxies),
+            "urlMaps": ("urlMap", self._balancing.url_maps),
             "forwardingRules": ("forwardingRule", self._balancing.forwarding_rules),
             "addresses": ("address", self.addresses.documents),
         }

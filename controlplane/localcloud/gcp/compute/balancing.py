@@ -9,12 +9,7 @@ from controlplane.localcloud.gcp.compute.lists import ROOT, named
 from controlplane.localcloud.gcp.errors import invalid
 from controlplane.localcloud.gcp.hosts import BackendHealth
 from controlplane.localcloud.gcp.project import Project
-from controlplane.localcloud.loadbalancer.resources import (
-    BackendServiceHealth,
-    EndpointHealth,
-    ForwardingRule,
-    GroupHealth,
-)
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, EndpointHealth, GroupHealth
 
 Document: TypeAlias = dict[str, Any]
 
@@ -87,9 +82,36 @@ class Balancing:
             for each in self._services()
         ]
 
+    def target_proxies(self) -> list[Document]:
+        """Describe what forwarding rules lead to."""
+        return [
+            {
+                "kind": "compute#targetHttpProxy",
+                "id": number(f"proxy {rule.target_proxy}"),
+                "creationTimestamp": _CREATED,
+                "name": rule.target_proxy,
+                "urlMap": f"{self._base}/global/urlMaps/{rule.url_map}",
+                "selfLink": f"{self._base}/global/targetHttpProxies/{rule.target_proxy}",
+            }
+            for rule in self._backends.forwarding_rules()
+        ]
+
+    def url_maps(self) -> list[Document]:
+        """Describe the URL maps by their first backend service; hosts and paths are in the MultiClusterIngress."""
+        return [
+            {
+                "kind": "compute#urlMap",
+                "id": number(f"map {rule.url_map}"),
+                "creationTimestamp": _CREATED,
+                "name": rule.url_map,
+                "defaultService": f"{self._base}/global/backendServices/{rule.backend_services[0]}",
+                "selfLink": f"{self._base}/global/urlMaps/{rule.url_map}",
+            }
+            for rule in self._backends.forwarding_rules()
+        ]
+
     def forwarding_rules(self) -> list[Document]:
         """Describe the addresses that the load balancer answers at."""
-        rules: list[ForwardingRule] = getattr(self._backends, "forwarding_rules", list)()
         return [
             {
                 "kind": "compute#forwardingRule",
@@ -104,7 +126,7 @@ class Balancing:
                 "networkTier": "PREMIUM",
                 "selfLink": f"{self._base}/global/forwardingRules/{rule.name}",
             }
-            for rule in rules
+            for rule in self._backends.forwarding_rules()
         ]
 
     def _services(self) -> Sequence[BackendServiceHealth]:
