@@ -7,6 +7,7 @@ Unknown with the reason; it is never taken for empty and never delays the others
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from controlplane.clock import Clock
@@ -134,7 +135,12 @@ class Observer:
         )
 
     def _see_wiring(self, config: ConfigCluster) -> tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]:
-        objects: WiringObjects = {kind: config.list_kind(kind) for kind in self._wiring.observed_kinds()}
+        kinds = self._wiring.observed_kinds()
+        lists: Fanout[Kind] = Fanout(self._clock)
+        for kind in kinds:
+            lists.start(kind, partial(config.list_kind, kind), seconds=self._limits.config * 0.4)
+        lists.wait(kinds)
+        objects: WiringObjects = {kind: cast("list[Json]", lists.result(kind)) for kind in kinds}
         names = self._wiring.backend_services(objects)
         fanout: Fanout[str] = Fanout(self._clock)
         for name in names:

@@ -13,6 +13,7 @@ from typing import Any
 from controlplane.gateways.errors import AuthExpired, ConfigurationProblem
 from controlplane.gateways.sanitise import sanitise
 
+CONNECTIONS = 32
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -57,9 +58,11 @@ class GoogleAccess:
             credentials = self._load()
         options = {"api_endpoint": self.project.endpoints[api]} if api in self.project.endpoints else None
         client = factory(transport="rest", credentials=credentials, client_options=options)
+        # The clients offer no parameter for what follows but the process-wide REQUESTS_CA_BUNDLE.
+        session = client.transport._session  # noqa: SLF001
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _adapter())
         if self.project.ca_file is not None:
-            # The clients offer no parameter for it but the process-wide REQUESTS_CA_BUNDLE.
-            session = client.transport._session  # noqa: SLF001
             _trust_only(session, self.project.ca_file)
             refresher = getattr(session, "_auth_request_session", None)
             if refresher is not None:
@@ -87,6 +90,13 @@ class GoogleAccess:
                     " run `gcloud auth application-default login` or name a service account's key file"
                 ) from error
         return self._credentials
+
+
+def _adapter() -> Any:
+    """Give a transport that keeps as many connections as calls are made at once; the usual ten would thrash."""
+    from requests.adapters import HTTPAdapter
+
+    return HTTPAdapter(pool_maxsize=CONNECTIONS)
 
 
 def _trust_only(session: Any, ca_file: Path) -> None:

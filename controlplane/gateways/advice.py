@@ -4,23 +4,22 @@ A preview that a project may not be in, asked one machine type at a time, and no
 an absent score is not 0, and all of it together gets a short time. It only orders what may be tried.
 """
 
-import queue
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.retrying import guarded
+from controlplane.gateways.together import together
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import Advice
 from controlplane.model.offering import Accelerator, Capacity, Offering
 
 LASTS = timedelta(minutes=5)
 ALL_TOGETHER = 2.0
-AT_ONCE = 12
 # The smallest machine type that carries this many GPUs of a type (section "machine types" of Compute Engine's pages).
 MACHINE_TYPES: dict[tuple[str, int], str] = {
     ("nvidia-l4", 1): "g2-standard-8",
@@ -63,37 +62,11 @@ class CapacityAdvice:
         now = self._clock.now()
         asked = {o: (o.region, o.accelerator) for o in offerings if _askable(o)}
         missing = {key for key in asked.values() if key not in self._kept or now - self._kept[key][0] >= LASTS}
-        for key, fact in self._ask_all(sorted(missing), now).items():
-            self._kept[key] = (now, fact)
+        calls = {key: partial(self._ask, key, now) for key in sorted(missing)}
+        for key, fact in together(calls, seconds=ALL_TOGETHER, clock=self._clock).items():
+            late = Unknown(fact.unknown, now, fact.message) if isinstance(fact, GatewayError) else fact
+            self._kept[key] = (now, late)
         return {offering: self._kept[key][1] for offering, key in asked.items()}
-
-    def _ask_all(self, keys: list[Key], now: datetime) -> dict[Key, Fact]:
-        """Ask with a few threads; what is not there when the time is up stays unknown."""
-        todo: queue.SimpleQueue[Key] = queue.SimpleQueue()
-        done: queue.SimpleQueue[tuple[Key, Fact]] = queue.SimpleQueue()
-        for key in keys:
-            todo.put(key)
-
-        def work() -> None:
-            while True:
-                try:
-                    key = todo.get_nowait()
-                except queue.Empty:
-                    return
-                done.put((key, self._ask(key, now)))
-
-        for _ in range(min(AT_ONCE, len(keys))):
-            threading.Thread(target=work, name="advice", daemon=True).start()
-        found: dict[Key, Fact] = {}
-        end = self._clock.monotonic() + ALL_TOGETHER
-        while len(found) < len(keys):
-            try:
-                key, fact = done.get(timeout=max(0.0, end - self._clock.monotonic()))
-            except queue.Empty:
-                break
-            found[key] = fact
-        late = Unknown(UnknownReason.DEADLINE_EXCEEDED, now, "the advice did not come in time")
-        return {key: found.get(key, late) for key in keys}
 
     def _ask(self, key: Key, now: datetime) -> Fact:
         region, accelerator = key

@@ -6,25 +6,31 @@ tells the region, and `getHealth` tells how many endpoints of a group pass the h
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
+from controlplane.clock import Clock
 from controlplane.gateways.compute import ComputeClients
+from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.together import together
 from controlplane.model.offering import region_of
 
 
 class LoadBalancerHealth:
     """Reads the health of backend services through the compute API."""
 
-    def __init__(self, clients: ComputeClients, *, retrying: Retrying, timeout: float) -> None:
-        self._clients, self._retrying, self._timeout = clients, retrying, timeout
+    def __init__(self, clients: ComputeClients, clock: Clock, *, retrying: Retrying, timeout: float) -> None:
+        self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
 
     def healthy(self, backend_services: Iterable[str]) -> dict[str, int]:
         """Give the healthy endpoints by region. Raises when any part could not be asked: half a count misleads."""
+        pairs = [(short, group) for short in map(_short, backend_services) for group in self._groups(short)]
+        calls = {pair: partial(self._healthy_in, *pair) for pair in pairs}
         found: dict[str, int] = defaultdict(int)
-        for name in backend_services:
-            short = name.rpartition("/")[2]
-            for group in self._groups(short):
-                found[_region(group)] += self._healthy_in(short, group)
+        for (_, group), count in together(calls, seconds=2 * self._timeout, clock=self._clock).items():
+            if isinstance(count, GatewayError):
+                raise count
+            found[_region(group)] += count
         return dict(found)
 
     def _groups(self, name: str) -> list[str]:
@@ -49,6 +55,11 @@ class LoadBalancerHealth:
             return sum(1 for status in answer.health_status if status.health_state == "HEALTHY")
 
         return self._retrying.read(ask)
+
+
+def _short(name: str) -> str:
+    """Give the name alone: the field may hold a URL."""
+    return name.rpartition("/")[2]
 
 
 def _region(group: str) -> str:

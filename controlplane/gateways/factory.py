@@ -77,5 +77,5 @@ def google_cloud(
         fleet=fleet,
         members=Members(access.token, retrying=retrying, timeouts=(patience.connect, patience.answer)),
         signals=ComputeSignals(compute, clock, retrying=retrying, timeout=patience.answer),
-        health=LoadBalancerHealth(compute, retrying=retrying, timeout=patience.answer),
+        health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
     )

@@ -19,7 +19,7 @@ from controlplane.gateways.resources import (
     Resource,
     resource_of,
 )
-from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.retrying import Retrying, guarded
 from controlplane.gateways.workloads import RawMember, left_out, needs_events, workloads_by_service
 from controlplane.model import naming
 from controlplane.model.observation import WorkloadFact
@@ -49,7 +49,7 @@ class MemberCluster:
         """Observe our Deployments, by (namespace, service)."""
         deployments = self._api.list(DEPLOYMENTS, labels=OURS)
         pods = self._api.list(PODS, labels=OURS)
-        missing = left_out(deployments, pods)
+        missing = guarded(lambda: left_out(deployments, pods), write=False)
         if missing:
             raise ListIncomplete(missing)
         placed = any(pod.get("spec", {}).get("nodeName") for pod in pods)
@@ -57,7 +57,9 @@ class MemberCluster:
         events: list[dict[str, Any]] = []
         for namespace in sorted(needs_events(deployments, pods)):
             events += self._api.list(EVENTS, namespace=namespace)
-        return workloads_by_service(self.ref, RawMember(deployments, pods, events, nodes))
+        raw = RawMember(deployments, pods, events, nodes)
+        # Objects of a shape that nobody expects make this cluster Unknown; they do not end the pass.
+        return guarded(lambda: workloads_by_service(self.ref, raw), write=False)
 
     def get(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """Read the object that a manifest names; None when it is not there."""

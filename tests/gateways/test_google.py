@@ -229,7 +229,7 @@ def test_backend_health_by_region(google):
     google.balancer.services = {
         "mci-1-web": BackendServiceHealth("mci-1-web", "default", "web", 80, groups, health_check="hc")
     }
-    health = LoadBalancerHealth(google.compute, retrying=google.retrying, timeout=3)
+    health = LoadBalancerHealth(google.compute, SystemClock(), retrying=google.retrying, timeout=3)
     assert health.healthy(["mci-1-web"]) == {"us-central1": 2, "us-east4": 0}
 
 
@@ -245,7 +245,7 @@ def test_half_a_count_is_no_count(google):
             health_check="hc",
         )
     }
-    health = LoadBalancerHealth(google.compute, retrying=Retrying(attempts=1), timeout=3)
+    health = LoadBalancerHealth(google.compute, SystemClock(), retrying=Retrying(attempts=1), timeout=3)
     google.access.token()
     google.compute.get("BackendServicesClient")
     google.fail("503", path="getHealth", times=1)

@@ -105,7 +105,7 @@ def test_micro_times_always_have_a_fraction():
     [
         (pod(node="n1", reason="Preempting", phase="Failed"), [], True),
         (pod(node="n1", reason="NodeShutdown", phase="Failed"), [], True),
-        (pod(node="n1"), [{"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "cloud.google.com/impending-node-termination"}]}}], True),
+        (pod(node="n1"), [{"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "cloud.google.com/impending-node-termination"}]}}], True),  # noqa: E501
         (pod(node="n1"), [{"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "nvidia.com/gpu"}]}}], False),
         (pod(node="n1", reason="OOMKilled", phase="Failed"), [], False),
         (pod(node="n1", ready=True), [], False),
