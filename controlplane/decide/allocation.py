@@ -13,7 +13,7 @@ from datetime import datetime
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, quota_room, refusals
 from controlplane.decide.scoring import STEADINESS, ScoringContext, spread, standing, terms
-from controlplane.decide.world import Holding, World
+from controlplane.decide.world import Holding, World, outdated
 from controlplane.model.service import ServiceSpec
 
 
@@ -78,6 +78,8 @@ def _may_try(context: Context, candidate: Candidate) -> bool:
     held = candidate.holding
     if held is not None and (held.attempt is not None or held.hunting or not held.kept or held.impaired):
         return False
+    if held is not None and held.scheduled and outdated(context.spec, held):
+        return False  # asking for more would roll it as well, out of turn
     return not refusals(context, candidate)
 
 

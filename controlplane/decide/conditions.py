@@ -153,6 +153,9 @@ def _fleet(found: Findings) -> Condition:
         return _say("FleetKnown", False, Reason.FLEET_UNKNOWN, "the fleet's clusters cannot be listed")
     if found.world.unknown_links:
         return _say("FleetKnown", False, Reason.REGIONS_UNKNOWN, _dark(found.world))
+    if found.world.unlisted:
+        text = f"the fleet listing left out {', '.join(found.world.unlisted)}"
+        return _say("FleetKnown", False, Reason.REGIONS_UNKNOWN, text)
     return _say("FleetKnown", True, Reason.FLEET_KNOWN, f"{len(found.world.clusters)} clusters answer")
 
 

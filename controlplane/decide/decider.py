@@ -109,7 +109,7 @@ def decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: dat
         cost=hourly_cost(case.judged.world, case.prices),
         prices=case.prices,
         first_pass=memory.passes == 0,
-        fleet_complete=draft.world.fleet_known and not observation.unlisted,
+        fleet_complete=draft.world.fleet_complete,
     )
     actions, suppressed = screen(scene, draft.actions)
     decision = _told(case, draft, actions, suppressed)
@@ -162,7 +162,7 @@ def _draft(case: Case) -> Draft:
         goal=goal,
         missing=need > 0,
         feedback=feedback,
-        rolling=len(rollout.outdated(spec, world)),
+        rolling=len(rollout.behind(spec, world)),
     )
 
 
@@ -173,7 +173,7 @@ def _given_back(case: Case, world: World, goal: int, *, cramped: bool) -> World:
 
 
 def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
-    whole = world.fleet_known and not case.observation.unlisted and not world.majority_unknown
+    whole = world.fleet_complete and not world.majority_unknown
     return route(case.spec, world, goal, may_remove=whole and case.memory.passes > 0)
 
 
@@ -201,7 +201,7 @@ def _quiet(spec: ServiceSpec, world: World, goal: int) -> bool:
         h.visible and not h.draining and not h.hunting and not h.warming and not h.impaired and h.attempt is None
         for h in world.holdings
     )
-    return steady and _cover(world) == goal == spec.replicas and not rollout.outdated(spec, world)
+    return steady and _cover(world) == goal == spec.replicas and not rollout.behind(spec, world)
 
 
 def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tuple[Suppressed, ...]) -> Decision:

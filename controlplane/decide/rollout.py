@@ -10,20 +10,15 @@ from datetime import datetime
 from controlplane.decide.allocation import worst_first
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.capacity import cooling
-from controlplane.decide.world import Holding, World
+from controlplane.decide.world import Holding, World, outdated
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.offering import RefusalClass
 from controlplane.model.service import ServiceSpec
-from controlplane.model.template import spec_template_hash
 
 
-def outdated(spec: ServiceSpec, world: World) -> tuple[Holding, ...]:
-    """Give the placements whose Deployment was made from another template."""
-    return tuple(
-        h
-        for h in world.holdings
-        if h.visible and h.kept and h.workload and h.workload.template_hash != spec_template_hash(spec, h.offering)
-    )
+def behind(spec: ServiceSpec, world: World) -> tuple[Holding, ...]:
+    """Give the placements that are still to be brought to the present template."""
+    return tuple(h for h in world.holdings if h.visible and h.kept and outdated(spec, h))
 
 
 def to_roll(
@@ -34,7 +29,7 @@ def to_roll(
     now: datetime,
 ) -> frozenset[str]:
     """Give the keys of the placements to bring to the new template in this pass."""
-    old = {h.key: h for h in outdated(spec, world)}
+    old = {h.key: h for h in behind(spec, world)}
     chosen = {key for key, h in old.items() if not h.scheduled}
     unwell = any(cooling(m, now) and m.last_refusal is RefusalClass.APP_UNHEALTHY for m in offerings.values())
     if unwell or any(_unfinished(h) for h in world.holdings if h.key not in old):

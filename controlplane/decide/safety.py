@@ -94,7 +94,7 @@ def s2_nothing_on_unknown(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppr
             return None
         if scene.first_pass and not scene.spec.deleting:
             return "memory has just begun, so this pass only looks and adds"
-        if not scene.fleet_complete and not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+        if not scene.fleet_complete and not (scene.spec.deleting and isinstance(action, DeletePlacement)):
             return "the fleet is not wholly known"
         if scene.world.ingress is None and gpus_taken(scene.world, action):
             return "the ingress cannot be read"

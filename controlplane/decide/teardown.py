@@ -36,8 +36,8 @@ def take_down(observation: Observation, world: World) -> Teardown:
     if deletions or world.removing:
         return Teardown(deletions, "Deployments are being deleted")
     dark = [link for link in world.unknown_links if link not in world.gone]
-    if dark or not world.fleet_known or observation.unlisted:
-        names = ", ".join([*dark, *observation.unlisted]) or "the fleet"
+    if dark or not world.fleet_complete:
+        names = ", ".join([*dark, *world.unlisted]) or "the fleet"
         return Teardown((), f"cannot see whether anything is left in {names}")
     releases = tuple(
         ReleaseMember(cluster, "the service is being deleted")

@@ -13,6 +13,7 @@ from controlplane.model.memory import Attempt, Memory, Outcome, Phase, Placement
 from controlplane.model.observation import IngressFact, Member, Observation, PodFact, WorkloadFact
 from controlplane.model.offering import ClusterRef, Offering
 from controlplane.model.service import ServiceSpec
+from controlplane.model.template import spec_template_hash
 
 GONE_AFTER = timedelta(hours=1)
 STALE_AFTER = timedelta(minutes=5)
@@ -106,6 +107,7 @@ class World:
     gone: frozenset[str]
     unknown_links: tuple[str, ...]
     fleet_known: bool
+    unlisted: tuple[str, ...]
     majority_unknown: bool
     ingress: IngressFact | None
     ingress_foreign: bool
@@ -116,6 +118,11 @@ class World:
         """Give the holding of an offering."""
         return next((h for h in self.holdings if h.key == key), None)
 
+    @property
+    def fleet_complete(self) -> bool:
+        """The fleet was listed, and the listing left nothing out."""
+        return self.fleet_known and not self.unlisted
+
     def swap(self, holdings: tuple[Holding, ...]) -> "World":
         """Give the same world with other holdings."""
         return replace(self, holdings=holdings)
@@ -124,6 +131,12 @@ class World:
     def listed(self) -> frozenset[str]:
         """The clusters that the address is wired to now."""
         return frozenset(self.ingress.clusters or ()) if self.ingress else frozenset()
+
+
+def outdated(spec: ServiceSpec, holding: Holding) -> bool:
+    """Tell whether a placement's Deployment was made from another template."""
+    workload = holding.workload
+    return workload is not None and workload.template_hash != spec_template_hash(spec, holding.offering)
 
 
 def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> World:
@@ -153,6 +166,7 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
         ),
         unknown_links=unknown,
         fleet_known=isinstance(observation.fleet, Known),
+        unlisted=observation.unlisted,
         majority_unknown=_majority_unknown(expected, visible),
         ingress=ingress,
         ingress_foreign=bool(ingress and ingress.foreign),

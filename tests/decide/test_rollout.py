@@ -68,3 +68,14 @@ def test_a_new_replica_count_is_no_rollout(served):
     passed = len(served.log)
     served.run(20)
     assert not [p for p in served.plans(passed) if "template" in p]
+
+
+def test_a_new_template_and_more_replicas_together_roll_no_second_region(served):
+    """Asking a serving placement for more would apply the new template there too, so others are asked."""
+    served.respec(pod=PodTemplate(image="demo:2", port=7860), replicas=4)
+    first = served.one_pass()
+    rolled = [a for a in first.plan if a.offering.region in ("us-a1", "us-b1", "us-c1") and a.resource_version]
+    assert len(rolled) == 1
+    served.run(60)
+    assert served.serving() == 4
+    assert current(served) == len(served.deployments)

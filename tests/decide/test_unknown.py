@@ -1,9 +1,11 @@
 """Unknown is not gone: what the decision does when it cannot see."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from controlplane.decide import decide
 from controlplane.model.decision import ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
 from controlplane.model.memory import Memory
 
@@ -91,10 +93,7 @@ def test_an_unknown_fact_holds_back_what_rests_on_it(served, what):
     setattr(served, what, True)
     served.respec(replicas=1)
     served.run(30)
-    if what == "fleet_dark":
-        assert served.serving() >= 1
-    else:
-        assert served.serving() == 2
+    assert served.serving() == 2
 
 
 def test_an_unknown_fleet_takes_no_route_away(served):
@@ -103,6 +102,19 @@ def test_an_unknown_fleet_takes_no_route_away(served):
     served.respec(replicas=1)
     served.run(30)
     assert len(served.listed) == 2
+
+
+def test_an_incomplete_listing_takes_nothing_away_and_is_told(served, toy):
+    """A listing that admits to have left zones out is no ground for a removal."""
+    served.respec(replicas=1)
+    for _ in range(20):
+        observed = replace(served.observe(), unlisted=("asia-east1-a",))
+        decision = decide(served.spec, observed, served.memory, served.now)
+        served.memory = decision.memory
+        served.apply(decision)
+        served.step(toy.MINUTE)
+    assert served.serving() == 2
+    assert "asia-east1-a" in {c.type: c.message for c in decision.conditions}["FleetKnown"]
 
 
 def test_a_cluster_that_the_fleet_listing_left_out_is_not_taken_for_deleted(served):
