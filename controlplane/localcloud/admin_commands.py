@@ -57,7 +57,7 @@ class AdminCommands:
                 "nodes": len(cluster.api.list("nodes")),
                 "pods": cluster.kubelet.processes(),
             }
-            for link, cluster in cloud.clusters.items()
+            for link, cluster in cloud.clusters.running.items()
         ]
         return {
             "project": cloud.scenario.project,
@@ -85,8 +85,8 @@ class AdminCommands:
     async def members(self) -> dict[str, Any]:
         """List the clusters by their links."""
         entries = [
-            {"link": link, "reachable": self._cloud.reachable(link), "pods": cluster.kubelet.processes()}
-            for link, cluster in self._cloud.clusters.items()
+            {"link": link, "reachable": self._cloud.clusters.reachable(link), "pods": cluster.kubelet.processes()}
+            for link, cluster in self._cloud.clusters.running.items()
         ]
         return {"members": entries}
 
@@ -137,7 +137,7 @@ class AdminCommands:
             raise LocalCloudError(f"count {count} is less than 1; leave it out to take all")
         self._check_region(region)
         nodes: list[str] = []
-        for cluster in self._cloud.clusters.values():
+        for cluster in self._cloud.clusters.running.values():
             if cluster.spec.region == region and not cluster.down and (count is None or len(nodes) < count):
                 left = None if count is None else count - len(nodes)
                 nodes += cluster.autopilot.preempt(accelerator, capacity, left)
@@ -173,7 +173,7 @@ class AdminCommands:
         retry_after: int | None = None,
     ) -> dict[str, Any]:
         """Put a fault in force."""
-        names = {cluster.spec.name for cluster in self._cloud.clusters.values()}
+        names = {cluster.spec.name for cluster in self._cloud.clusters.running.values()}
         if endpoint not in {*names, "gcp", "*"}:
             raise LocalCloudError(f"unknown endpoint {endpoint!r}; use gcp, * or one of {', '.join(sorted(names))}")
         upper = tuple(method.upper() for method in methods)

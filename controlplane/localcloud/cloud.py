@@ -1,7 +1,7 @@
 """The whole local cloud in one process: clusters, Google Cloud endpoints, load balancer, and the stock below them all.
 
-It composes; each part knows its own business. Clusters come and go at run time, because the container API creates and
-deletes them. What must outlive the process is in `CloudState`, saved soon after every change.
+It composes; each part knows its own business. What must outlive the process is in `CloudState`, saved soon after every
+change.
 """
 
 import asyncio
@@ -9,19 +9,17 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from controlplane.localcloud.apiserver.api import Api
-from controlplane.localcloud.clock import SystemClock, rfc3339
-from controlplane.localcloud.cloud_cluster import HOST, Outage, RunningCluster, Surroundings
+from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.cloud_cluster import HOST, Outage, Surroundings
+from controlplane.localcloud.cloud_clusters import Clusters
 from controlplane.localcloud.cloud_prices import price_table
-from controlplane.localcloud.cloud_state import CloudState, ClusterState, StateDir, load_state, save_state
+from controlplane.localcloud.cloud_state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.control_errors import LocalCloudError
 from controlplane.localcloud.credentials import ensure_credentials
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
-from controlplane.localcloud.gcp.hosts import HostedCluster
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubeconfig import kubeconfig
 from controlplane.localcloud.kubelet import ImageMap
@@ -29,10 +27,9 @@ from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.pki import ensure_pki, write_private
 from controlplane.localcloud.replay import TraceReplay
-from controlplane.localcloud.scenario import ClusterSpec, Delays, Scenario, region_of
+from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock import Stock
-from controlplane.localcloud.subnets import Subnets
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +40,15 @@ FAILURE_RESTART_SECONDS = 2.0
 
 
 class LocalCloud:
-    """Everything that runs, and the ways to change it. Implements the container API's ClusterHost."""
+    """Everything that runs, and the ways to change it."""
 
     def __init__(self, directory: StateDir, scenario: Scenario, *, progress: Callable[[str], None]) -> None:
         self.directory = directory
         self.scenario = scenario
         self.clock = SystemClock()
         self._progress = progress
-        known = load_state(directory)
-        self.state = known or CloudState()
-        self._new = known is None
+        self.state = load_state(directory) or CloudState()
+        self._complete = False
         self.clock.offset = timedelta(seconds=self.state.clock_offset_seconds)
         self.delays = replace(scenario.delays, **self.state.delays)
         self.stock = Stock(scenario)
@@ -60,10 +56,8 @@ class LocalCloud:
             self.stock.from_state(self.state.stock)
         self.faults = FaultBook()
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
-        self.subnets = Subnets()
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
-        self.clusters: dict[str, RunningCluster] = {}
-        self._statuses: dict[str, tuple[ClusterState, str]] = {}
+        self.clusters: Clusters
         self._background: set[asyncio.Task[None]] = set()
         self._saving: asyncio.TimerHandle | None = None
         self._servers: list[Server] = []
@@ -92,10 +86,8 @@ class LocalCloud:
             authenticate=self.tokens.authenticate,
             delays=lambda: self.delays,
         )
-        self._around = around
-        for spec in self._wanted_clusters():
-            self._progress(f"starting cluster {spec.name} in {spec.location}")
-            await self._start_cluster(spec)
+        self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
+        await self.clusters.start(self._progress)
         self._progress("starting the load balancer and the Google Cloud endpoints")
         balancer = self._prepare_balancer()
         await self._start_google(balancer)
@@ -104,73 +96,26 @@ class LocalCloud:
             self._spawn(self._keep("trace replay", TraceReplay(self.scenario.traces, self.stock, self.clock).run))
         self.stock.subscribe(self.save_soon)
         self._write_files()
+        # A start that failed leaves no state behind: the next one may be with another scenario.
+        self._complete = True
         self.save()
 
     async def stop(self) -> None:
         """Take everything down; no process of ours is left when this comes back."""
-        self.save()
+        if self._complete:
+            self.save()
         if self._balancer is not None:
             await self._balancer.stop()
         for task in tuple(self._background):
             task.cancel()
-        await asyncio.gather(*(cluster.stop() for cluster in self.clusters.values()), return_exceptions=True)
+        if hasattr(self, "clusters"):
+            await self.clusters.stop()
         for server in self._servers:
             await server.stop()
         if self._google is not None:
             await self._google.close()
-        self.subnets.release_all()
-
-    # -- ClusterHost -----------------------------------------------------------------------------------------------
-
-    def list(self) -> Sequence[HostedCluster]:
-        """Give all clusters, those being created or deleted included."""
-        hosted = [self._hosted(cluster.state, "RUNNING") for cluster in self.clusters.values()]
-        return [*hosted, *(self._hosted(state, status) for state, status in self._statuses.values())]
-
-    async def create(self, name: str, location: str, labels: Mapping[str, str]) -> None:
-        """Start a new cluster; comes back when its API answers."""
-        region = region_of(location)
-        zones = self.scenario.zones_of(region)
-        spec = ClusterSpec(name, location, zones, self.scenario.project, dict(labels))
-        state = ClusterState(name, location, 0, 0, rfc3339(self.clock.now()), dict(labels))
-        self._statuses[spec.link] = (state, "PROVISIONING")
-        try:
-            await self.clock.sleep(self.delays.cluster_create)
-            self.state.clusters.append(state)
-            await self._start_cluster(spec)
-        finally:
-            self._statuses.pop(spec.link, None)
-        self._write_files()
-        self.save()
-
-    async def delete(self, name: str, location: str) -> None:
-        """Stop a cluster and forget its objects."""
-        link = f"{location}/{name}"
-        cluster = self.clusters.pop(link)
-        self._statuses[link] = (cluster.state, "STOPPING")
-        try:
-            cluster.autopilot.release()
-            await cluster.stop()
-            await self.clock.sleep(self.delays.cluster_create)
-            for path in self._databases(cluster.state):
-                path.unlink(missing_ok=True)
-            self.subnets.release(cluster.state.subnet)
-            self.state.clusters = [entry for entry in self.state.clusters if entry is not cluster.state]
-        finally:
-            self._statuses.pop(link, None)
-        self._write_files()
-        self.save()
 
     # -- what others ask -------------------------------------------------------------------------------------------
-
-    def members(self) -> Mapping[str, Api]:
-        """Give the API of every cluster by its link, `us-central1/name`."""
-        return {link: cluster.api for link, cluster in self.clusters.items()}
-
-    def reachable(self, link: str) -> bool:
-        """Say whether a cluster answers."""
-        cluster = self.clusters.get(link)
-        return cluster is not None and not cluster.down
 
     def addresses(self) -> Sequence[str]:
         """Give where the load balancer answers."""
@@ -187,17 +132,14 @@ class LocalCloud:
 
     async def region_down(self, region: str, how: Outage = "hang") -> Sequence[str]:
         """Let a whole region fall at once: APIs, nodes, Pods and capacity."""
-        fallen = [cluster for cluster in self.clusters.values() if cluster.spec.region == region]
-        await asyncio.gather(*(cluster.go_down(how) for cluster in fallen))
+        fallen = await self.clusters.go_down(region, how)
         self.stock.region_down(region)
-        return [cluster.spec.name for cluster in fallen]
+        return fallen
 
     async def region_up(self, region: str) -> Sequence[str]:
         """Bring a region back."""
         self.stock.region_up(region)
-        back = [cluster for cluster in self.clusters.values() if cluster.spec.region == region]
-        await asyncio.gather(*(cluster.come_up() for cluster in back))
-        return [cluster.spec.name for cluster in back]
+        return await self.clusters.come_up(region)
 
     def set_delays(self, changes: Mapping[str, Any]) -> Delays:
         """Change how long things take, from now on."""
@@ -213,7 +155,7 @@ class LocalCloud:
         self.images.pull_seconds = self.delays.image_pull
         if self._balancer is not None:
             self._balancer.convergence_seconds = self.delays.load_balancer
-        for cluster in self.clusters.values():
+        for cluster in self.clusters.running.values():
             cluster.autopilot.set_delays(self.delays)
         self.save_soon()
         return self.delays
@@ -243,37 +185,6 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _wanted_clusters(self) -> Sequence[ClusterSpec]:
-        """Give the clusters to start: the scenario's in a new cloud, afterwards those that are remembered."""
-        known = {(spec.name, spec.location): spec for spec in self.scenario.all_clusters}
-        if self._new:
-            now = rfc3339(self.clock.now())
-            for spec in self.scenario.all_clusters:
-                self.state.clusters.append(ClusterState(spec.name, spec.location, 0, 0, now, dict(spec.labels)))
-        wanted = []
-        for state in self.state.clusters:
-            zones = self.scenario.zones_of(region_of(state.location))
-            made = ClusterSpec(state.name, state.location, zones, self.scenario.project, state.labels)
-            wanted.append(known.get((state.name, state.location), made))
-        return wanted
-
-    async def _start_cluster(self, spec: ClusterSpec) -> None:
-        state = self.state.cluster(spec.name, spec.location)
-        if state is None:
-            raise LocalCloudError(f"cluster {spec.link} is not known")
-        taken = {other.subnet for other in self.state.clusters if other is not state}
-        state.subnet = self.subnets.claim(state.subnet, taken)
-        database = self.directory.database(f"{spec.location}_{spec.name}")
-        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        run_dir = self.directory.run_folder / f"{spec.location}_{spec.name}"
-        cluster = RunningCluster(spec, state, self._around, database=database, run_dir=run_dir)
-        await cluster.start(down=self.stock.is_down(spec.region))
-        self.clusters[spec.link] = cluster
-
-    def _databases(self, state: ClusterState) -> Sequence[Path]:
-        database = self.directory.database(f"{state.location}_{state.name}")
-        return list(database.parent.glob(database.name + "*"))
-
     def _claim_ports(self) -> None:
         """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
         for name in ("gcp_port", "gcp_grpc_port"):
@@ -285,7 +196,7 @@ class LocalCloud:
             self.scenario,
             self.stock,
             self.clock,
-            clusters=self,
+            clusters=self.clusters,
             backends=balancer,
             tokens=self.tokens,
             faults=self.faults,
@@ -300,14 +211,14 @@ class LocalCloud:
     def _prepare_balancer(self) -> LoadBalancer:
         config = self.scenario.config_cluster
         balancer = LoadBalancer(
-            self.clusters[config.link].api,
-            self.members,
+            self.clusters.running[config.link].api,
+            self.clusters.members,
             self.clock,
             run_dir=self.directory.folder / "loadbalancer",
             port=self.scenario.load_balancer.port,
             client_region=self.scenario.client_region,
             convergence_seconds=self.delays.load_balancer,
-            reachable=self.reachable,
+            reachable=self.clusters.reachable,
             config_link=config.link,
         )
         try:
@@ -317,11 +228,15 @@ class LocalCloud:
         self._balancer = balancer
         return balancer
 
+    def _clusters_changed(self) -> None:
+        self._write_files()
+        self.save()
+
     def _write_files(self) -> None:
         """Write what clients read: kubeconfig and prices."""
         token = self.tokens.issue(ADMIN_USER, ADMIN_TOKEN_SECONDS)
         current = self.scenario.config_cluster.name
-        write_private(self.directory.kubeconfig_file, kubeconfig(self.list(), token, current=current))
+        write_private(self.directory.kubeconfig_file, kubeconfig(self.clusters.list(), token, current=current))
         self.directory.prices_file.write_text(price_table(self.scenario))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -337,14 +252,3 @@ class LocalCloud:
             except Exception:
                 log.exception("%s failed; starting it again", name)
             await self.clock.sleep(FAILURE_RESTART_SECONDS)
-
-    def _hosted(self, state: ClusterState, status: str) -> HostedCluster:
-        return HostedCluster(
-            name=state.name,
-            location=state.location,
-            endpoint=f"{HOST}:{state.port}",
-            ca_pem=self.pki.ca_pem,
-            status=status,
-            labels=state.labels,
-            created=state.created,
-        )

@@ -133,6 +133,8 @@ def raise_file_limit() -> None:
 
 def known_error(error: BaseException) -> str | None:
     """Give the line for the user when the error is one that they can mend."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is missing; the local cloud needs `pip install 'gpu-hunter[local]'`"
     from controlplane.localcloud.kubelet import ImageMapError
     from controlplane.localcloud.loadbalancer import LoadBalancerError
     from controlplane.localcloud.scenario import ScenarioError

@@ -7,6 +7,8 @@ address inside it that no Pod ever gets: the claim ends with the process, howeve
 import socket
 from collections.abc import Collection
 
+from controlplane.localcloud.control_errors import LocalCloudError
+
 FIRST, LAST = 1, 254
 GUARD_PORT = 47993
 
@@ -24,7 +26,10 @@ class Subnets:
         for number in (*wishes, *rest):
             if number not in self._held and self._take(number):
                 return number
-        raise OSError("all subnets of 127.0.0.0/8 are in use")
+        raise LocalCloudError(
+            "no subnet of 127.0.0.0/8 is free for Pods: Linux has 254, other systems answer on 127.0.0.1 only "
+            "and cannot run the local cloud"
+        )
 
     def release(self, number: int) -> None:
         """Give a subnet back."""
