@@ -64,6 +64,7 @@ class Admission:
         account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         self._set_priority(pod, spec)
+        pod["status"] = {**(pod.get("status") or {}), "qosClass": _quality_of_service(spec)}
         tolerations = spec.setdefault("tolerations", [])
         for key in _TOLERATIONS:
             covered = (one.get("key") in (key, None, "") and one.get("effect") in ("NoExecute", None, "")
@@ -122,3 +123,17 @@ class Admission:
                     number for number in _NODE_PORTS if number not in used
                 )
             used.add(port["nodePort"])
+
+
+def _quality_of_service(spec: dict[str, Any]) -> str:
+    """Give a Pod's class: Guaranteed where every container's requests are its limits, for both cpu and memory."""
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    amounts = [(one.get("requests") or {}, one.get("limits") or {}) for one in resources]
+    named = ("cpu", "memory")
+    if not any(name in amount for pair in amounts for amount in pair for name in named):
+        return "BestEffort"
+    settled = all(
+        name in limits and requests.get(name) == limits[name] for requests, limits in amounts for name in named
+    )
+    return "Guaranteed" if settled else "Burstable"

@@ -63,7 +63,10 @@ def check_fields(info: TypeInfo, body: Any, options: WriteOptions) -> None:
         return
     complaints = unknown_fields(info, body)
     if complaints and options.field_validation == "Strict":
-        raise strict_error(complaints)
+        if info.custom:
+            raise strict_error(complaints)
+        prefix = f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: '
+        raise bad_request(prefix + strict_error(complaints).message)
     options.warnings.extend(complaints)
 
 

@@ -10,6 +10,7 @@ from controlplane.localcloud.apiserver.authorization import Authorizer
 from controlplane.localcloud.apiserver.bootstrap import bootstrap_objects
 from controlplane.localcloud.apiserver.customresources import CustomResources
 from controlplane.localcloud.apiserver.deletion import Deletion
+from controlplane.localcloud.apiserver.expiry import EventExpiry
 from controlplane.localcloud.apiserver.journal import Journal
 from controlplane.localcloud.apiserver.options import WriteOptions
 from controlplane.localcloud.apiserver.registry import Registry
@@ -37,6 +38,7 @@ class Core:
         self.subresources = Subresources(self.store, self.writes, self.deletion, self.accounts, clock)
         self.custom_resources = CustomResources(self.store, self.registry, self.writes, self.deletion, clock)
         self.admission.add(self.custom_resources.admit, validating=False)
+        self.writes.observers.append(EventExpiry(self.store, clock).observe)
         self.authorizer = Authorizer(self.store)
         self._authenticate = authenticate
         self._bootstrap()

@@ -233,3 +233,38 @@ def test_logs_come_from_the_source(server, api, call, query, wanted):
     status, _, body = asyncio.run(call("GET", f"/api/v1/namespaces/default/pods/p/log{query}"))
     assert (status, body) == (200, b"one\ntwo\n")
     assert wanted.items() <= asked.items()
+
+
+def test_events_do_not_stay(api, clock):
+    """An Event that is older than an hour goes when new ones come."""
+
+    def event(name):
+        time = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "metadata": {"name": name},
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"},
+            "lastTimestamp": time,
+        }
+
+    api.create("events", event("old"), "default")
+    asyncio.run(clock.advance(3700))
+    for number in range(100):
+        api.create("events", event(f"e{number}"), "default")
+    assert api.find("events", "old", "default") is None
+    assert api.find("events", "e0", "default") is not None
+
+
+@pytest.mark.parametrize(
+    ("resources", "quality"),
+    [
+        pytest.param({}, "BestEffort", id="nothing"),
+        pytest.param({"requests": {"cpu": "1"}}, "Burstable", id="some"),
+        pytest.param({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+                     "Guaranteed", id="all"),
+    ],
+)  # fmt: skip
+def test_quality_of_service(api, resources, quality):
+    """A new Pod's class follows its requests and limits."""
+    spec = {"containers": [{"name": "c", "image": "i", "resources": resources}]}
+    made = api.create("pods", {"metadata": {"name": "p"}, "spec": spec}, "default")
+    assert made["status"]["qosClass"] == quality
