@@ -37,7 +37,7 @@ _MEANINGFUL_ZERO = frozenset({
     "startingDeadlineSeconds", "tolerationSeconds", "priority", "value", "automountServiceAccountToken",
     "enableServiceLinks", "shareProcessNamespace", "optional", "controller", "blockOwnerDeletion", "privileged",
     "readOnlyRootFilesystem", "allowPrivilegeEscalation", "runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup",
-    "defaultMode", "mode", "expirationSeconds", "allocateLoadBalancerNodePorts", "publishNotReadyAddresses",
+    "defaultMode", "mode", "expirationSeconds", "allocateLoadBalancerNodePorts",
     "immutable", "backoffLimitPerIndex", "maxFailedIndexes", "stabilizationWindowSeconds", "allowVolumeExpansion",
     "port", "ready", "serving", "terminating",
 })  # fmt: skip
