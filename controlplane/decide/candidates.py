@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from controlplane.decide.attempts import NOTHING_LEARNT
 from controlplane.decide.capacity import cooling
@@ -42,6 +43,15 @@ class Blocks:
     clusters: Mapping[str, OfferingMemory]
 
 
+@lru_cache(maxsize=8192)
+def parsed(key: str) -> Offering | None:
+    """Read an offering's key; None when it is garbled. Memory is foreign text after a restore from somewhere."""
+    try:
+        return Offering.parse(key)
+    except ValueError:
+        return None
+
+
 def price_of(observation: Observation, offering: Offering) -> float | None:
     """Give what one replica costs an hour; None when no sane price is known."""
     price = observation.prices.get(offering)
@@ -66,7 +76,8 @@ def enumerate_all(
     capacities = {c: rank for rank, c in reversed(list(enumerate(spec.capacity_types)))}
     beyond = [o for o in held if o.accelerator not in accelerators or o.capacity not in capacities]
     everything = [*wanted, *sorted(beyond)]
-    cheapest = _cheapest(observation, everything)
+    prices = {offering: price_of(observation, offering) for offering in everything}
+    cheapest = _cheapest(prices)
     found: list[Candidate] = []
     for offering in everything:
         key = offering.key
@@ -79,7 +90,7 @@ def enumerate_all(
                 cluster=offering.cluster,
                 accelerator_rank=accelerators.get(offering.accelerator, len(accelerators)),
                 capacity_rank=capacities.get(offering.capacity, len(capacities)),
-                price=price_of(observation, offering),
+                price=prices[offering],
                 cheapest=cheapest.get((offering.accelerator.type, offering.accelerator.count, offering.capacity)),
                 past=offerings.get(key, NOTHING_LEARNT),
                 holding=held.get(offering),
@@ -89,10 +100,9 @@ def enumerate_all(
     return tuple(found)
 
 
-def _cheapest(observation: Observation, offerings: list[Offering]) -> dict[tuple[str, int, Capacity], float]:
+def _cheapest(prices: Mapping[Offering, float | None]) -> dict[tuple[str, int, Capacity], float]:
     lowest: dict[tuple[str, int, Capacity], float] = {}
-    for offering in offerings:
-        price = price_of(observation, offering)
+    for offering, price in prices.items():
         kind = (offering.accelerator.type, offering.accelerator.count, offering.capacity)
         if price is not None and price < lowest.get(kind, math.inf):
             lowest[kind] = price
@@ -110,7 +120,9 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
             generation = past.last_message or "the API server refuses the Pod"
         if not cooling(past, now):
             continue
-        offering = Offering.parse(key)
+        offering = parsed(key)
+        if offering is None:
+            continue
         if past.last_refusal is RefusalClass.QUOTA_PROJECT:
             project = _longer(project, past)
         elif past.last_refusal is RefusalClass.QUOTA_REGION:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from controlplane.decide.candidates import parsed
 from controlplane.decide.capacity import cooling
 from controlplane.decide.failback import HOUR
 from controlplane.decide.world import Holding, World
@@ -25,7 +26,7 @@ FORGET_DEPARTED = timedelta(days=1)
 
 def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
     """Pull instants that lie in the future back to where they make sense."""
-    offerings = {key: _sane_offering(spec, past, now) for key, past in memory.offerings.items() if _readable(key)}
+    offerings = {key: _sane_offering(spec, past, now) for key, past in memory.offerings.items() if parsed(key)}
     return replace(
         memory,
         placements=tuple(_sane_placement(p, now) for p in memory.placements),
@@ -43,16 +44,12 @@ def _past(instant: datetime | None, now: datetime) -> datetime | None:
     return None if instant is None else min(instant, now)
 
 
-def _readable(key: str) -> bool:
-    try:
-        Offering.parse(key)
-    except ValueError:
-        return False
-    return True
-
-
 def _sane_offering(spec: ServiceSpec, past: OfferingMemory, now: datetime) -> OfferingMemory:
     longest = now + max(spec.timing.backoff_max, spec.timing.backoff_initial)
+    told = (past.last_refused_at, past.last_obtained_at, past.last_lost_at)
+    sound = past.budget >= 1 and past.failures >= 0 and (past.not_before is None or past.not_before <= longest)
+    if sound and all(instant is None or instant <= now for instant in told):
+        return past
     return replace(
         past,
         budget=max(1, past.budget),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import toyworld as toy  # noqa: E402
+import toyworld as toy
 
-from controlplane.decide import decide  # noqa: E402
-from controlplane.model.facts import Known  # noqa: E402
-from controlplane.model.memory import Memory, OfferingMemory  # noqa: E402
-from controlplane.model.observation import ClusterInfo, Member, RegionSignals  # noqa: E402
-from controlplane.model.offering import Accelerator, Capacity, RefusalClass  # noqa: E402
+from controlplane.decide import decide
+from controlplane.model.facts import Known
+from controlplane.model.memory import Memory, OfferingMemory
+from controlplane.model.observation import ClusterInfo, Member, RegionSignals
+from controlplane.model.offering import Accelerator, Capacity, RefusalClass
 
 REGIONS, TYPES, ROUNDS = 40, 6, 30
 
