@@ -123,11 +123,22 @@ class KubernetesApi:
         return self._write("patch", resource, body, query=query, content_type=MERGE, namespace=namespace, name=name)
 
     def delete(
-        self, resource: Resource, name: str, *, namespace: str | None, uid: str, resource_version: str | None = None
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None,
+        uid: str,
+        resource_version: str | None = None,
+        with_dependents: bool = False,
     ) -> None:
-        """Delete the very object that was seen. One that is gone already is as good as deleted."""
+        """Delete the very object that was seen. One that is gone already is as good as deleted.
+
+        with_dependents: it stays, marked, until what it owns is gone, so that its absence proves that.
+        """
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
-        body = {"preconditions": preconditions, "propagationPolicy": "Foreground"}
+        propagation = "Foreground" if with_dependents else "Background"
+        body = {"preconditions": preconditions, "propagationPolicy": propagation}
         try:
             self._write("delete", resource, body, namespace=namespace, name=name)
         except errors.Gone:

@@ -83,7 +83,9 @@ class MemberCluster:
 
     def delete_deployment(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
         """Delete a Deployment with its Pods, only if it is still the one that was seen."""
-        self._api.delete(DEPLOYMENTS, name, namespace=namespace, uid=uid, resource_version=resource_version)
+        self._api.delete(
+            DEPLOYMENTS, name, namespace=namespace, uid=uid, resource_version=resource_version, with_dependents=True
+        )
 
     def delete_owned(self, manifest: Mapping[str, Any]) -> bool:
         """Delete the object that a manifest names if it carries our labels; say whether it was ours or is gone (S7)."""
