@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controlplane.localcloud.apiserver.api import Object
-from controlplane.localcloud.kubelet.environment import ConfigError, container_environment, expand
+from controlplane.localcloud.kubelet.configure import ContainerFolders, configure, last_words
+from controlplane.localcloud.kubelet.environment import ConfigError
 from controlplane.localcloud.kubelet.hooks import HookError, run_hook
 from controlplane.localcloud.kubelet.host import EventType, Machine, NodeState
 from controlplane.localcloud.kubelet.probes import Prober, Reactions, Target
 from controlplane.localcloud.kubelet.process import Command, Process, StartError
 from controlplane.localcloud.kubelet.pull import Puller
 from controlplane.localcloud.kubelet.record import ContainerRecord
-from controlplane.localcloud.kubelet.volumes import mount_environment, mounts, real_path
 
 FIRST_BACK_OFF_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 300.0
@@ -26,7 +26,6 @@ HEALTHY_RUN_SECONDS = 600.0
 # A container gets at least this long after its preStop hook, even when the hook used up the grace.
 LEAST_GRACE_SECONDS = 2.0
 START_ERROR_CODE = 128
-LONGEST_MESSAGE_BYTES = 2048
 
 
 class ContainerRunner:
@@ -50,7 +49,7 @@ class ContainerRunner:
         self._clock = machine.clock
         self._node = node
         self._pod = pod
-        self._directory = directory
+        self._folders = ContainerFolders(directory, record.name)
         self._policy = policy
         self._changed = changed
         self._puller = Puller(machine, node, record, event=self._event, changed=changed)
@@ -158,7 +157,7 @@ class ContainerRunner:
             self._process = self._prober = None
         if self._clock.monotonic() - started_at >= HEALTHY_RUN_SECONDS:
             self._back_off = 0.0
-        self.record.end(code, self._clock.now(), message=self._last_words(code))
+        self.record.end(code, self._clock.now(), message=last_words(self.container, code, self.log_path()))
         self._changed()
         with contextlib.suppress(asyncio.CancelledError):
             await probing
@@ -183,7 +182,9 @@ class ContainerRunner:
         """Configure the container; wait, as the API shows, until everything that it refers to exists."""
         while True:
             try:
-                command = self._configure()
+                command, self._target = configure(
+                    self._machine, self._pod(), self.container, self._folders, self.record.restart_count
+                )
             except ConfigError as error:
                 self.record.wait("CreateContainerConfigError", str(error))
                 self._event("Warning", "Failed", f"Error: {error}")
@@ -193,49 +194,9 @@ class ContainerRunner:
                 self._event("Normal", "Created", f"Created container: {self.record.name}")
                 return command
 
-    def _configure(self) -> Command:
-        pod, container = self._pod(), self.container
-        namespace = pod["metadata"]["namespace"]
-        image = self._machine.images.find(container["image"])
-        if image is None:
-            raise ConfigError(f'image "{container["image"]}" is not present')
-        volumes = self._directory / "volumes"
-        mounted = mounts(container, volumes)
-        ports = {port.get("name", ""): port["containerPort"] for port in container.get("ports") or []}
-        work = self._directory / "containers" / self.record.name
-        work.mkdir(parents=True, exist_ok=True)
-        ip = (pod.get("status") or {}).get("podIP", "")
-        given = {
-            **self._machine.base_env,
-            "HOSTNAME": pod["metadata"]["name"],
-            "HOME": str(work),
-            "HOST": ip,
-            **({"PORT": str(next(iter(ports.values())))} if ports else {}),
-            **mount_environment(container, volumes),
-        }
-        env = container_environment(
-            pod,
-            container,
-            image_env=image.env,
-            given=given,
-            read=lambda resource, name: self._machine.read(namespace, resource, name),
-        )
-        argv = [
-            real_path(expand(part, env), mounted)
-            for part in image.argv(container.get("command") or [], container.get("args") or [])
-        ]
-        if not argv:
-            raise ConfigError("no command specified")
-        directory = Path(real_path(container.get("workingDir") or str(work), mounted))
-        self._target = Target(ip=ip, ports=ports, env=env, directory=str(directory if directory.is_dir() else work))
-        env = {name: real_path(value, mounted) for name, value in env.items()}
-        return Command(argv=argv, env=env, directory=Path(self._target.directory), log=self.log_path())
-
     def log_path(self, restarts_ago: int = 0) -> Path:
         """Give the log file of this run, or of an earlier one."""
-        folder = self._directory / "logs" / self.record.name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{self.record.restart_count - restarts_ago}.log"
+        return self._folders.log(self.record.restart_count - restarts_ago)
 
     async def _probe(self, process: Process) -> None:
         hook = (self.container.get("lifecycle") or {}).get("postStart")
@@ -285,16 +246,6 @@ class ContainerRunner:
         self._event("Warning", "BackOff", text + f"{meta['name']}_{meta['namespace']}({meta['uid']})")
         self._changed()
         await self._clock.sleep(seconds)
-
-    def _last_words(self, code: int) -> str:
-        if code == 0 or self.container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
-            return ""
-        try:
-            tail = self.log_path().read_bytes()[-2 * LONGEST_MESSAGE_BYTES :]
-        except OSError:
-            return ""
-        lines = [line.split(b" ", 3)[-1] for line in tail.splitlines()]
-        return b"\n".join(lines)[-LONGEST_MESSAGE_BYTES:].decode("utf-8", "replace")
 
     def _event(self, type_: EventType, reason: str, message: str) -> None:
         self._machine.recorder.record(self._pod(), type_, reason, message)

@@ -177,3 +177,53 @@ def test_a_finished_pod_stays_finished_over_a_restart_of_the_kubelet(world):
         assert len(w.runtime.processes) == 1
 
     world.run(story)
+
+
+def test_a_deletion_during_the_shutdown_does_not_cut_the_prestop_hook_short(world):
+    """A Pod that is being shut down and is then deleted too still has its preStop hook, within the shorter grace."""
+
+    async def story(w):
+        w.node()
+        w.pod(container={"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}})
+        await w.clock.advance(1)
+        w.api.patch("nodes", "node-1", {"spec": {"taints": [TAINT]}})
+        await w.clock.advance(1)
+        w.api.delete("pods", "web", "default", grace_seconds=10)
+        await w.clock.advance(2)
+        assert w.runtime.processes[0].signals == []
+        await w.clock.advance(3)
+        assert w.runtime.processes[0].signals == [("TERM", 10.0)]
+        assert w.see() is None
+
+    world.run(story)
+
+
+def test_a_second_and_shorter_grace_ends_even_a_hook(world):
+    """A deletion with one second of grace ends a Pod whose hook would take longer."""
+
+    async def story(w):
+        w.node()
+        w.pod(container={"lifecycle": {"preStop": {"sleep": {"seconds": 12}}}})
+        await w.clock.advance(1)
+        w.api.patch("nodes", "node-1", {"spec": {"taints": [TAINT]}})
+        await w.clock.advance(1)
+        w.api.delete("pods", "web", "default", grace_seconds=1)
+        await w.clock.advance(2)
+        assert w.see() is None
+
+    world.run(story)
+
+
+def test_folders_of_pods_that_are_gone_are_swept(world):
+    """What an earlier daemon left of Pods that exist no more is removed; the rest stays."""
+
+    async def story(w):
+        w.node()
+        w.pod()
+        await w.clock.advance(1)
+        stale = w.folder / "pods" / "gone"
+        stale.mkdir(parents=True)
+        w.kubelet.sweep()
+        assert [path.name for path in (w.folder / "pods").iterdir()] == [w.see()["metadata"]["uid"]]
+
+    world.run(story)
