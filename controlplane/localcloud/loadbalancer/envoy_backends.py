@@ -69,18 +69,18 @@ def cluster(backend: Backend, directory: Path) -> Document:
                 },
             }
         ],
-        # A Pod that refuses connections is out at once, long before its health check notices; a passing check brings
-        # it back.
+        # A Pod that refuses or breaks connections is out at once, long before its health check notices; a passing
+        # check brings it back. What an application answers ejects nobody: an overloaded one saying 503 everywhere
+        # must not lose all its Pods.
         "outlier_detection": {
             "split_external_local_origin_errors": True,
-            "consecutive_local_origin_failure": 2,
-            "consecutive_gateway_failure": 5,
-            "enforcing_consecutive_gateway_failure": 100,
+            "consecutive_local_origin_failure": 3,
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_consecutive_5xx": 0,
             "enforcing_consecutive_local_origin_failure": 100,
             "enforcing_success_rate": 0,
             "enforcing_local_origin_success_rate": 0,
             "enforcing_failure_percentage": 0,
-            "consecutive_5xx": 1000,
             "interval": "1s",
             "base_ejection_time": "10s",
             "max_ejection_time": "30s",

@@ -126,26 +126,47 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread.join(5)
 
 
+class Front:
+    """One server for all tests, whose application changes: starting and stopping one takes longer than most tests."""
+
+    app: Any = None
+    port = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def front(loop: asyncio.AbstractEventLoop) -> Iterator[Front]:
+    front = Front()
+    server = asyncio.run_coroutine_threadsafe(serve(front, "127.0.0.1", 0, None, None), loop).result(10)
+    front.port = server.port
+    yield front
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+
+
 @pytest.fixture
-def endpoints(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
+def endpoints(loop: asyncio.AbstractEventLoop, front: Front) -> Iterator[Endpoints]:
     scenario = load_scenario(None)
     scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.05))
-    yield from serve_endpoints(loop, scenario)
+    yield from serve_endpoints(loop, scenario, front=front)
 
 
 @pytest.fixture
-def without_preview(loop: asyncio.AbstractEventLoop) -> Iterator[Endpoints]:
-    yield from serve_endpoints(loop, replace(load_scenario(None), advice=()))
+def without_preview(loop: asyncio.AbstractEventLoop, front: Front) -> Iterator[Endpoints]:
+    yield from serve_endpoints(loop, replace(load_scenario(None), advice=()), front=front)
 
 
 @pytest.fixture
 def over_tls(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> Iterator[tuple[Endpoints, Pki]]:
     pki = ensure_pki(tmp_path, datetime.now(UTC))
-    for endpoints in serve_endpoints(loop, load_scenario(None), pki):
+    for endpoints in serve_endpoints(loop, load_scenario(None), pki=pki):
         yield endpoints, pki
 
 
-def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any, pki: Pki | None = None) -> Iterator[Endpoints]:
+def serve_endpoints(
+    loop: asyncio.AbstractEventLoop, scenario: Any, *, front: Front | None = None, pki: Pki | None = None
+) -> Iterator[Endpoints]:
     host, stock, faults, clock = Host(scenario), Stock(scenario), FaultBook(), SystemClock()
     info = KEY
     healthy = EndpointHealth("127.1.0.5", 7860, healthy=True, pod="web-1", node="gk3-a")
@@ -162,16 +183,20 @@ def serve_endpoints(loop: asyncio.AbstractEventLoop, scenario: Any, pki: Pki | N
         cloud = GoogleCloud(
             scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
         )
-        files = (pki.cert_file, pki.key_file) if pki else (None, None)
-        server = await serve(cloud.app, "127.0.0.1", 0, *files)
-        return cloud, server, await cloud.start_grpc("127.0.0.1", 0, *files)
+        grpc_port = await cloud.start_grpc("127.0.0.1", 0, pki and pki.cert_file, pki and pki.key_file)
+        if front is not None:
+            front.app = cloud.app
+            return cloud, None, grpc_port
+        assert pki is not None
+        return cloud, await serve(cloud.app, "127.0.0.1", 0, pki.cert_file, pki.key_file), grpc_port
 
     async def stop():
-        await server.stop()
+        if server is not None:
+            await server.stop()
         await cloud.close()
 
     cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
-    rest = f"https://localhost:{server.port}" if pki else f"http://127.0.0.1:{server.port}"
+    rest = f"https://localhost:{server.port}" if server is not None else f"http://127.0.0.1:{front.port}"
     info = {**info, "token_uri": f"{rest}/token"}
     yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)

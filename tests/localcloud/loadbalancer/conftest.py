@@ -219,6 +219,7 @@ def run(tmp_path: Path) -> Callable[..., None]:
                 "client_region": client_region,
                 "convergence_seconds": 10,
                 "reachable": lambda link: link not in down,
+                "config_link": "us-west2/hunt-config",
                 "proxy": proxy,
             }
             balancer = LoadBalancer(config, lambda: members, clock, **arguments)

@@ -160,6 +160,24 @@ def test_an_unreachable_member_keeps_its_last_pods(run):
     run(body)
 
 
+def test_without_the_config_cluster_everything_goes_on_as_it_was(run):
+    """Edits wait until it answers again; Pods come and go all the same."""
+
+    async def body(world):
+        await serving(world)
+        world.down.add("us-west2/hunt-config")
+        world.relink(CENTRAL)
+        world.pods(CENTRAL, "127.1.0.1", "127.1.0.2")
+        await world.converge()
+        assert addresses(world) == ["127.1.0.1", "127.1.0.2", "127.2.0.1"]
+        world.down.clear()
+        await world.clock.advance(1)
+        await world.converge()
+        assert addresses(world) == ["127.1.0.1", "127.1.0.2"]
+
+    run(body)
+
+
 def test_a_cluster_that_is_gone_but_named_keeps_its_last_pods(run):
     """Its groups leak, as when a cluster is deleted before it is taken off the list."""
 

@@ -47,6 +47,13 @@ def test_no_host_is_asked_that_is_known_to_be_bad_or_gone():
     assert cluster()["ignore_health_on_host_removal"] is True
 
 
+def test_an_application_that_answers_errors_ejects_nobody():
+    """Only broken connections eject: a service that says 503 everywhere keeps its Pods."""
+    outliers = cluster()["outlier_detection"]
+    assert outliers["enforcing_consecutive_local_origin_failure"] == 100
+    assert outliers["enforcing_consecutive_5xx"] == outliers["enforcing_consecutive_gateway_failure"] == 0
+
+
 def test_health_checks_are_the_backend_configs():
     """Interval, timeout, thresholds, path and port are as written, also without traffic."""
     [check] = cluster()["health_checks"]
