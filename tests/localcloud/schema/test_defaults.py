@@ -119,3 +119,83 @@ def test_defaults_of_custom_resources(make_crd):
     assert obj["spec"] == {
         "zone": "a", "nest": {"z": 7}, "items": [{"d": "dd"}], "map": {"k": {"d": "dd"}}, "free": None,
     }  # fmt: skip
+
+
+def test_a_cron_job_completes_the_pods_of_its_jobs(create):
+    """The Job's own defaults wait until it is created."""
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i:1"}]}}
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "j"},
+        "spec": {"schedule": "@daily", "jobTemplate": {"spec": {"template": template}}},
+    }
+    _, job = create(body)
+    assert {key: value for key, value in job["spec"].items() if key != "jobTemplate"} == {
+        "schedule": "@daily", "concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 1,
+    }  # fmt: skip
+    assert set(job["spec"]["jobTemplate"]["spec"]) == {"template"}
+    assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["dnsPolicy"] == "ClusterFirst"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        pytest.param(
+            "RoleBinding",
+            {"roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "u"}]},
+            {
+                "roleRef": {"kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io"},
+                "subjects": [{"kind": "User", "name": "u", "apiGroup": "rbac.authorization.k8s.io"}],
+            },
+            id="groups of a binding",
+        ),
+        pytest.param(
+            "Secret", {"stringData": {"a": "x"}}, {"type": "Opaque", "data": {"a": "eA=="}}, id="a Secret's text",
+        ),
+        pytest.param(
+            "NetworkPolicy",
+            {"spec": {"podSelector": {}, "egress": [{}]}},
+            {"spec": {"podSelector": {}, "egress": [{}], "policyTypes": ["Ingress", "Egress"]}},
+            id="types of a network policy",
+        ),
+        pytest.param(
+            "HorizontalPodAutoscaler",
+            {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 2, "behavior": {}}},
+            {
+                "spec": {
+                    "scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 2, "minReplicas": 1,
+                    "metrics": [{
+                        "type": "Resource",
+                        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                    }],
+                    "behavior": {
+                        "scaleUp": {
+                            "stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                            "policies": [
+                                {"type": "Pods", "value": 4, "periodSeconds": 15},
+                                {"type": "Percent", "value": 100, "periodSeconds": 15},
+                            ],
+                        },
+                        "scaleDown": {
+                            "selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+                        },
+                    },
+                },
+            },
+            id="an autoscaler's behaviour",
+        ),
+        pytest.param(
+            "PriorityClass", {"value": 1}, {"value": 1, "preemptionPolicy": "PreemptLowerPriority"}, id="preemption",
+        ),
+    ],
+)  # fmt: skip
+def test_other_kinds(kind, body, expected):
+    """Defaults that follow from what is there."""
+    groups = {
+        "RoleBinding": "rbac.authorization.k8s.io/v1", "Secret": "v1", "NetworkPolicy": "networking.k8s.io/v1",
+        "HorizontalPodAutoscaler": "autoscaling/v2", "PriorityClass": "scheduling.k8s.io/v1",
+    }  # fmt: skip
+    apply_defaults(builtin_type(groups[kind], kind), body)
+    assert body == expected

@@ -30,8 +30,9 @@ from controlplane.localcloud.apiserver.patch.managed import (
 )
 from controlplane.localcloud.apiserver.patch.typed import compare, merge, misfit, set_of, without
 from controlplane.localcloud.apiserver.schema.errors import bad_request
+from controlplane.localcloud.apiserver.schema.gojson import json_kind
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
-from controlplane.localcloud.apiserver.schema.walk import decode, json_kind, unknown_fields
+from controlplane.localcloud.apiserver.schema.walk import decode, unknown_fields
 from controlplane.localcloud.clock import rfc3339
 
 Conflicts = dict[Manager, FieldSet]

@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import ApiError
 from controlplane.localcloud.apiserver.schema.errors import bad_request
-from controlplane.localcloud.apiserver.schema.walk import json_kind
+from controlplane.localcloud.apiserver.schema.gojson import json_kind
 
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 _MAX_OPERATIONS = 10_000

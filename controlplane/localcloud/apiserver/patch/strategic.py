@@ -9,9 +9,9 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import ApiError, Object
 from controlplane.localcloud.apiserver.schema.errors import bad_request
+from controlplane.localcloud.apiserver.schema.gojson import json_kind
 from controlplane.localcloud.apiserver.schema.node import ANY, Node
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
-from controlplane.localcloud.apiserver.schema.walk import json_kind
 
 _DIRECTIVE = "$patch"
 _RETAIN = "$retainKeys"

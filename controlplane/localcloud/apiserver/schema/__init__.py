@@ -5,7 +5,8 @@ The order in which a request uses them: `decode` (or `unknown_fields` first, whe
 """
 
 from controlplane.localcloud.apiserver.schema.custom import types_from_crd
-from controlplane.localcloud.apiserver.schema.defaults import apply_defaults, generate_job_selector
+from controlplane.localcloud.apiserver.schema.defaults import apply_defaults
+from controlplane.localcloud.apiserver.schema.defaults_workloads import generate_job_selector
 from controlplane.localcloud.apiserver.schema.errors import FieldError, bad_request
 from controlplane.localcloud.apiserver.schema.node import Node
 from controlplane.localcloud.apiserver.schema.openapi import openapi_v3_document, openapi_v3_index

@@ -11,6 +11,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import custom
+from controlplane.localcloud.apiserver.schema import defaults_workloads as workloads
 from controlplane.localcloud.apiserver.schema.defaults_pod import pod_spec, quality_of_service
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
 
@@ -33,7 +34,6 @@ _EMPTY_STATUS: dict[str, Object] = {
     "Service": {"loadBalancer": {}},
     "StatefulSet": {"availableReplicas": 0, "replicas": 0},
 }
-_JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
 
 
 def apply_defaults(info: TypeInfo, obj: Object) -> None:
@@ -47,124 +47,6 @@ def apply_defaults(info: TypeInfo, obj: Object) -> None:
     status = _EMPTY_STATUS.get(info.kind) if info.group != "events.k8s.io" else None
     if status is not None and "status" not in obj:
         obj["status"] = copy.deepcopy(status)
-
-
-def generate_job_selector(job: Object) -> None:
-    """Give a Job its selector and the labels of its template, in place; call it once uid and name are known.
-
-    With `manualSelector` the user's selector stays.
-    """
-    spec = job.get("spec", {})
-    if spec.get("manualSelector"):
-        return
-    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-    metadata = spec.setdefault("template", {}).setdefault("metadata", {})
-    labels = metadata["labels"] = dict(metadata.get("labels") or {})
-    for key, value in zip(_JOB_LABELS, (uid, uid, name, name), strict=True):
-        labels.setdefault(key, value)
-    selector = spec.setdefault("selector", {})
-    match = selector.setdefault("matchLabels", {})
-    match.setdefault("batch.kubernetes.io/controller-uid", uid)
-    if not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(labels)
-
-
-def _template(spec: Object) -> None:
-    template = spec.setdefault("template", {})
-    template.setdefault("metadata", {})
-    pod_spec(template.setdefault("spec", {}))
-
-
-def _deployment(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    strategy = spec.setdefault("strategy", {})
-    strategy.setdefault("type", "RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("maxUnavailable", "25%")
-        rolling.setdefault("maxSurge", "25%")
-    spec.setdefault("revisionHistoryLimit", 10)
-    spec.setdefault("progressDeadlineSeconds", 600)
-    _template(spec)
-
-
-def _replica_set(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("replicas", 1)
-    _template(spec)
-
-
-def _replication_controller(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-    if labels:
-        spec.setdefault("selector", dict(labels))
-        obj.setdefault("metadata", {}).setdefault("labels", dict(labels))
-    _replica_set(obj)
-
-
-def _stateful_set(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("podManagementPolicy", "OrderedReady")
-    strategy = spec.setdefault("updateStrategy", {})
-    strategy.setdefault("type", "RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
-    retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
-    retention.setdefault("whenDeleted", "Retain")
-    retention.setdefault("whenScaled", "Retain")
-    spec.setdefault("replicas", 1)
-    spec.setdefault("revisionHistoryLimit", 10)
-    _template(spec)
-
-
-def _daemon_set(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    strategy = spec.setdefault("updateStrategy", {})
-    strategy.setdefault("type", "RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("maxUnavailable", 1)
-        rolling.setdefault("maxSurge", 0)
-    spec.setdefault("revisionHistoryLimit", 10)
-    _template(spec)
-
-
-def _job_spec(spec: Object) -> None:
-    # Unset completions and parallelism mean one Pod; unset completions alone mean a work queue.
-    if "completions" not in spec and "parallelism" not in spec:
-        spec["completions"] = 1
-    spec.setdefault("parallelism", 1)
-    spec.setdefault("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6)
-    spec.setdefault("completionMode", "NonIndexed")
-    spec.setdefault("suspend", False)
-    spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
-    for rule in (spec.get("podFailurePolicy") or {}).get("rules", ()):
-        for pattern in rule.get("onPodConditions", ()):
-            pattern.setdefault("status", "True")
-    _template(spec)
-
-
-def _job(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    _job_spec(spec)
-    metadata = obj.setdefault("metadata", {})
-    labels = spec["template"]["metadata"].get("labels")
-    if labels and not metadata.get("labels"):
-        metadata["labels"] = dict(labels)
-
-
-def _cron_job(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("concurrencyPolicy", "Allow")
-    spec.setdefault("suspend", False)
-    spec.setdefault("successfulJobsHistoryLimit", 3)
-    spec.setdefault("failedJobsHistoryLimit", 1)
-    # Jobs of the template are defaulted when they are created; only their Pods are completed here.
-    template = spec.setdefault("jobTemplate", {})
-    template.setdefault("metadata", {})
-    _template(template.setdefault("spec", {}))
 
 
 def _service(obj: Object) -> None:
@@ -277,28 +159,6 @@ def _priority_class(obj: Object) -> None:
     obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
 
 
-def _autoscaler(obj: Object) -> None:
-    spec = obj.setdefault("spec", {})
-    spec.setdefault("minReplicas", 1)
-    if not spec.get("metrics"):
-        target = {"type": "Utilization", "averageUtilization": 80}
-        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    behavior = spec.get("behavior")
-    if behavior is None:
-        return
-    up_policies = [
-        {"type": "Pods", "value": 4, "periodSeconds": 15},
-        {"type": "Percent", "value": 100, "periodSeconds": 15},
-    ]
-    down_policies = [{"type": "Percent", "value": 100, "periodSeconds": 15}]
-    up = behavior.setdefault("scaleUp", {})
-    up.setdefault("stabilizationWindowSeconds", 0)
-    down = behavior.setdefault("scaleDown", {})
-    for rules, policies in ((up, up_policies), (down, down_policies)):
-        rules.setdefault("selectPolicy", "Max")
-        rules.setdefault("policies", policies)
-
-
 def _network_policy(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     if not spec.get("policyTypes"):
@@ -331,18 +191,18 @@ _DEFAULTERS: dict[tuple[str, str], Callable[[Any], None]] = {
     ("", "PersistentVolume"): _persistent_volume,
     ("", "PersistentVolumeClaim"): _persistent_volume_claim,
     ("", "Pod"): _pod,
-    ("", "PodTemplate"): _template,
-    ("", "ReplicationController"): _replication_controller,
+    ("", "PodTemplate"): workloads.pod_template,
+    ("", "ReplicationController"): workloads.replication_controller,
     ("", "Secret"): _secret,
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
-    ("apps", "DaemonSet"): _daemon_set,
-    ("apps", "Deployment"): _deployment,
-    ("apps", "ReplicaSet"): _replica_set,
-    ("apps", "StatefulSet"): _stateful_set,
-    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
-    ("batch", "CronJob"): _cron_job,
-    ("batch", "Job"): _job,
+    ("apps", "DaemonSet"): workloads.daemon_set,
+    ("apps", "Deployment"): workloads.deployment,
+    ("apps", "ReplicaSet"): workloads.replica_set,
+    ("apps", "StatefulSet"): workloads.stateful_set,
+    ("autoscaling", "HorizontalPodAutoscaler"): workloads.autoscaler,
+    ("batch", "CronJob"): workloads.cron_job,
+    ("batch", "Job"): workloads.job,
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
     ("networking.k8s.io", "NetworkPolicy"): _network_policy,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _role_binding,

@@ -14,6 +14,7 @@ from controlplane.localcloud.apiserver.schema.types import TypeInfo
 from controlplane.localcloud.apiserver.tables.age import age
 from controlplane.localcloud.apiserver.tables.cluster import CLUSTER
 from controlplane.localcloud.apiserver.tables.columns import AGE, NAME, Printer, created, name_of
+from controlplane.localcloud.apiserver.tables.config import CONFIG
 from controlplane.localcloud.apiserver.tables.custom import custom_printer
 from controlplane.localcloud.apiserver.tables.pods import PODS
 from controlplane.localcloud.apiserver.tables.workloads import WORKLOADS
@@ -26,7 +27,7 @@ def _generic(obj: Object, now: datetime) -> list[Any]:
 
 
 _GENERIC = Printer((NAME, AGE), _generic)
-_PRINTERS = {("", "Pod"): PODS, **WORKLOADS, **CLUSTER}
+_PRINTERS = {("", "Pod"): PODS, **WORKLOADS, **CLUSTER, **CONFIG}
 
 
 def table(

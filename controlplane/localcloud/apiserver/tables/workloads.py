@@ -193,9 +193,7 @@ def _budget(obj: Object, now: datetime) -> list[Any]:
 
 _TEMPLATE = ("+Containers", "+Images", "+Selector")
 WORKLOADS: dict[tuple[str, str], Printer] = {
-    ("apps", "Deployment"): printer(
-        _deployment, "Name", "Ready", "Up-to-date:integer", "Available:integer", "Age", *_TEMPLATE
-    ),
+    ("apps", "Deployment"): printer(_deployment, "Name", "Ready", "Up-to-date", "Available", "Age", *_TEMPLATE),
     ("apps", "ReplicaSet"): printer(
         _replica_set, "Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *_TEMPLATE
     ),
