@@ -58,7 +58,7 @@ class DeploymentController:
         if change.type == "DELETED":
             return []
         deployments = self._informer.in_namespace(namespace, RESOURCE)
-        return [key_of(d) for _, d in deployments if matches(d["spec"].get("selector"), labels_of(rs))]
+        return [key_of(d) for d in deployments if matches(d["spec"].get("selector"), labels_of(rs))]
 
     def _keys_of_pod(self, change: Change) -> Iterable[Key]:
         """Tell Recreate that an old Pod is gone; ReplicaSets report everything else."""

@@ -60,7 +60,7 @@ class DisruptionController:
         if change.resource == RESOURCE:
             return [key_of(change.object)]
         namespace = change.object["metadata"]["namespace"]
-        return [key_of(budget) for _, budget in self._informer.in_namespace(namespace, RESOURCE)]
+        return [key_of(budget) for budget in self._informer.in_namespace(namespace, RESOURCE)]
 
     async def reconcile(self, key: Key) -> float | None:
         """Count one budget anew."""

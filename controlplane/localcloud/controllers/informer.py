@@ -19,7 +19,7 @@ from controlplane.localcloud.controllers.selectors import matches
 # (resource, namespace, name)
 Ref: TypeAlias = tuple[str, str, str]
 # Under what a reference is filed: ("owner", uid), ("node", name), ("label", namespace, name, value) or
-# ("namespace", name).
+# ("namespace", name, resource).
 IndexKey: TypeAlias = tuple[str, ...]
 
 _BY_LABEL = frozenset({"pods", "replicasets.apps", "endpointslices.discovery.k8s.io"})
@@ -98,16 +98,15 @@ class Informer:
         """Give the Pods that are bound to this node."""
         return list(self._present(("node", node), "pods"))
 
-    def in_namespace(self, namespace: str, resource: str | None = None) -> list[tuple[Ref, Object]]:
-        """Give the objects in a namespace, of one resource or of all."""
-        refs = [ref for ref in self._filed.get(("namespace", namespace), ()) if resource in (None, ref[0])]
-        return [(ref, obj) for ref in refs if (obj := self.get(ref)) is not None]
+    def in_namespace(self, namespace: str, resource: str) -> list[Object]:
+        """Give the objects of one resource in a namespace."""
+        return list(self._present(("namespace", namespace, resource), resource))
 
     def select(self, resource: str, namespace: str, selector: dict[str, Any]) -> list[Object]:
         """Give the Pods or ReplicaSets of a namespace that a label selector matches, oldest index entry first."""
         wanted = selector.get("matchLabels") or {}
         keys: list[IndexKey] = [("label", namespace, name, value) for name, value in wanted.items()]
-        keys = keys or [("namespace", namespace)]
+        keys = keys or [("namespace", namespace, resource)]
         narrowest = min(keys, key=lambda key: len(self._filed.get(key, ())))
         return [obj for obj in self._present(narrowest, resource) if matches(selector, labels_of(obj))]
 
@@ -191,7 +190,7 @@ def _ref(change: Change) -> Ref:
 def _index_keys(ref: Ref, obj: Object) -> Iterable[IndexKey]:
     resource, namespace, _ = ref
     if namespace:
-        yield ("namespace", namespace)
+        yield ("namespace", namespace, resource)
     for owner in owners_of(obj):
         yield ("owner", str(owner.get("uid")))
     if resource in _BY_LABEL:

@@ -166,7 +166,7 @@ class JobController:
     def _release_pods(self, key: Key, job: Object | None) -> None:
         """Take the finalizer off the Pods of a Job that is going or gone: nobody will count them any more."""
         self._backoff.forget(key)
-        for _, pod in self._informer.in_namespace(key[0], "pods"):
+        for pod in self._informer.in_namespace(key[0], "pods"):
             owner = controller_of(pod)
             if owner is None or owner["kind"] != "Job" or owner["name"] != key[1]:
                 continue

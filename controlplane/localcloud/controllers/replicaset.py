@@ -58,7 +58,7 @@ class ReplicaSetController:
         if change.type == "DELETED":
             return []
         sets = self._informer.in_namespace(namespace, RESOURCE)
-        return [key_of(rs) for _, rs in sets if matches(rs["spec"].get("selector"), labels_of(pod))]
+        return [key_of(rs) for rs in sets if matches(rs["spec"].get("selector"), labels_of(pod))]
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one ReplicaSet closer to what it asks for."""

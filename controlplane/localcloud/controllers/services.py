@@ -60,7 +60,7 @@ class EndpointsController:
         labels = labels_of(pod)
         now = frozenset(
             key_of(service)
-            for _, service in self._informer.in_namespace(pod["metadata"]["namespace"], SERVICES)
+            for service in self._informer.in_namespace(pod["metadata"]["namespace"], SERVICES)
             if (selector := service["spec"].get("selector")) and selector.items() <= labels.items()
         )
         before = self._behind.pop(uid_of(pod), frozenset())
