@@ -151,7 +151,6 @@ class ContainerApi:
     async def _give_birth(self, link: str, operation: k.Operation) -> None:
         location, name = link.split("/", 1)
         try:
-            await self._clock.sleep(self._project.scenario.delays.cluster_create)
             await self._host.create(name, location, self.labels[link])
         except Exception as error:  # noqa: BLE001 - whatever the host cannot do is the operation's error
             birth = self._births[link]

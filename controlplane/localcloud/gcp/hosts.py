@@ -34,7 +34,7 @@ class ClusterHost(Protocol):
         ...
 
     async def create(self, name: str, location: str, labels: Mapping[str, str]) -> None:
-        """Start a cluster; comes back when its API answers."""
+        """Start a cluster; takes as long as that takes, and comes back when its API answers."""
         ...
 
     async def delete(self, name: str, location: str) -> None:

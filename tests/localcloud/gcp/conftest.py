@@ -44,6 +44,7 @@ class Host:
         return list(self.clusters)
 
     async def create(self, name, location, labels):
+        await asyncio.sleep(0.05)
         if self.refuses:
             raise RuntimeError(self.refuses)
         self.clusters.append(HostedCluster(name, location, "127.0.0.1:6444", "pem", labels=labels))
@@ -147,9 +148,7 @@ def front(loop: asyncio.AbstractEventLoop) -> Iterator[Front]:
 
 @pytest.fixture
 def endpoints(loop: asyncio.AbstractEventLoop, front: Front) -> Iterator[Endpoints]:
-    scenario = load_scenario(None)
-    scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.05))
-    yield from serve_endpoints(loop, scenario, front=front)
+    yield from serve_endpoints(loop, load_scenario(None), front=front)
 
 
 @pytest.fixture
