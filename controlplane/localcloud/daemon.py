@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import IO
@@ -141,6 +142,8 @@ def known_error(error: BaseException) -> str | None:
 
     if isinstance(error, LocalCloudError | ScenarioError | ImageMapError | LoadBalancerError):
         return str(error)
+    if isinstance(error, sqlite3.DatabaseError):
+        return f"a cluster's database is corrupted ({error}); `gpuhunter local reset` starts afresh"
     if isinstance(error, OSError) and error.errno is not None:
         return f"the local cloud cannot start: {error}"
     return None

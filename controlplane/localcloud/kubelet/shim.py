@@ -141,6 +141,7 @@ class Shim:
                 os.dup2(out, 1)
                 os.dup2(err, 2)
                 os.chdir(directory)
+                os.umask(0o022)  # as in a container; the daemon's own is stricter
                 os.execvp(argv[0], argv)  # noqa: S606 - the container's own program
             except OSError as error:
                 os.write(error_write, f'exec: "{argv[0]}": {error.strerror}'.encode())

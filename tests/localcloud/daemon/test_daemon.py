@@ -92,6 +92,18 @@ def test_a_corrupted_state_is_one_line(cloud):
         cloud.up()
 
 
+def test_a_corrupted_database_is_one_line(cloud):
+    """Objects that cannot be read stop the start, with the remedy; nothing is left running."""
+    cloud.up()
+    control.down(cloud.state)
+    for database in (cloud.state / "clusters").glob("*hunt-config*"):
+        database.write_bytes(b"not a database" * 1000)
+    with pytest.raises(LocalCloudError, match=r"corrupted .* local reset") as caught:
+        cloud.up()
+    assert "\n" not in str(caught.value)
+    assert cloud.wait_gone(5) == []
+
+
 def test_two_clouds_run_side_by_side(new_cloud):
     """A second cloud gets ports and Pod addresses of its own."""
     one, two = new_cloud("one"), new_cloud("two")
