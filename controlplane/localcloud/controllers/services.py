@@ -7,7 +7,7 @@ possible, so that a watcher sees small changes.
 from collections.abc import Iterable, Sequence
 
 from controlplane.localcloud.apiserver.api import ApiError, Change, Object
-from controlplane.localcloud.clock import Clock, new_suffix
+from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers import endpoints
 from controlplane.localcloud.controllers.informer import Informer
 from controlplane.localcloud.controllers.objects import (
@@ -134,7 +134,7 @@ class EndpointsController:
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
-                "name": f"{name}-{new_suffix()}",
+                "generateName": f"{name}-",
                 "namespace": namespace,
                 "labels": _slice_labels(service),
                 "ownerReferences": [controller_reference(service)],
