@@ -1,8 +1,11 @@
 """What a write is refused for before anything is looked up: types, names, namespaces, versions, unknown fields."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.apiserver.api import ApiError, Object
 from controlplane.localcloud.apiserver.errors import bad_request, conflict, modified
 from controlplane.localcloud.apiserver.options import WriteOptions
 from controlplane.localcloud.apiserver.schema import FieldError, TypeInfo, strict_error, unknown_fields
@@ -39,6 +42,32 @@ def check_identity(info: TypeInfo, namespace: str, name: str, obj: Any) -> None:
     metadata = obj.get("metadata") or {}
     check_name(name, metadata.get("name") or name)
     settle_namespace(info, namespace, dict(metadata))
+
+
+def check_applied(info: TypeInfo, namespace: str, name: str, obj: Any) -> None:
+    """Refuse an applied configuration that does not say what it is, or that is something else."""
+    if not isinstance(obj, dict):
+        raise bad_request("error decoding YAML: the body is no object")
+    if not (obj.get("metadata") or {}).get("name"):
+        raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if obj.get("apiVersion") != info.api_version:
+        text = "Incorrect version specified in apply patch. Specified patch version: {}, expected: {}"
+        raise bad_request(text.format(obj.get("apiVersion") or "", info.api_version))
+    check_identity(info, namespace, name, obj)
+
+
+@contextmanager
+def told_as_patch(patch: Any) -> Iterator[None]:
+    """Turn the 400 of an object that cannot be read into the 422 of the patch that made it so."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code != 400:
+            raise
+        shown = json.dumps(patch, separators=(",", ":"))
+        complaint = FieldError("FieldValueInvalid", "patch", shown, error.message)
+        details = {"causes": [complaint.cause()]}
+        raise ApiError(422, "Invalid", f' "" is invalid: {complaint}', details=details) from error
 
 
 def check_name(name: str, given: str) -> None:

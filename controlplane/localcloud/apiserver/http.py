@@ -120,10 +120,10 @@ class HttpFace:
                 raise no_such_path()
             await send_object(send, 200, self._core.subresources.scale(info, namespace, where.name))
             return
-        if where.subresource and (
-            where.subresource not in info.subresources or where.subresource in ("binding", "token")
-        ):
+        if where.subresource and where.subresource not in info.subresources:
             raise no_such_path()
+        if where.subresource in ("binding", "eviction", "token"):
+            raise method_not_allowed()
         shelf = self._spoiler.shelf(request.scope, shelf_name(info))
         if verb == "get":
             record = shelf.records.get((namespace, where.name))
@@ -216,6 +216,10 @@ class HttpFace:
         if where.subresource or "delete" not in info.verbs:
             raise method_not_allowed()
         options = request.delete_options(request.user.name)
+        if verb == "deletecollection" and (
+            info.plural == "namespaces" or (info.namespaced and where.namespace is None)
+        ):
+            raise method_not_allowed()
         if verb == "delete":
             record, gone = self._core.deletion.delete(info, where.namespace or "", where.name, options)
             if gone and not deletion_returns_object(info):
@@ -297,8 +301,6 @@ def _verb(request: Request, where: Target) -> str:
     if method == "DELETE":
         if where.name:
             return "delete"
-        if where.plural == "namespaces":
-            raise method_not_allowed()
         return "deletecollection"
     verb = _VERBS.get(method)
     if verb is None or (verb in ("update", "patch") and not where.name):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object, PatchKind
-from controlplane.localcloud.apiserver.checks import settle_namespace
+from controlplane.localcloud.apiserver.checks import settle_namespace, told_as_patch
 from controlplane.localcloud.apiserver.errors import bad_request, unsupported_media_type
 from controlplane.localcloud.apiserver.patch import json_patch, merge_patch, strategic_merge_patch
 from controlplane.localcloud.apiserver.schema import FieldError, TypeInfo, refuse
@@ -87,7 +87,8 @@ def patched(info: TypeInfo, before: Object, kind: PatchKind, patch: Any) -> Any:
     if kind == "json":
         return json_patch(before, patch)
     if not isinstance(patch, dict):
-        raise bad_request("error decoding patch: the body is no object")
+        with told_as_patch(patch):
+            raise bad_request("json: cannot unmarshal a value that is no object")
     if kind == "merge":
         return merge_patch(before, patch)
     if info.custom:

@@ -126,6 +126,7 @@ class Request:
             fields = f"metadata.name={name}" + (f",{fields}" if fields else "")
         if not query:
             return ListOptions(field_selector=fields)
+        self.integer("timeoutSeconds")
         return ListOptions(
             query.get("labelSelector", ""),
             fields,
@@ -176,7 +177,11 @@ class Request:
             text = 'supported values: "Foreground", "Background", "Orphan", "nil"'
             error = FieldError("FieldValueNotSupported", "propagationPolicy", propagation, text)
             raise invalid_error("meta.k8s.io", "DeleteOptions", "", [error])
-        if propagation is None and (orphans := body.get("orphanDependents")) is not None:
+        if (orphans := body.get("orphanDependents")) is not None:
+            if propagation is not None:
+                text = "orphanDependents and deletionPropagation cannot be both set"
+                error = FieldError("FieldValueInvalid", "propagationPolicy", propagation, text)
+                raise invalid_error("meta.k8s.io", "DeleteOptions", "", [error])
             propagation = "Orphan" if orphans else "Background"
         grace = body.get("gracePeriodSeconds")
         if grace is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.accounts import AccountTokens
 from controlplane.localcloud.apiserver.api import ApiError, Object, PatchKind
+from controlplane.localcloud.apiserver.checks import check_name
 from controlplane.localcloud.apiserver.deletion import Deletion
 from controlplane.localcloud.apiserver.errors import (
     bad_request,
@@ -110,6 +111,7 @@ class Subresources:
         name = metadata["name"]
         if not isinstance(scale, dict) or info.scale is None:
             raise bad_request("the object provided is unrecognized (must be of type Scale)")
+        check_name(name, (scale.get("metadata") or {}).get("name") or name)
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if isinstance(replicas, bool) or not isinstance(replicas, int):
             raise bad_request('Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal '

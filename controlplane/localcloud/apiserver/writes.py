@@ -12,6 +12,7 @@ from controlplane.localcloud.apiserver.admission import Admission
 from controlplane.localcloud.apiserver.api import AdmissionRequest, ApiError, Object, PatchKind
 from controlplane.localcloud.apiserver.checks import (
     NO_VERSION,
+    check_applied,
     check_fields,
     check_identity,
     check_name,
@@ -19,6 +20,7 @@ from controlplane.localcloud.apiserver.checks import (
     check_type,
     is_same,
     settle_namespace,
+    told_as_patch,
 )
 from controlplane.localcloud.apiserver.errors import (
     already_exists,
@@ -125,16 +127,18 @@ class Writes:
         now = self._clock.now()
         before = self._served(info, live.object)
         if kind == "apply":
-            check_identity(info, namespace, name, patch)
+            check_applied(info, namespace, name, patch)
             check_fields(info, patch, options)
             result = server_side_apply(info, before, patch, options.manager, options.force, now, subresource)
         else:
             result = patched(info, before, kind, patch)
-            check_fields(info, result, options)
+            with told_as_patch(patch):
+                check_fields(info, result, options)
         if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
             raise bad_request("the patched object is not an object with metadata")
         check_identity(info, namespace, name, result)
-        obj = decode(info, result)
+        with told_as_patch(patch):
+            obj = decode(info, result)
         return self._replace(info, live, obj, options, subresource, applied=kind == "apply"), False
 
     def replace(
@@ -154,9 +158,7 @@ class Writes:
         return self._registry.by_resource(resource)
 
     def _apply_new(self, info: TypeInfo, namespace: str, name: str, patch: Any, options: WriteOptions) -> Record:
-        if not isinstance(patch, dict):
-            raise bad_request("error decoding YAML: the body is no object")
-        check_identity(info, namespace, name, patch)
+        check_applied(info, namespace, name, patch)
         check_fields(info, patch, options)
         body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
         if info.namespaced:
