@@ -6,6 +6,7 @@ server again. Renewal carries the resourceVersion: whoever lost the lease learns
 runs may disagree; that can pass the lease on early, never let two runs through the fence.
 """
 
+import threading
 from datetime import timedelta
 
 from controlplane.clock import Clock
@@ -26,6 +27,7 @@ class Lease:
         self._store, self._clock, self._name, self._holder = store, clock, name, holder
         self._object: Json | None = None
         self._until = float("-inf")
+        self._lock = threading.RLock()  # clusters are worked on at once, and each write checks
         self.held_by = ""
 
     @property
@@ -61,18 +63,20 @@ class Lease:
 
     def check(self, *, destructive: bool = False) -> None:
         """Make sure that writing is allowed. Raises FenceLost."""
-        if self._object is None:
-            raise FenceLost("the lease is not held")
-        left = self._until - self._clock.monotonic()
-        if left < (self._name.seconds - self._name.margin) / 2:
-            self._renew(self.fence)
-        elif destructive:
-            self._confirm()
+        with self._lock:
+            if self._object is None:
+                raise FenceLost("the lease is not held")
+            left = self._until - self._clock.monotonic()
+            if left < (self._name.seconds - self._name.margin) / 2:
+                self._renew(self.fence)
+            elif destructive:
+                self._confirm()
 
     def release(self) -> None:
         """Give the lease back, so that the next run need not wait. Losing it here does not matter any more."""
-        held, self._object = self._object, None
-        self._until = float("-inf")
+        with self._lock:
+            held, self._object = self._object, None
+            self._until = float("-inf")
         if held is None:
             return
         given = {**held["spec"], "holderIdentity": "", "renewTime": micro_time(self._clock.now())}
