@@ -63,6 +63,10 @@ class LoadBalancer:
         run_dir.mkdir(parents=True, exist_ok=True)
         self._state_file = run_dir / "programmed.json"
         self._state: State = load(self._state_file)
+        if self._state.first_port != port:
+            # The scenario names another port now: addresses follow it.
+            self._state.first_port = port
+            self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
         self._objects = objects.ConfigObjects(config_api, clock)
         self._last_read = self._state.wanted
@@ -98,13 +102,14 @@ class LoadBalancer:
 
     def preflight(self) -> None:
         """Find out what would keep it from working, before anything is started; raises LoadBalancerError."""
-        taken = [port for port in {self._port, *self._state.ports.values()} if port and not port_is_free(port)]
-        if taken:
+        if self._port and not port_is_free(self._port):
             raise LoadBalancerError(
-                f"port {taken[0]} on 127.0.0.1 is in use, and the load balancer needs it: stop what listens there, or "
-                "set load_balancer.port in the scenario to another one (0 takes any that is free)"
+                f"port {self._port} on 127.0.0.1 is in use, and the load balancer needs it: stop what listens there, "
+                "or set load_balancer.port in the scenario to another one (0 takes any that is free)"
             )
         self._proxy.prepare()
+        self._state.ports = {key: port for key, port in self._state.ports.items() if port_is_free(port)}
+        self._assign_ports()
 
     async def run(self) -> None:
         """Balance load until cancelled or stopped."""
@@ -262,10 +267,13 @@ class LoadBalancer:
         self._changed |= {(objects.SERVICES, each.key) for each in set(wanted.services) - set(old.services)}
         self._state.wanted = wanted
         self._state.ports = {key: port for key, port in self._state.ports.items() if wanted.ingress(key) is not None}
-        for ingress in wanted.ingresses:
+        self._assign_ports()
+        self._dirty |= set(self._members())
+
+    def _assign_ports(self) -> None:
+        for ingress in self._state.wanted.ingresses:
             if ingress.key not in self._state.ports:
                 self._state.ports[ingress.key] = self._next_port()
-        self._dirty |= set(self._members())
 
     def _next_port(self) -> int:
         if self._port == 0:

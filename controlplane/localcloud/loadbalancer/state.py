@@ -18,11 +18,12 @@ VERSION = 1
 
 @dataclass
 class State:
-    """The programmed snapshot, the port of each ingress, and what was last seen of each member."""
+    """The programmed snapshot, the port of each ingress, what was last seen of each member, the port asked for."""
 
     wanted: Wanted = field(default_factory=Wanted)
     ports: dict[Key, int] = field(default_factory=dict)
     members: dict[str, MemberState] = field(default_factory=dict)
+    first_port: int = 0
 
 
 def save(path: Path, state: State) -> None:
@@ -30,6 +31,7 @@ def save(path: Path, state: State) -> None:
     document = {
         "version": VERSION,
         "wanted": asdict(state.wanted),
+        "first_port": state.first_port,
         "ports": [[*key, port] for key, port in state.ports.items()],
         "members": {
             link: {
@@ -63,6 +65,7 @@ def _state(document: Mapping[str, Any]) -> State:
         _wanted(document["wanted"]),
         {(namespace, name): port for namespace, name, port in document["ports"]},
         {link: _member(member) for link, member in document["members"].items()},
+        document["first_port"],
     )
 
 

@@ -224,7 +224,7 @@ def run(tmp_path: Path) -> Callable[..., None]:
             }
             balancer = LoadBalancer(config, lambda: members, clock, **arguments)
             world = World(clock, config, members, proxy, balancer, tmp_path, down)
-            world.restart = lambda: LoadBalancer(config, lambda: members, clock, **arguments)
+            world.restart = lambda **changes: LoadBalancer(config, lambda: members, clock, **arguments | changes)
             task = asyncio.create_task(balancer.run())
             try:
                 await world.settle()

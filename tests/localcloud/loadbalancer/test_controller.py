@@ -358,6 +358,33 @@ def test_a_restarted_controller_knows_what_was_programmed(run):
     run(body)
 
 
+def test_a_port_that_was_taken_meanwhile_is_replaced_and_a_new_setting_followed(run):
+    """Where no port is asked for, any other one will do; a port that is asked for is taken up after a restart."""
+    import socket
+
+    from controlplane.localcloud.loadbalancer.envoy import any_free_port
+
+    async def body(world):
+        await serving(world)
+        [port] = world.proxy.ports().values()
+        await world.balancer.stop()
+        wanted = any_free_port()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+            for changes, check in (({}, lambda new: new != port), ({"port": wanted}, lambda new: new == wanted)):
+                again = world.restart(**changes)
+                task = asyncio.create_task(again.run())
+                await world.converge()
+                [new] = world.proxy.ports().values()
+                assert check(new)
+                assert world.get_mci()["status"]["VIP"] == f"127.0.0.1:{new}"
+                await again.stop()
+                await asyncio.gather(task, return_exceptions=True)
+
+    run(body)
+
+
 def test_a_settled_load_balancer_writes_nothing(run):
     """An hour without edits leaves every object as it was."""
 
