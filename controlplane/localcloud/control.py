@@ -9,12 +9,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from controlplane.localcloud.clock import SystemClock
 from controlplane.localcloud.control_client import DaemonFiles, ask, wait_for_daemon
 from controlplane.localcloud.control_errors import LocalCloudError
-from controlplane.localcloud.control_start import start_daemon
+
+if TYPE_CHECKING:
+    from controlplane.localcloud.clock import BlockingClock
 
 __all__ = [
     "CloudStatus",
@@ -87,11 +88,13 @@ def up(
     """Start the local cloud and come back when all its APIs answer; harmless when it runs already."""
     files = DaemonFiles(state_dir)
     if files.locked():
-        wait_for_daemon(files, SystemClock())
+        wait_for_daemon(files, _clock())
         if scenario is not None:
             ask(files, "check-scenario", {"path": str(scenario.resolve())})
         progress("the local cloud is running already")
     else:
+        from controlplane.localcloud.control_start import start_daemon
+
         start_daemon(state_dir, scenario, progress)
     found = status(state_dir)
     if found is None:
@@ -108,9 +111,9 @@ def down(state_dir: Path) -> None:
     if pid is None:
         raise LocalCloudError(f"{files.lock}: is held, but no process id is known; stop the process that holds it")
     _signal(pid, signal.SIGTERM)
-    if not files.wait_unlocked(STOP_SECONDS, SystemClock()):
+    if not files.wait_unlocked(STOP_SECONDS, _clock()):
         _signal(pid, signal.SIGKILL)
-        if not files.wait_unlocked(STOP_SECONDS, SystemClock()):
+        if not files.wait_unlocked(STOP_SECONDS, _clock()):
             raise LocalCloudError(f"process {pid} does not end; its log is {files.log}")
 
 
@@ -119,7 +122,7 @@ def status(state_dir: Path) -> CloudStatus | None:
     files = DaemonFiles(state_dir)
     if not files.locked():
         return None
-    wait_for_daemon(files, SystemClock())
+    wait_for_daemon(files, _clock())
     answer = ask(files, "status", {})
     clusters = tuple(ClusterStatus(**entry) for entry in answer.pop("clusters"))
     return CloudStatus(clusters=clusters, **answer)
@@ -157,6 +160,12 @@ def connection(state_dir: Path) -> Connection:
 def call(state_dir: Path, command: str, **arguments: Any) -> dict[str, Any]:
     """Have the running local cloud do something: `stock-out`, `preempt`, `region-down`, `fault-add` ..."""
     return ask(DaemonFiles(state_dir), command, arguments)
+
+
+def _clock() -> "BlockingClock":
+    from controlplane.localcloud.clock import SystemClock
+
+    return SystemClock()
 
 
 def _signal(pid: int, number: int) -> None:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from controlplane.localcloud.clock import BlockingClock
 from controlplane.localcloud.control_errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from controlplane.localcloud.clock import BlockingClock
 
 NOT_RUNNING = "the local cloud is not running; start it with `gpuhunter local up`"
 ANSWER_SECONDS = 60.0
@@ -74,7 +76,7 @@ class DaemonFiles:
                 return facts
         return None
 
-    def wait_unlocked(self, seconds: float, clock: BlockingClock) -> bool:
+    def wait_unlocked(self, seconds: float, clock: "BlockingClock") -> bool:
         """Wait for the daemon's end; False when it still lives after so long."""
         end = clock.monotonic() + seconds
         while self.locked():
@@ -84,7 +86,7 @@ class DaemonFiles:
         return True
 
 
-def wait_for_daemon(files: DaemonFiles, clock: BlockingClock) -> Mapping[str, Any]:
+def wait_for_daemon(files: DaemonFiles, clock: "BlockingClock") -> Mapping[str, Any]:
     """Wait until a daemon that somebody else is just starting is ready."""
     end = clock.monotonic() + START_SECONDS
     while (facts := files.ready()) is None:
