@@ -127,7 +127,7 @@ def change(create):
             "PriorityClass",
             ("value",),
             6,
-            "value: Forbidden: may not be changed in an update.",
+            "Value: Forbidden: may not be changed in an update.",
             id="a priority",
         ),
         pytest.param("RoleBinding", ("roleRef", "name"), "x", "roleRef: Invalid value:", id="a binding's role"),

@@ -60,7 +60,20 @@ class FieldError:
         return {"reason": self.reason, "message": self.message, "field": self.field}
 
 
+class Verbatim(str):
+    """A value that is shown as it stands, without quotes."""
+
+    __slots__ = ()
+
+
+NIL = Verbatim("null")  # an empty Go map or slice; an unset pointer is shown as the text "null" instead
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, Verbatim):
+        return str(value)
+    if value is None:
+        return '"null"'
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from controlplane.localcloud.apiserver.schema import validate_config as config
 from controlplane.localcloud.apiserver.schema import validate_network as network
 from controlplane.localcloud.apiserver.schema import validate_workloads as workloads
 from controlplane.localcloud.apiserver.schema.definition import validate_definition, validate_definition_update
-from controlplane.localcloud.apiserver.schema.errors import FieldError, invalid, invalid_error
+from controlplane.localcloud.apiserver.schema.errors import FieldError, Verbatim, invalid, invalid_error
 from controlplane.localcloud.apiserver.schema.structural import validate_custom
 from controlplane.localcloud.apiserver.schema.types import TypeInfo
 from controlplane.localcloud.apiserver.schema.validate_meta import validate_metadata, validate_metadata_update
@@ -93,14 +93,7 @@ def _rest(obj: Object) -> Object:
     return rest
 
 
-class _ZeroVersion(int):
-    """The missing resourceVersion, which the reference shows as 0x0."""
-
-    def __str__(self) -> str:
-        return "0x0"
-
-
-_NO_VERSION = invalid("metadata.resourceVersion", _ZeroVersion(0), "must be specified for an update")
+_NO_VERSION = invalid("metadata.resourceVersion", Verbatim("0x0"), "must be specified for an update")
 
 
 def refuse(info: TypeInfo, name: str, errors: list[FieldError]) -> ApiError:

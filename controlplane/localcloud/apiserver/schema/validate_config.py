@@ -99,7 +99,7 @@ def priority_class_update(old: Object, new: Object) -> list[FieldError]:
     """Complain about a changed priority."""
     found = []
     if old.get("value", 0) != new.get("value", 0):
-        found.append(forbidden("value", "may not be changed in an update."))
+        found.append(forbidden("Value", "may not be changed in an update."))
     if old.get("preemptionPolicy") != new.get("preemptionPolicy"):
         found.append(invalid("preemptionPolicy", new.get("preemptionPolicy"), names.IMMUTABLE))
     return found

@@ -6,6 +6,7 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
 from controlplane.localcloud.apiserver.schema.errors import (
+    NIL,
     TOO_MANY,
     FieldError,
     duplicate,
@@ -115,10 +116,9 @@ def service_update(old: Object, new: Object) -> list[FieldError]:
     was, now = before.get("clusterIP", ""), after.get("clusterIP", "")
     if not was or was == now:
         return []
-    addresses = after.get("clusterIPs") or ([now] if now else [])
     if not now:
-        return [invalid("spec.clusterIPs[0]", addresses, "primary clusterIP can not be unset")]
-    return [invalid("spec.clusterIPs[0]", addresses, "may not change once set")]
+        return [invalid("spec.clusterIPs[0]", NIL, "primary clusterIP can not be unset")]
+    return [invalid("spec.clusterIPs[0]", [now], "may not change once set")]
 
 
 def endpoints(obj: Object) -> list[FieldError]:

@@ -128,11 +128,10 @@ def _claim(old: Object, new: Object) -> list[FieldError]:
 
 
 def _storage_class(old: Object, new: Object) -> list[FieldError]:
-    keys = ("provisioner", "reclaimPolicy", "volumeBindingMode")
-    found = [invalid(key, new.get(key), names.IMMUTABLE) for key in keys if old.get(key) != new.get(key)]
-    if old.get("parameters") != new.get("parameters"):
-        found.append(forbidden("parameters", "updates to parameters are forbidden."))
-    return found
+    keys = ("parameters", "provisioner", "reclaimPolicy")
+    found = [forbidden(key, f"updates to {key} are forbidden.") for key in keys if old.get(key) != new.get(key)]
+    mode = "volumeBindingMode"
+    return found if old.get(mode) == new.get(mode) else [*found, invalid(mode, new.get(mode), names.IMMUTABLE)]
 
 
 UPDATE_RULES: dict[tuple[str, str], Callable[[Any, Any], list[FieldError]]] = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
-from controlplane.localcloud.apiserver.schema.errors import FieldError, forbidden, invalid, not_supported, required
+from controlplane.localcloud.apiserver.schema.errors import NIL, FieldError, forbidden, invalid, not_supported, required
 from controlplane.localcloud.apiserver.schema.validate_pod import pod_spec
 
 _JOB_RESTARTS = ("OnFailure", "Never")
@@ -28,7 +28,9 @@ def _selected(field: str, spec: Object, owner: str) -> list[FieldError]:
     """Check that the selector exists, says something, and matches the template."""
     selector = spec.get("selector")
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-    mismatch = invalid(f"{field}.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    mismatch = invalid(
+        f"{field}.template.metadata.labels", labels or NIL, "`selector` does not match template `labels`"
+    )
     if selector is None:
         return [required(f"{field}.selector"), mismatch]
     found = names.selector(f"{field}.selector", selector)
@@ -150,13 +152,16 @@ def daemon_set(obj: Object) -> list[FieldError]:
 def job(obj: Object) -> list[FieldError]:
     """Complain about a Job; its selector is generated, so it is not asked for."""
     spec, uid = obj.get("spec") or {}, (obj.get("metadata") or {}).get("uid")
-    found = job_spec("spec", spec)
+    return _generated_selector(spec, uid) + job_spec("spec", spec)
+
+
+def _generated_selector(spec: Object, uid: Any) -> list[FieldError]:
     if spec.get("manualSelector") or spec.get("selector") is None or not uid:
-        return found
+        return []
     generated = [{"matchLabels": {prefix + "controller-uid": uid}} for prefix in ("batch.kubernetes.io/", "")]
-    if spec["selector"] not in generated:
-        found.append(invalid("spec.selector", spec["selector"], "`selector` not auto-generated"))
-    return found
+    if spec["selector"] in generated:
+        return []
+    return [invalid("spec.selector", spec["selector"], "`selector` not auto-generated")]
 
 
 def job_spec(field: str, spec: Object) -> list[FieldError]:
@@ -184,7 +189,7 @@ def job_spec(field: str, spec: Object) -> list[FieldError]:
         labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
         if not matches(spec["selector"], labels or {}):
             text = "`selector` does not match template `labels`"
-            found.append(invalid(f"{field}.template.metadata.labels", labels, text))
+            found.append(invalid(f"{field}.template.metadata.labels", labels or NIL, text))
     found += template(f"{field}.template", spec.get("template") or {})
     return found + _job_restart(f"{field}.template.spec.restartPolicy", spec)
 
