@@ -6,7 +6,6 @@ users; what a verb means is the core's.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import ApiError, Object
@@ -18,8 +17,8 @@ from controlplane.localcloud.apiserver.errors import (
     no_such_path,
     not_found,
     unauthorized,
-    unavailable,
 )
+from controlplane.localcloud.apiserver.logs import LogSource, answer_log
 from controlplane.localcloud.apiserver.meta import answer_meta
 from controlplane.localcloud.apiserver.presenter import Presenter
 from controlplane.localcloud.apiserver.reads import Filter, Page, list_page
@@ -46,7 +45,7 @@ class HttpFace:
         self._core = core
         self._spoiler = Spoiler(core, faults, cluster)
         self._streams: set[WatchStream] = set()
-        self.log_source: Callable[..., AsyncIterator[bytes]] | None = None
+        self.log_source: LogSource | None = None
 
     def close(self) -> None:
         """End every watch."""
@@ -113,7 +112,7 @@ class HttpFace:
         presenter = Presenter(self._core, info, request.header(b"accept"), request.query.get("includeObject", ""))
         namespace = where.namespace or ""
         if where.subresource == "log" and info.resource == "pods":
-            await self._log(request, where, request.receive, send)
+            await answer_log(self._core, self.log_source, request, where, send)
             return
         if where.subresource == "scale":
             if info.scale is None:
@@ -231,60 +230,6 @@ class HttpFace:
         page = list_page(self._core.store, shelf, wanted, wanted_options)
         deleted = self._core.deletion.delete_collection(info, page.records, options)
         return 200, presenter.many(Page(deleted, self._core.store.rv))
-
-    async def _log(self, request: Request, where: Target, receive: Receive, send: Send) -> None:
-        pod = self._core.store.find("pods", (where.namespace or "", where.name))
-        if pod is None:
-            raise not_found("pods", where.name)
-        if self.log_source is None:
-            raise unavailable("this cluster runs no Pods, so it has no logs")
-        containers = [one["name"] for one in pod.object["spec"]["containers"]]
-        container = request.query.get("container", "")
-        if not container and len(containers) > 1:
-            raise bad_request(
-                f"a container name must be specified for pod {where.name}, choose one of: [{' '.join(containers)}]"
-            )
-        if container and container not in containers:
-            raise bad_request(f"container {container} is not valid for pod {where.name}")
-        pieces = self.log_source(
-            where.namespace or "", where.name, container or containers[0], request.flag("follow"),
-            request.integer("tailLines"), request.flag("previous"), request.integer("sinceSeconds"),
-            request.flag("timestamps"),
-        )  # fmt: skip
-        await _stream_log(pieces, receive, send)
-
-
-async def _stream_log(pieces: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
-    started = False
-
-    async def pump() -> None:
-        nonlocal started
-        async for piece in pieces:
-            if not started:
-                await _start_log(send)
-                started = True
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-    async def left() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    pumping, leaving = asyncio.ensure_future(pump()), asyncio.ensure_future(left())
-    try:
-        await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if pumping.done() and not started:
-            pumping.result()  # an error becomes a Status only while nothing was sent
-    finally:
-        leaving.cancel()
-        if not pumping.done():
-            pumping.cancel()
-    if not started:
-        await _start_log(send)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _start_log(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
 
 
 def _part(subresource: str) -> str:

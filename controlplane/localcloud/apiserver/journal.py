@@ -6,12 +6,16 @@ local cloud can bear and a write per fsync could not.
 """
 
 import asyncio
+import logging
 import sqlite3
 from pathlib import Path
 
 import orjson
 
+from controlplane.localcloud.apiserver.api import ApiError
 from controlplane.localcloud.apiserver.records import Record
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -72,9 +76,24 @@ class Journal:
             loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what is pending, in one transaction."""
-        connection, committed = self._connection, self._committed
-        if connection is not None and self._pending:
+        """Write what is pending, in one transaction; what cannot be written stays pending for the next one."""
+        waiting, self._committed = self._committed, None
+        try:
+            self._write()
+        except sqlite3.Error as error:
+            log.exception("the state cannot be written")
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
+                waiting.exception()  # nobody may be waiting for it
+            return
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _write(self) -> None:
+        connection = self._connection
+        if connection is None or not self._pending:
+            return
+        with connection:
             connection.execute("BEGIN")
             for row, record in self._pending.items():
                 if record is None:
@@ -82,11 +101,7 @@ class Journal:
                 else:
                     connection.execute(_PUT, (*row, record.rv, record.bytes))
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('rv', ?)", (self._rv,))
-            connection.execute("COMMIT")
-            self._pending.clear()
-        self._committed = None
-        if committed is not None and not committed.done():
-            committed.set_result(None)
+        self._pending.clear()
 
     async def committed(self) -> None:
         """Wait until everything noted so far would survive a kill."""

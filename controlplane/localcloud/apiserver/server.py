@@ -1,20 +1,14 @@
 """One cluster's API server: the core, its in-process API, and its HTTP face with the faults that were asked for."""
 
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from controlplane.localcloud.apiserver.api import AdmissionHook, Api
 from controlplane.localcloud.apiserver.core import Authenticate, Core
 from controlplane.localcloud.apiserver.http import HttpFace
 from controlplane.localcloud.apiserver.local import LocalApi
+from controlplane.localcloud.apiserver.logs import LogSource
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.faults import AsgiApp, FaultBook, with_faults
-
-# (namespace, pod, container, follow, tail_lines, previous, since_seconds, timestamps) -> pieces of the log
-PodLogSource: TypeAlias = Callable[
-    [str, str, str | None, bool, int | None, bool, int | None, bool], AsyncIterator[bytes]
-]
 
 
 class ApiServer:
@@ -32,7 +26,7 @@ class ApiServer:
         """Have a hook change objects before they are valid, or refuse them after."""
         self.core.admission.add(hook, validating=validating)
 
-    def add_pod_log_source(self, source: PodLogSource) -> None:
+    def add_pod_log_source(self, source: LogSource) -> None:
         """Say where the logs of Pods come from."""
         self._face.log_source = source
 

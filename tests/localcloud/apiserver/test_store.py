@@ -119,6 +119,29 @@ def test_acknowledged_writes_survive_sigkill(tmp_path):
     assert subprocess.run([*command, "read"], check=True, capture_output=True, text=True).stdout.strip() == "50"
 
 
+def test_a_full_disk_is_told(make, tmp_path):
+    """A write that cannot be kept is an error to who waits for it, and is tried again with the next one."""
+
+    async def main():
+        server = make(tmp_path / "state.db")
+        journal = server.core.journal
+        journal._connection.execute("PRAGMA query_only=ON")
+        server.api.create("configmaps", config("a"), "default")
+        with pytest.raises(ApiError) as failure:
+            await journal.committed()
+        assert failure.value.code == 500
+        journal._connection.execute("PRAGMA query_only=OFF")
+        server.api.create("configmaps", config("b"), "default")
+        await journal.committed()
+        server.close()
+
+    asyncio.run(main())
+    assert [one["metadata"]["name"] for one in make(tmp_path / "state.db").api.list("configmaps", "default")] == [
+        "a",
+        "b",
+    ]
+
+
 def test_writes_of_one_turn_share_a_transaction(make, tmp_path):
     """Everything written before the loop turns is committed together, and waiting for it works."""
 
