@@ -97,7 +97,7 @@ def _tier(candidate: Candidate) -> tuple[int, int]:
 
 
 def _score_without_spread(context: Context, candidate: Candidate) -> float:
-    return sum(terms(ScoringContext({}, context.now), candidate).values())
+    return sum(terms(replace(context, in_region={}).scoring, candidate).values())
 
 
 def _spread(counts: Mapping[str, int], candidate: Candidate, now: datetime) -> float:

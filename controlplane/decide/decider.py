@@ -74,6 +74,7 @@ class Case:
             now=self.now,
             budget=left_of_cap(self.spec, self.judged.world, self.prices),
             in_region=in_region(world.holdings),
+            hunting_since=self.memory.below_target_since,
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from controlplane.decide import capacity
 from controlplane.decide.candidates import Blocks, Candidate
+from controlplane.decide.scoring import ScoringContext
 from controlplane.decide.world import World
 from controlplane.model.facts import Known
 from controlplane.model.observation import Observation, Quota
@@ -30,7 +31,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What filters may look at. `budget` is what the cost cap leaves, None without a cap."""
+    """What filters may look at.
+
+    budget: what the cost cap leaves, None without a cap. hunting_since: since when replicas are missing.
+    """
 
     spec: ServiceSpec
     observation: Observation
@@ -39,6 +43,12 @@ class Context:
     now: datetime
     budget: float | None
     in_region: Mapping[str, int]
+    hunting_since: datetime | None = None
+
+    @property
+    def scoring(self) -> ScoringContext:
+        """What scorers may look at."""
+        return ScoringContext(self.in_region, self.now, self.hunting_since)
 
 
 Filter: TypeAlias = Callable[[Context, Candidate], Refused | None]

@@ -1,6 +1,7 @@
 """Which of the offerings that can be tried comes first, as a sum of named terms; the lowest wins.
 
-The weights are tiers: no number of lower terms outweighs a higher one. The user's order of accelerators comes first,
+The weights are tiers: no number of lower terms outweighs a higher one. Turns within one hunt come first, so that
+everything gets its turn; then the user's order of accelerators,
 then the order of capacity types; what is left is shared by spread, price, the past and the advice API. Holding on to
 what serves is a term like the others, so that an explanation shows it.
 """
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 from controlplane.decide.candidates import Candidate
 
+RETRY, RETRIES_MOST = 10_000.0, 90_000.0
 ACCELERATOR = 1000.0
 CAPACITY = 100.0
 SPREAD, SPREAD_MOST = 10.0, 40.0
@@ -25,13 +27,26 @@ LOSS_FADES = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """What scorers may look at: replicas by region, and the present instant."""
+    """What scorers may look at: replicas by region, the present instant, and since when replicas are missing."""
 
     in_region: Mapping[str, int]
     now: datetime
+    hunting_since: datetime | None = None
 
 
 Scorer: TypeAlias = Callable[[ScoringContext, Candidate], float]
+
+
+def retries(context: ScoringContext, candidate: Candidate) -> float:
+    """Go round: nothing that was refused in this hunt comes before what was tried less often in it.
+
+    Without this a long list of preferred offerings that are sold out, each cool again by the time the last of them
+    has been asked, would keep a lesser one with stock from ever being tried.
+    """
+    refused_at = candidate.past.last_refused_at
+    if context.hunting_since is None or refused_at is None or refused_at < context.hunting_since:
+        return 0.0
+    return min(RETRIES_MOST, RETRY * candidate.past.failures)
 
 
 def accelerator(_context: ScoringContext, candidate: Candidate) -> float:
@@ -84,6 +99,7 @@ def steadiness(_context: ScoringContext, candidate: Candidate) -> float:
 
 
 SCORERS: Mapping[str, Scorer] = {
+    "retries": retries,
     "accelerator": accelerator,
     "capacity": capacity_type,
     "spread": spread,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from controlplane.decide.allocation import Pick
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import PERMANENT, Context, Refused, refusals
-from controlplane.decide.scoring import ScoringContext, terms
+from controlplane.decide.scoring import terms
 from controlplane.model.decision import Standing, Verdict
 from controlplane.model.reasons import Reason
 
@@ -23,7 +23,7 @@ def explain(
     context: Context, candidates: tuple[Candidate, ...], picks: Mapping[str, Pick], *, missing: bool
 ) -> Judgement:
     """Say of every offering whether it was chosen, is held, ranks lower or is refused, and why."""
-    scoring = ScoringContext(context.in_region, context.now)
+    scoring = context.scoring
     verdicts: list[Verdict] = []
     feasible = False
     for candidate in candidates:

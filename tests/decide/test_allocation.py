@@ -130,6 +130,24 @@ def test_a_lowered_cap_gives_back_until_it_fits_but_never_the_last(toy):
     assert t.condition("WithinCostCap").reason == "OverCostCap"
 
 
+def test_a_long_list_that_is_sold_out_does_not_keep_the_next_gpu_from_its_turn(toy):
+    """Sixteen sold-out offerings, each cool again before the last was asked; the T4 is reached in the first round."""
+    regions = tuple(f"us-r{number}1" for number in range(8))
+    t = toy.Toy(regions)
+    t.set_stock(0, accelerator=toy.L4.type)
+    t.until(t.__class__.settled)
+    assert t.serving_offerings()[0].accelerator == toy.T4
+    assert max(t.creates.values()) == 1
+
+
+def test_what_returns_in_the_middle_of_a_hunt_gets_its_turn(toy):
+    """After an hour of stock-out everywhere, a T4 that comes back is found within the longest back-off and a round."""
+    t = toy.Toy(tuple(f"us-r{number}1" for number in range(4)), stock=0)
+    t.run(60)
+    t.set_stock(8, region="us-r31", accelerator=toy.T4.type, capacity=Capacity.ON_DEMAND)
+    assert t.until(t.__class__.settled) <= 30 + 2 * 16 + 5
+
+
 def test_replicas_of_another_hand_are_given_back(toy):
     """A manual scale-up ends where the spec says."""
     t = toy.Toy()
