@@ -183,3 +183,13 @@ def test_an_object_being_deleted_takes_no_new_finalizers(create):
     new["metadata"]["finalizers"] = ["a/b", "c/d"]
     (complaint,) = validate_update(builtin_type("v1", "ConfigMap"), old, new)
     assert "no new finalizers can be added if the object is being deleted" in str(complaint)
+
+
+def test_only_the_binding_assigns_a_pod_to_a_node(create):
+    """A patch cannot do the scheduler's work, even where no node is set yet."""
+    container = {"name": "c", "image": "i:1"}
+    _, old = create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}})
+    new = copy.deepcopy(old)
+    new["spec"]["nodeName"] = "n"
+    (complaint,) = validate_update(builtin_type("v1", "Pod"), old, new)
+    assert complaint.reason == "FieldValueForbidden"

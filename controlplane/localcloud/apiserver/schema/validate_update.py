@@ -114,8 +114,6 @@ def _mutable_hidden(before: Object, spec: Object) -> Object:
     if before.get("schedulingGates") and not before.get("nodeName"):
         rest.pop("nodeSelector", None)
         rest.pop("affinity", None)
-    if not before.get("nodeName"):
-        rest.pop("nodeName", None)  # the binding subresource sets it, through the same update
     return rest
 
 
