@@ -5,9 +5,11 @@ Writes are journalled and can be made to crash, to be lost before they happen or
 
 import copy
 import itertools
+import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from controlplane.engine import Gateways, LeaseName, Limits, Reconciler
 from controlplane.gateways import errors
@@ -397,6 +399,14 @@ class Config(Store):
             raise Crash
         self.lease = copy.deepcopy(dict(lease))
         return self._stamp(self.lease)
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    """Keep hundreds of passes from filling the screen."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
