@@ -1,9 +1,9 @@
 """Which of the offerings that can be tried comes first, as a sum of named terms; the lowest wins.
 
 The weights are tiers: no number of lower terms outweighs a higher one. Turns within one hunt come first, so that
-everything gets its turn; then the user's order of accelerators,
-then the order of capacity types; what is left is shared by spread, price, the past and the advice API. Holding on to
-what serves is a term like the others, so that an explanation shows it.
+everything gets its turn; then the user's order of accelerators, then the order of capacity types; what is left is
+shared by spread, price, the past and the advice API. Holding on to what serves is a term like the others, so that an
+explanation shows it.
 """
 
 from collections.abc import Callable, Mapping
