@@ -47,7 +47,7 @@ def matches(selector: Object, labels: Object) -> bool:
         if labels.get(key) != value:
             return False
     for expression in selector.get("matchExpressions") or ():
-        key, operator, values = expression["key"], expression["operator"], expression.get("values") or ()
+        key, operator, values = expression.get("key"), expression.get("operator"), expression.get("values") or ()
         present = key in labels
         if operator == "In" and labels.get(key) not in values:
             return False

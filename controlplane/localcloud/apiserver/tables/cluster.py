@@ -91,7 +91,7 @@ def _endpoints(obj: Object, now: datetime) -> list[Any]:
     for subset in obj.get("subsets") or ():
         ports = subset.get("ports") or ()
         for address in subset.get("addresses") or ():
-            found.extend([f"{address['ip']}:{port['port']}" for port in ports] or [address["ip"]])
+            found.extend([f"{address.get('ip')}:{port.get('port')}" for port in ports] or [str(address.get("ip"))])
     return [name_of(obj), limited(found), age(created(obj), now)]
 
 
