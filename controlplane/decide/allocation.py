@@ -14,6 +14,7 @@ from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, quota_room, refusals
 from controlplane.decide.scoring import STEADINESS, ScoringContext, spread, standing, terms
 from controlplane.decide.world import Holding, World, outdated
+from controlplane.model.memory import Phase
 from controlplane.model.service import ServiceSpec
 
 
@@ -35,13 +36,17 @@ def in_region(holdings: tuple[Holding, ...]) -> dict[str, int]:
 
 
 def reclaim(world: World, need: int) -> World:
-    """Take back placements that are draining but still serve, when replicas are missing: nothing is quicker."""
+    """Take back placements that are draining but still ready, when replicas are missing: nothing is quicker."""
     holdings = list(world.holdings)
-    for index, holding in sorted(enumerate(holdings), key=lambda item: (-item[1].serving, item[1].key)):
-        usable = holding.draining and holding.permitted and holding.visible and holding.serving > 0
-        if need > 0 and usable:
+    for index, holding in sorted(enumerate(holdings), key=lambda item: (-item[1].ready, item[1].key)):
+        if need > 0 and holding.draining and holding.permitted and holding.visible and holding.ready > 0:
             holdings[index] = replace(
-                holding, draining=False, unwired_at=None, reason="taken back: replicas are missing"
+                holding,
+                draining=False,
+                phase=Phase.SERVING if holding.serving else Phase.WARMING,
+                serving_since=holding.serving_since if holding.serving else None,
+                unwired_at=None,
+                reason="taken back: replicas are missing",
             )
             need -= holdings[index].cover
     return world.swap(tuple(holdings))

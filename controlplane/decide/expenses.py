@@ -46,10 +46,9 @@ def affordable_goal(spec: ServiceSpec, world: World, candidates: tuple[Candidate
 
     The best-ranked are kept. One that serves is always kept: the cap ends growth, it does not end the service.
     """
-    cap = spec.max_hourly_cost
-    if cap is None:
+    cap, prices = spec.max_hourly_cost, price_list(candidates)
+    if cap is None or hourly_cost(world, prices) <= cap + 1e-6:
         return spec.replicas
-    prices = price_list(candidates)
     dearest = max(prices.values(), default=0.0)
     kept = worst_first(spec, world.holdings, {c.key: c for c in candidates}, now)
     outside = sum(h.billed * prices.get(h.key, dearest) for h in world.holdings if not h.cover and not h.draining)
@@ -62,7 +61,4 @@ def affordable_goal(spec: ServiceSpec, world: World, candidates: tuple[Candidate
         drop = min(holding.cover, math.ceil((cost - cap - 1e-6) / price))
         cost -= drop * price
         cover -= drop
-    over = sum(h.cover for h in kept) - cover
-    if not over:
-        return spec.replicas
     return max(min(spec.replicas, cover), min(1, spec.replicas))

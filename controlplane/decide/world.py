@@ -297,14 +297,17 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
 def _with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
     """Count as serving what is ready and proven behind the load balancer, the longest ready first.
 
-    The load balancer tells health by region, so the Pods of a region share the number. Where it tells nothing, what
-    is wired and ready is taken to serve; nothing destructive rests on that (guards S1, S2 and S6).
+    The load balancer tells health by region, so the Pods of a region share the number. What is not in the list does
+    not serve, whatever a load balancer that lags behind the list still says. Where it tells nothing, what is wired
+    and ready is taken to serve; nothing destructive rests on that (guards S1, S2 and S6).
     """
     counted: dict[str, int] = {}
     room = dict(world.health) if world.health is not None else None
     ranked = sorted((h for h in holdings if h.visible), key=lambda h: (_oldest_ready(h), h.key))
     for holding in ranked:
-        if room is not None:
+        if world.ingress is not None and holding.link not in world.listed:
+            counted[holding.key] = 0
+        elif room is not None:
             counted[holding.key] = min(holding.ready, max(0, room.get(holding.region, 0)))
             room[holding.region] = room.get(holding.region, 0) - counted[holding.key]
         elif holding.link in world.listed or holding.phase in (Phase.SERVING, Phase.DRAINING):

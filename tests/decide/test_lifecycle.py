@@ -108,6 +108,8 @@ def test_a_draining_placement_is_taken_back_when_replicas_are_missing(toy):
     t.until(lambda w: len(w.listed) == 1)
     created = dict(t.creates)
     t.respec(replicas=2)
+    t.one_pass()
+    assert {p.phase for p in t.memory.placements} <= {Phase.SERVING, Phase.WARMING}
     t.until(t.__class__.settled)
     assert t.creates == created
 

@@ -115,3 +115,9 @@ def test_flickering_capacity_moves_no_region_more_than_twice_an_hour(toy, period
         t.one_pass()
         down += t.serving() == 0
     assert down < 6 * 60 * 0.25
+
+
+def test_a_route_taken_and_given_back_within_the_balancers_lag_is_not_taken_for_steady(toy):
+    """Health that still tells of an older list is no ground for taking the other route away (seed that found it)."""
+    t = toy.wild(random.Random(5081), events=40)
+    assert t.serving() == t.spec.replicas
