@@ -139,7 +139,7 @@ class EnvSpec(Strict):
     """One environment variable of the app."""
 
     name: StrictStr = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253, description="Name of the variable.")
-    value: StrictStr = Field(default="", description="Its value. Secrets belong into a Secret, not here.")
+    value: StrictStr = Field(description="Its value, which may be empty. Secrets belong into a Secret, not here.")
 
 
 class HttpGetSpec(Strict):

@@ -35,7 +35,7 @@ def status_of(
         "hourlyCost": f"{counts.hourly_cost:.2f}",
         "counts": _counts(counts),
         "conditions": _conditions(decision.conditions, (previous or {}).get("conditions"), spec.generation, now),
-        "placements": [_placement(placement) for placement in decision.memory.placements],
+        "placements": [_placement(p, decision.memory.unknown_since) for p in decision.memory.placements],
         "attempts": [_attempt(attempt) for attempt in decision.memory.attempts[-SHOWN_ATTEMPTS:]],
         "refusals": dict(decision.histogram),
         "memory": memory_to_status(decision.memory),
@@ -51,8 +51,9 @@ def worth_writing(new: Mapping[str, Any], previous: Mapping[str, Any] | None) ->
 
 
 def _comparable(status: Mapping[str, Any]) -> dict[str, Any]:
-    memory = dict(status.get("memory") or {})
-    memory.pop("passes", None)
+    memory = status.get("memory")
+    if isinstance(memory, Mapping):
+        memory = {key: value for key, value in memory.items() if key != "passes"}
     return {**status, "memory": memory}
 
 
@@ -87,9 +88,10 @@ def _conditions(
     return result
 
 
-def _placement(placement: PlacementMemory) -> dict[str, Any]:
+def _placement(placement: PlacementMemory, unknown_since: Mapping[str, datetime]) -> dict[str, Any]:
+    """Describe a placement; of a cluster that does not answer, the phase is what it was when it last did."""
     offering = placement.offering
-    shown = {
+    shown: dict[str, Any] = {
         "region": offering.region,
         "cluster": offering.cluster.link,
         "accelerator": offering.accelerator.type,
@@ -99,6 +101,8 @@ def _placement(placement: PlacementMemory) -> dict[str, Any]:
         "replicas": placement.replicas,
         "since": rfc3339(placement.since),
     }
+    if (since := unknown_since.get(offering.cluster.link)) is not None:
+        shown["unknownSince"] = rfc3339(since)
     return {**shown, "reason": placement.reason[:LONGEST_MESSAGE]} if placement.reason else shown
 
 

@@ -44,12 +44,14 @@ def delete(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the GPUService.")],
     namespace: Namespace = "default",
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Mark a GPUService for deletion; the next passes take it down in the right order."""
     from controlplane.wiring import build
 
     build(target_of(settings_of(context), start=False)).delete(namespace, name)
-    console.print(f"{namespace}/{name}: deletion requested; `reconcile` takes it down")
+    said = f"{namespace}/{name}: deletion requested; `reconcile` takes it down"
+    emit({"namespace": namespace, "name": name, "change": "deleting"}, output, lambda: console.print(said))
 
 
 def reconcile(

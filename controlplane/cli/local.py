@@ -32,14 +32,15 @@ def up(
 
 
 @app.command()
-def down(context: typer.Context) -> None:
+def down(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Stop the local cloud. Its state stays for the next `up`."""
     from controlplane.localcloud import control
 
     where = local_dir(settings_of(context))
     was_running = control.status(where) is not None
     control.down(where)
-    console.print("stopped" if was_running else "was not running")
+    said = "stopped" if was_running else "was not running"
+    emit({"running": False, "was_running": was_running}, output, lambda: console.print(said))
 
 
 @app.command()
@@ -70,6 +71,7 @@ def kubeconfig(
 def reset(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Stop the local cloud and forget everything in it."""
     from controlplane.localcloud import control
@@ -78,7 +80,7 @@ def reset(
     if not yes:
         typer.confirm(f"Forget everything of the local cloud in {where}?", abort=True)
     control.reset(where)
-    console.print("forgotten")
+    emit({"running": False, "forgotten": str(where)}, output, lambda: console.print("forgotten"))
 
 
 @app.command()

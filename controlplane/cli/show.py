@@ -68,7 +68,7 @@ def _show(name: str, status: Mapping[str, Any]) -> None:
     placements = status.get("placements", [])
     if placements:
         rows = [
-            [_styled(p["phase"]), p["region"], p["accelerator"], p["count"], p["capacity"], p["replicas"], p["since"]]
+            [_phase(p), p["region"], p["accelerator"], p["count"], p["capacity"], p["replicas"], p["since"]]
             for p in placements
         ]
         table(("PHASE", "REGION", "GPU", "COUNT", "CAPACITY", "REPLICAS", "SINCE"), rows)
@@ -119,7 +119,14 @@ def _show_verdicts(services: list[Any]) -> None:
         table(("STANDING", "REGION", "GPU", "CAPACITY", "$/GPU-H", "REASON", "NEXT TRY", "WHY"), rows)
 
 
-def _styled(word: str) -> Any:
+def _phase(placement: Mapping[str, Any]) -> Any:
+    """Give the phase; a cluster that does not answer shows what it was before, so that nobody takes it for now."""
+    if "unknownSince" in placement:
+        return _styled("Unknown", f" (was {placement['phase']})")
+    return _styled(placement["phase"])
+
+
+def _styled(word: str, more: str = "") -> Any:
     from rich.text import Text
 
-    return Text(word, style=PHASE_STYLES.get(word, ""))
+    return Text(word + more, style=PHASE_STYLES.get(word, ""))

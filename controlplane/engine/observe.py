@@ -199,8 +199,10 @@ def observation_of(
     wiring: TrafficWiring,
     prices: Prices,
     advice: AdviceSource | None = None,
+    *,
+    remembered: Iterable[Offering] = (),
 ) -> Observation:
-    """Give what concerns one service."""
+    """Give what concerns one service. `remembered`: what it held before; a silent region is paid for all the same."""
     infos = {ref: _info(view, ref) for ref in view.members}
     key = (spec.namespace, spec.name)
     members = {
@@ -216,7 +218,7 @@ def observation_of(
     held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
     priced = {
         offering: prices[offering.accelerator.type, offering.region, offering.capacity]
-        for offering in {*offerings, *held}
+        for offering in {*offerings, *held, *remembered}
         if (offering.accelerator.type, offering.region, offering.capacity) in prices
     }
     return Observation(

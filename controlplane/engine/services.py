@@ -80,7 +80,8 @@ class Judge:
         except api.MemoryUnreadable as error:
             memory, safe_mode = Memory(), str(error)
             del previous["memory"]
-        observation = observation_of(spec, view, self.wiring, self.prices, self.advice)
+        held = [placement.offering for placement in memory.placements]
+        observation = observation_of(spec, view, self.wiring, self.prices, self.advice, remembered=held)
         now = self.clock.now()
         decision = self.decide(spec, observation, memory, now)
         if safe_mode:

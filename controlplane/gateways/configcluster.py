@@ -18,9 +18,14 @@ NOT_INSTALLED = (
 class KindLike(Protocol):
     """A kind as the ingress wiring names it."""
 
-    group: str
-    version: str
-    plural: str
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def plural(self) -> str: ...
 
 
 class ConfigCluster:

@@ -19,7 +19,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     answers: tuple[tuple[int, bytes], ...] = ((200, ANSWER),)
     served = 0
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         status, body = self.answers[Server.served % len(self.answers)]
         Server.served += 1
         self.send_response(status)
@@ -37,7 +37,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A server whose answers a test chooses."""
+    """Give a server whose answers a test chooses."""
     Server.served = 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
