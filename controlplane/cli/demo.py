@@ -1,6 +1,7 @@
 """`demo`: the five acts, shown to a person or given as data."""
 
 import shutil
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ def demo(
     from controlplane.wiring import build, configure_logs
 
     configure_logs(machine=False, verbose=settings_of(context).verbose)
+    signal.signal(signal.SIGTERM, _interrupt)
     where = local_dir(settings_of(context)).with_name("gpu-hunter-demo")
     control.reset(where)
     try:
@@ -53,6 +55,11 @@ def demo(
     if keep:
         note(f"The local cloud goes on: {_again(where)} status")
     raise typer.Exit(0 if performance.succeeded else 1)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Take SIGTERM as Ctrl-C, so that the local cloud is stopped on the way out."""
+    raise KeyboardInterrupt
 
 
 def _again(where: Path) -> str:
@@ -92,7 +99,7 @@ def _teller(status: Any) -> Any:
 def _curtain(output: Output) -> Any:
     from controlplane.demo.acts import ACTS
 
-    def curtain(act: Any, played: Any) -> None:
+    def curtain(act: Any, played: Any, tally: Any) -> None:
         number = ACTS.index(act) + 1
         if output is not Output.TABLE:
             note(f"act {number}: {act.name}" + (f" done in {played.seconds:.1f} s" if played else ""))
@@ -101,7 +108,11 @@ def _curtain(output: Output) -> Any:
         else:
             for line in played.shown.lines:
                 console.print(f"  {line}", soft_wrap=True)
-            console.print(f"  [green]done[/green] in {played.seconds:.1f} s")
+            style = "red" if tally.failed else "dim"
+            console.print(
+                f"  [green]done[/green] in {played.seconds:.1f} s  "
+                f"[{style}]requests so far: {tally.ok} answered, {tally.failed} failed[/{style}]"
+            )
 
     return curtain
 

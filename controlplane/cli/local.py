@@ -45,7 +45,7 @@ def down(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
 
 @app.command()
 def status(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
-    """Show the clusters, where they answer, and the state of GPU stock."""
+    """Show the clusters and where they answer; `local stock` shows the GPUs."""
     from controlplane.localcloud import control
 
     found = control.status(local_dir(settings_of(context)))
@@ -103,7 +103,7 @@ def _plain(status: Any) -> dict[str, Any]:
 def _show(status: Any) -> None:
     plain = _plain(status)
     for key, value in plain.items():
-        if not isinstance(value, list | tuple | dict):
+        if value not in (None, "") and not isinstance(value, list | tuple | dict):
             console.print(f"[bold]{key.replace('_', ' ')}[/bold]  {value}")
     clusters = plain.get("clusters") or []
     if clusters and isinstance(clusters[0], dict):

@@ -74,7 +74,7 @@ def _stays(spec: ServiceSpec, world: World, link: str) -> bool:
 def _why(entering: set[str], leaving: frozenset[str]) -> str:
     told = []
     if entering:
-        told.append(f"{', '.join(sorted(entering))} has a Ready Pod")
+        told.append(f"Ready in {', '.join(sorted(entering))}")
     if leaving:
         told.append(f"{', '.join(sorted(leaving))} is not to take traffic any more")
     return "; ".join(told) or "the ingress settings changed"

@@ -58,33 +58,33 @@ class Performance:
 
 @dataclass
 class Play:
-    """Plays the acts on a stage. `curtain` is told each act as it begins and as it ends."""
+    """Plays the acts on a stage. `curtain` is told each act as it begins, and as it ends with the requests so far."""
 
     stage: Stage
     clock: Clock
     say: Say
-    curtain: Callable[[Act, Played | None], None]
+    curtain: Callable[[Act, Played | None, Tally | None], None]
+    _traffic: Traffic | None = None
     _played: list[Played] = field(default_factory=list)
 
     def perform(self) -> Performance:
         """Play all acts. Raises DemoError when the world does not get where an act needs it."""
         begun = self.clock.monotonic()
-        traffic: Traffic | None = None
         try:
             for act in ACTS:
                 self._play(act)
-                if traffic is None:
-                    traffic = Traffic(self.stage.address(), self.clock)
-                    traffic.start()
         finally:
-            tally = traffic.stop() if traffic is not None else None
+            tally = self._traffic.stop() if self._traffic is not None else None
         if tally is None:
             raise DemoError("no act was played")
         return Performance(tuple(self._played), tally, self.clock.monotonic() - begun, len(self.stage.history))
 
     def _play(self, act: Act) -> None:
-        self.curtain(act, None)
+        self.curtain(act, None, None)
         begun = self.clock.monotonic()
         shown = act.play(self.stage)
+        if self._traffic is None:  # from the first answer on, to the end
+            self._traffic = Traffic(self.stage.address(), self.clock)
+            self._traffic.start()
         self._played.append(Played(act, self.clock.monotonic() - begun, shown))
-        self.curtain(act, self._played[-1])
+        self.curtain(act, self._played[-1], self._traffic.tally())
