@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Finds GPUs in whichever region has them, serves from there behind one address, and moves on when they go.\n\n"
     "With nothing configured it works on a local cloud that it starts by itself. Begin with `demo`, "

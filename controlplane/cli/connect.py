@@ -49,7 +49,7 @@ def local_dir(settings: Settings) -> Path:
     return Path(base) / "gpu-hunter"
 
 
-def target_of(settings: Settings, *, start: bool = True) -> "Target":
+def target_of(settings: Settings) -> "Target":
     """Give the cloud to talk to; starts the local one when it is meant and not running, and says so."""
     if not settings.local:
         return google_target(settings)
@@ -58,8 +58,6 @@ def target_of(settings: Settings, *, start: bool = True) -> "Target":
 
     where = local_dir(settings)
     if control.status(where) is None:
-        if not start:
-            raise control.LocalCloudError("the local cloud is not running; start it with `local up`")
         note("No Google Cloud project is configured: using the local cloud, which is not running. Starting it ...")
         control.up(where, None, progress=note)
     connection = control.connection(where)

@@ -99,6 +99,22 @@ def api(
     _call(context, "fault-add", output, f"{endpoint}: {kind}", **fault, probability=probability)
 
 
+@fail_app.command()
+def clock(
+    context: typer.Context,
+    seconds: Annotated[float, typer.Argument(help="By how much the clusters' clocks are ahead; negative is behind.")],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Shift the clocks of all clusters; `--` goes before a negative number."""
+    _call(context, "clock-offset", output, f"the clusters' clocks are off by {seconds:g} s", seconds=seconds)
+
+
+@recover_app.command("clock")
+def recover_clock(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Set the clusters' clocks right."""
+    _call(context, "clock-offset", output, "the clusters' clocks are right", seconds=0)
+
+
 @recover_app.command()
 def stock(
     context: typer.Context,

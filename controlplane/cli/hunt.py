@@ -49,7 +49,7 @@ def delete(
     """Mark a GPUService for deletion; the next passes take it down in the right order."""
     from controlplane.wiring import build
 
-    build(target_of(settings_of(context), start=False)).delete(namespace, name)
+    build(target_of(settings_of(context))).delete(namespace, name)
     said = f"{namespace}/{name}: deletion requested; `reconcile` takes it down"
     emit({"namespace": namespace, "name": name, "change": "deleting"}, output, lambda: console.print(said))
 
@@ -81,7 +81,7 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     from controlplane.wiring import build, configure_logs
 
     configure_logs(machine=False, verbose=settings_of(context).verbose)
-    report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
+    report = build(target_of(settings_of(context))).run_pass(dry_run=True)
     emit(pass_data(report), output, lambda: _show_pass(report))
     raise typer.Exit(int(report.exit_code))
 

@@ -24,7 +24,7 @@ def status(
     """Show what the last pass left: replicas, placements, conditions, address. Reads the config cluster only."""
     from controlplane.wiring import build
 
-    services = build(target_of(settings_of(context), start=False)).services(namespace, name)
+    services = build(target_of(settings_of(context))).services(namespace, name)
     emit([_brief(service) for service in services], output, lambda: _show_all(services))
 
 
@@ -35,7 +35,7 @@ def explain(
     from controlplane.wiring import build, configure_logs
 
     configure_logs(machine=False, verbose=settings_of(context).verbose)
-    report = build(target_of(settings_of(context), start=False)).run_pass(dry_run=True)
+    report = build(target_of(settings_of(context))).run_pass(dry_run=True)
     found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
     if not found:
         console.print("no GPUService; write one and `apply -f` it")
