@@ -28,7 +28,8 @@ COMMANDS = [
     ["local", "reset"], ["local", "stock"], ["apply"], ["delete"], ["reconcile"], ["plan"], ["status"], ["explain"],
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
-    ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"], ["demo"], ["bench"],
+    ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
+    ["demo"], ["bench"],
 ]  # fmt: skip
 
 
