@@ -152,6 +152,7 @@ class RunningCluster:
             log.warning("%s: port %d is in use; taking another one", self.spec.name, self.state.port)
             self._serving = await serve(self.server.app, HOST, 0, pki.cert_file, pki.key_file)
         self.state.port = self._serving.port
+        self.server.announce(HOST, self._serving.port)
 
     async def _unserve(self) -> None:
         serving, self._serving = self._serving, None

@@ -1,12 +1,13 @@
 """Tokens of ServiceAccounts: signed by this server, bound to the account, with an end.
 
-They are JWTs with an HMAC, because nobody but this server checks them; they live as long as the process.
+They are JWTs with an HMAC, because nobody but this server checks them. The key is part of the cluster's state: a token
+outlives a restart, but neither its end nor its account.
 """
 
 import base64
 import hashlib
 import hmac
-import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,10 +24,11 @@ PREFIX = "system:serviceaccount:"
 class AccountTokens:
     """Issues and checks them."""
 
-    def __init__(self, cluster: str, clock: Clock) -> None:
+    def __init__(self, cluster: str, clock: Clock, key: bytes, uid_of: Callable[[str, str], str | None]) -> None:
         self._issuer = f"https://kubernetes.default.svc/{cluster}"
         self._clock = clock
-        self._key = secrets.token_bytes(32)
+        self._key = key
+        self._uid_of = uid_of  # (namespace, name) -> the uid of the account that exists now
 
     def request(self, namespace: str, name: str, body: Object) -> Object:
         """Answer a TokenRequest."""
@@ -40,6 +42,10 @@ class AccountTokens:
             "sub": f"{PREFIX}{namespace}:{name}",
             "exp": int(end.timestamp()),
             "iat": int(self._clock.now().timestamp()),
+            "kubernetes.io": {
+                "namespace": namespace,
+                "serviceaccount": {"name": name, "uid": self._uid_of(namespace, name)},
+            },
         }
         return {
             "kind": "TokenRequest",
@@ -60,6 +66,9 @@ class AccountTokens:
             return None
         claims = orjson.loads(_decode(head.partition(".")[2]))
         if claims["exp"] <= self._clock.now().timestamp():
+            return None
+        bound = claims["kubernetes.io"]
+        if bound["serviceaccount"]["uid"] != self._uid_of(bound["namespace"], bound["serviceaccount"]["name"]):
             return None
         return str(claims["sub"])
 

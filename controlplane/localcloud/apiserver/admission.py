@@ -5,18 +5,16 @@ Priority, DefaultTolerationSeconds, and the addresses and node ports of Services
 Autopilot imitation registers its own.
 """
 
-import ipaddress
 from typing import Any
 
-from controlplane.localcloud.apiserver.api import AdmissionHook, AdmissionRequest, ApiError, Object
+from controlplane.localcloud.apiserver import services
+from controlplane.localcloud.apiserver.api import AdmissionHook, AdmissionRequest, Object
 from controlplane.localcloud.apiserver.errors import forbidden, not_found
 from controlplane.localcloud.apiserver.schema import TypeInfo
 from controlplane.localcloud.apiserver.store import Store
 
 PERMANENT_NAMESPACES = ("default", "kube-system", "kube-public")
 _TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-_SERVICE_RANGE = ipaddress.ip_network("10.96.0.0/16")
-_NODE_PORTS = range(30000, 32768)
 
 
 class Admission:
@@ -38,7 +36,7 @@ class Admission:
         if request.resource == "pods" and request.operation == "CREATE":
             self._pod(request.object)
         if request.resource == "services" and request.operation in ("CREATE", "UPDATE"):
-            self._service(request.object, request.old)
+            services.allocate(self._store, request.object, request.old)
         for hook in self._mutating:
             hook(request)
 
@@ -86,43 +84,6 @@ class Admission:
                 spec["priorityClassName"] = found["metadata"]["name"]
         spec["priority"] = found["value"] if found else 0
         spec["preemptionPolicy"] = (found or {}).get("preemptionPolicy", "PreemptLowerPriority")
-
-    def _service(self, service: Object, old: Object | None) -> None:
-        spec: dict[str, Any] = service["spec"]
-        if spec.get("type") == "ExternalName":
-            return
-        before = (old or {}).get("spec") or {}
-        if before.get("clusterIP") and not spec.get("clusterIP"):
-            spec["clusterIP"] = before["clusterIP"]
-        if not spec.get("clusterIP"):
-            spec["clusterIP"] = self._free_address()
-        spec["clusterIPs"] = [spec["clusterIP"]]
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
-        spec.setdefault("internalTrafficPolicy", "Cluster")
-        if spec.get("type") in ("NodePort", "LoadBalancer"):
-            self._node_ports(spec, before)
-
-    def _free_address(self) -> str:
-        used = {record.object["spec"].get("clusterIP") for record in self._store.shelf("services").records.values()}
-        for address in _SERVICE_RANGE.hosts():
-            if str(address) not in used:
-                return str(address)
-        raise ApiError(500, "InternalError", "failed to allocate a serviceIP: range is full")
-
-    def _node_ports(self, spec: dict[str, Any], before: dict[str, Any]) -> None:
-        used = {
-            port.get("nodePort")
-            for record in self._store.shelf("services").records.values()
-            for port in record.object["spec"].get("ports") or ()
-        }
-        kept = {(port.get("name"), port["port"]): port.get("nodePort") for port in before.get("ports") or ()}
-        for port in spec.get("ports") or ():
-            if not port.get("nodePort"):
-                port["nodePort"] = kept.get((port.get("name"), port["port"])) or next(
-                    number for number in _NODE_PORTS if number not in used
-                )
-            used.add(port["nodePort"])
 
 
 def _quality_of_service(spec: dict[str, Any]) -> str:

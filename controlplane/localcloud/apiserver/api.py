@@ -55,6 +55,8 @@ class ApiError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
+        if not self.reason:
+            del status["reason"]
         if self.details is not None:
             status["details"] = dict(self.details)
         return status

@@ -54,6 +54,29 @@ def bootstrap_objects() -> Iterator[tuple[str, str, Object]]:
         body = _named("scheduling.k8s.io/v1", "PriorityClass", name)
         yield "priorityclasses.scheduling.k8s.io", "", {**body, "value": value, "description": what}
     yield from _roles()
+    yield "services", "default", _server_service()
+
+
+def _server_service() -> Object:
+    """Give the Service by which Pods find the API server."""
+    service = _named("v1", "Service", "kubernetes")
+    service["metadata"]["labels"] = {"component": "apiserver", "provider": "kubernetes"}
+    port = {"name": "https", "port": 443, "protocol": "TCP", "targetPort": 443}
+    return {**service, "spec": {"type": "ClusterIP", "ports": [port]}}
+
+
+def server_endpoints(host: str, port: int) -> Iterator[tuple[str, str, Object]]:
+    """Give (resource, namespace, object) that say where that Service leads."""
+    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+    endpoints = _named("v1", "Endpoints", "kubernetes")
+    endpoints["metadata"]["labels"] = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    yield "endpoints", "default", {**endpoints, "subsets": [{"addresses": [{"ip": host}], "ports": ports}]}
+    piece = _named("discovery.k8s.io/v1", "EndpointSlice", "kubernetes")
+    piece["metadata"]["labels"] = {"kubernetes.io/service-name": "kubernetes"}
+    addresses = [{"addresses": [host], "conditions": {"ready": True}}]
+    yield "endpointslices.discovery.k8s.io", "default", {
+        **piece, "addressType": "IPv4", "endpoints": addresses, "ports": ports,
+    }  # fmt: skip
 
 
 def _roles() -> Iterator[tuple[str, str, Object]]:

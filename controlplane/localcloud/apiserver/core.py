@@ -34,7 +34,7 @@ class Core:
         self.admission = Admission(self.store)
         self.writes = Writes(self.store, self.registry, self.admission, clock)
         self.deletion = Deletion(self.store, self.writes, self.admission, clock)
-        self.accounts = AccountTokens(cluster, clock)
+        self.accounts = AccountTokens(cluster, clock, self.journal.key(), self._account_uid)
         self.subresources = Subresources(self.store, self.writes, self.deletion, self.accounts, clock)
         self.custom_resources = CustomResources(self.store, self.registry, self.writes, self.deletion, clock)
         self.admission.add(self.custom_resources.admit, validating=False)
@@ -46,6 +46,10 @@ class Core:
     def authenticate(self, token: str) -> str | None:
         """Give the user of a token: one that the cloud knows, or a ServiceAccount of this cluster."""
         return self._authenticate(token) or self.accounts.user(token)
+
+    def _account_uid(self, namespace: str, name: str) -> str | None:
+        record = self.store.find("serviceaccounts", (namespace, name))
+        return str(record.object["metadata"]["uid"]) if record is not None else None
 
     def _bootstrap(self) -> None:
         options = WriteOptions(user="system:apiserver", manager="kube-apiserver", keeps_status=True)

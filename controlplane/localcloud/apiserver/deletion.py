@@ -124,12 +124,12 @@ def _finalizers(info: TypeInfo, present: list[str], options: DeleteOptions) -> l
 
 
 def _check_preconditions(info: TypeInfo, name: str, live: dict[str, Any], options: DeleteOptions) -> None:
+    # These two name the kind, where every other conflict has the plural.
+    what = f"{info.kind}.{info.group}" if info.group else info.kind
     if options.uid and options.uid != live["uid"]:
         text = f"the UID in the precondition ({options.uid}) does not match the UID in record ({live['uid']}). "
-        raise conflict(info.resource, name, text + "The object might have been deleted and then recreated")
+        raise conflict(what, name, text + "The object might have been deleted and then recreated")
     version = live["resourceVersion"]
     if options.resource_version and options.resource_version != version:
         text = f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
-        raise conflict(
-            info.resource, name, text + f"ResourceVersion in record ({version}). The object might have been modified"
-        )
+        raise conflict(what, name, text + f"ResourceVersion in record ({version}). The object might have been modified")

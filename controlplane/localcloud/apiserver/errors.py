@@ -59,6 +59,16 @@ def unsupported_media_type(*accepted: str) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", text)
 
 
+def too_large(limit: int) -> ApiError:
+    """Say that the body is more than is read at all."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
+def too_large_to_store() -> ApiError:
+    """Say that the object is more than one entry of the database may be."""
+    return ApiError(500, "", "etcdserver: request is too large")
+
+
 def not_acceptable(*offered: str) -> ApiError:
     """Say which answers can be given."""
     text = "only the following media types are accepted: " + ", ".join(offered)

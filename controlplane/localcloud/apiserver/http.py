@@ -18,6 +18,7 @@ from controlplane.localcloud.apiserver.errors import (
     not_found,
     unauthorized,
 )
+from controlplane.localcloud.apiserver.freshness import await_version
 from controlplane.localcloud.apiserver.logs import LogSource, answer_log
 from controlplane.localcloud.apiserver.meta import answer_meta
 from controlplane.localcloud.apiserver.presenter import Presenter
@@ -29,6 +30,7 @@ from controlplane.localcloud.apiserver.reviews import review
 from controlplane.localcloud.apiserver.schema import TypeInfo
 from controlplane.localcloud.apiserver.spoiled import Spoiler
 from controlplane.localcloud.apiserver.strategy import deletion_returns_object
+from controlplane.localcloud.apiserver.streams import refuse_stream
 from controlplane.localcloud.apiserver.watch import WatchStream
 from controlplane.localcloud.apiserver.watching import watch_stream
 from controlplane.localcloud.faults import FaultBook, Receive, Scope, Send
@@ -87,6 +89,7 @@ class HttpFace:
         verb = _verb(request, where)
         self._core.authorizer.check(user, Attributes(
             verb, where.group, where.plural, where.subresource, where.namespace or "", where.name))  # fmt: skip
+        refuse_stream(info.resource, where.subresource)
         if verb == "watch":
             await self._watch(request, info, where, receive, send)
         elif verb in ("get", "list"):
@@ -123,6 +126,7 @@ class HttpFace:
             raise no_such_path()
         if where.subresource in ("binding", "eviction", "token"):
             raise method_not_allowed()
+        await await_version(self._core.store, self._core.clock, request.query.get("resourceVersion", ""))
         shelf = self._spoiler.shelf(request.scope, shelf_name(info))
         if verb == "get":
             record = shelf.records.get((namespace, where.name))
@@ -239,7 +243,7 @@ def _part(subresource: str) -> str:
 
 def _verb(request: Request, where: Target) -> str:
     method = request.method
-    if method in ("GET", "HEAD"):
+    if method == "GET":
         if where.watches or (request.query and request.flag("watch")):
             return "watch"
         return "get" if where.name else "list"

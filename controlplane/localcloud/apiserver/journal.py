@@ -7,6 +7,7 @@ local cloud can bear and a write per fsync could not.
 
 import asyncio
 import logging
+import secrets
 import sqlite3
 from pathlib import Path
 
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS objects (
   PRIMARY KEY (resource, namespace, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 _PUT = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)"
 _REMOVE = "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?"
@@ -52,6 +54,15 @@ class Journal:
         self._rv = row[0] if row else _FIRST_VERSION
         rows = self._connection.execute("SELECT resource, rv, body FROM objects")
         return self._rv, [(resource, Record(orjson.loads(body), rv)) for resource, rv, body in rows]
+
+    def key(self) -> bytes:
+        """Give the cluster's own secret, made when it is first asked for."""
+        fresh = secrets.token_bytes(32)
+        if self._connection is None:
+            return fresh
+        self._connection.execute("INSERT OR IGNORE INTO secrets VALUES ('key', ?)", (fresh,))
+        row: tuple[bytes] = self._connection.execute("SELECT value FROM secrets WHERE name = 'key'").fetchone()
+        return row[0]
 
     def put(self, resource: str, key: tuple[str, str], record: Record) -> None:
         """Note a new version."""

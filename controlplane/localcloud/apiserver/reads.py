@@ -121,9 +121,8 @@ def parse_version(text: str) -> int | None:
     if text in ("", "0"):
         return None
     if not text.isdigit():
-        raise bad_request(
-            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
+        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise ApiError(500, "", why)
     return int(text)
 
 
@@ -163,4 +162,6 @@ def _decode(token: str) -> tuple[int, Key]:
         namespace, name = value["key"]
         return int(value["rv"]), (str(namespace), str(name))
     except (ValueError, KeyError, TypeError):
-        raise bad_request("continue key is not valid: illegal base64 data or unknown encoding") from None
+        raise bad_request(
+            "invalid continue token: continue key is not valid: illegal base64 data or unknown encoding"
+        ) from None

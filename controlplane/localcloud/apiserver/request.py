@@ -13,7 +13,7 @@ import yaml
 
 from controlplane.localcloud.apiserver.api import PatchKind
 from controlplane.localcloud.apiserver.authorization import User
-from controlplane.localcloud.apiserver.errors import bad_request, unsupported_media_type
+from controlplane.localcloud.apiserver.errors import bad_request, too_large, unsupported_media_type
 from controlplane.localcloud.apiserver.options import DeleteOptions, WriteOptions
 from controlplane.localcloud.apiserver.protobuf import MEDIA_TYPE as PROTOBUF
 from controlplane.localcloud.apiserver.protobuf import decode as decode_protobuf
@@ -80,7 +80,7 @@ class Request:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > _LARGEST_BODY:
-                raise bad_request(f"Request entity too large: limit is {_LARGEST_BODY}")
+                raise too_large(_LARGEST_BODY)
             if not message.get("more_body"):
                 break
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -105,8 +105,8 @@ class Request:
         return patch_kind, _yaml(self.body) if patch_kind == "apply" else _json(self.body, kind)
 
     def flag(self, name: str) -> bool:
-        """Read a boolean parameter as Go does."""
-        return self.query.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
+        """Read a boolean parameter as apimachinery does: whatever is there means yes, but for two words."""
+        return name in self.query and self.query[name].lower() not in ("false", "0")
 
     def integer(self, name: str) -> int | None:
         """Read a number."""
@@ -183,6 +183,7 @@ class Request:
                 error = FieldError("FieldValueInvalid", "propagationPolicy", propagation, text)
                 raise invalid_error("meta.k8s.io", "DeleteOptions", "", [error])
             propagation = "Orphan" if orphans else "Background"
+        check_delete_options(body)
         grace = body.get("gracePeriodSeconds")
         if grace is None:
             grace = self.integer("gracePeriodSeconds")
@@ -215,6 +216,28 @@ def _yaml(body: bytes) -> Any:
         return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise bad_request(f"error decoding YAML: {error}") from None
+
+
+def check_delete_options(body: dict[str, Any]) -> None:
+    """Refuse DeleteOptions whose fields have other types than they should."""
+    preconditions = body.get("preconditions")
+    fields: list[tuple[str, Any, type, str]] = [
+        ("gracePeriodSeconds", body.get("gracePeriodSeconds"), int, "int64"),
+        ("orphanDependents", body.get("orphanDependents"), bool, "bool"),
+        ("propagationPolicy", body.get("propagationPolicy"), str, "v1.DeletionPropagation"),
+        ("dryRun", body.get("dryRun"), list, "[]string"),
+        ("preconditions", preconditions, dict, "v1.Preconditions"),
+    ]
+    if isinstance(preconditions, dict):
+        fields += [
+            (f"preconditions.{key}", preconditions.get(key), str, "string") for key in ("uid", "resourceVersion")
+        ]
+    for name, value, wanted, shown in fields:
+        if value is not None and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
+            raise bad_request(
+                'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: json: cannot unmarshal '
+                f"into Go struct field DeleteOptions.{name} of type {shown}"
+            )
 
 
 def target(path: str) -> Target | None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.apiserver.api import ApiError, Object
 from controlplane.localcloud.apiserver.errors import bad_request
 
 Predicate: TypeAlias = Callable[[Object], bool]
@@ -191,13 +191,20 @@ def field_predicate(resource: str, selector: str) -> Predicate | None:
         field, operator, value = match.groups()
         known = ("metadata.name", "metadata.namespace", *_FIELDS.get(resource, ()))
         if field not in known:
-            raise bad_request(f"field label not supported: {field}")
+            raise _unknown_field(resource, field)
         tests.append((field, operator != "!=", value))
 
     def matches(obj: Object) -> bool:
         return all((field_value(resource, obj, field) == value) == equal for field, equal, value in tests)
 
     return matches
+
+
+def _unknown_field(resource: str, field: str) -> ApiError:
+    if resource in _FIELDS:
+        return bad_request(f"field label not supported: {field}")
+    text = f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    return bad_request(text)
 
 
 def field_value(resource: str, obj: Object, field: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from controlplane.localcloud.apiserver.api import AdmissionHook, Api
+from controlplane.localcloud.apiserver.bootstrap import server_endpoints
 from controlplane.localcloud.apiserver.core import Authenticate, Core
 from controlplane.localcloud.apiserver.http import HttpFace
 from controlplane.localcloud.apiserver.local import LocalApi
@@ -29,6 +30,15 @@ class ApiServer:
     def add_pod_log_source(self, source: LogSource) -> None:
         """Say where the logs of Pods come from."""
         self._face.log_source = source
+
+    def announce(self, host: str, port: int) -> None:
+        """Write where the Service `default/kubernetes` leads."""
+        for resource, namespace, body in server_endpoints(host, port):
+            present = self.api.find(resource, body["metadata"]["name"], namespace)
+            if present is None:
+                self.api.create(resource, body, namespace, user="system:apiserver")
+            else:
+                self.api.update(resource, {**present, **body, "metadata": present["metadata"]}, user="system:apiserver")
 
     def restrict(self, user: str) -> None:
         """Have this user's rights come from RBAC alone, so that 403s are real."""

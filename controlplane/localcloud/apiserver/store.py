@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from controlplane.localcloud.apiserver.api import EventType, Object
-from controlplane.localcloud.apiserver.errors import expired
+from controlplane.localcloud.apiserver.errors import expired, too_large_to_store
 from controlplane.localcloud.apiserver.journal import Journal
 from controlplane.localcloud.apiserver.records import Record, key_of, ordered
 
 HISTORY = 5_000
 UNPACKED = 100
+LARGEST = 3 * 1024 * 1024 // 2  # bytes of one object: what etcd takes in one request
 
 Key = tuple[str, str]
 
@@ -132,6 +133,9 @@ class Store:
         obj = ordered(obj)
         obj["metadata"]["resourceVersion"] = str(self.rv)
         record = Record(obj, self.rv)
+        if len(record.bytes) > LARGEST:
+            self.rv -= 1
+            raise too_large_to_store()
         shelf = self.shelf(resource)
         before = shelf.records.get(key)
         self._journal.put(resource, key, record)

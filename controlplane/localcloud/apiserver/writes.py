@@ -100,7 +100,8 @@ class Writes:
         """Replace an object, or its status; say whether it was created."""
         obj = self._read(info, body, options)
         metadata = obj.setdefault("metadata", {})
-        metadata.setdefault("name", name)
+        if not metadata.get("name"):
+            raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
         check_name(name, metadata["name"])
         settle_namespace(info, namespace, metadata)
         live = self._store.find(shelf_name(info), (namespace, name))
@@ -136,9 +137,13 @@ class Writes:
                 check_fields(info, result, options)
         if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
             raise bad_request("the patched object is not an object with metadata")
+        with told_as_patch(patch):
+            check_type(info, result)
         check_identity(info, namespace, name, result)
         with told_as_patch(patch):
             obj = decode(info, result)
+        if (uid := obj["metadata"].get("uid")) and uid != before["metadata"]["uid"] and kind != "apply":
+            raise refuse(info, name, [FieldError("FieldValueInvalid", "metadata.uid", uid, "field is immutable")])
         return self._replace(info, live, obj, options, subresource, applied=kind == "apply"), False
 
     def replace(

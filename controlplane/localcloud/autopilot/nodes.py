@@ -9,6 +9,7 @@ import logging
 from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.autopilot import names
 from controlplane.localcloud.autopilot.machines import NodePlan, node_object
+from controlplane.localcloud.autopilot.pods import is_finished
 from controlplane.localcloud.clock import Clock, new_suffix, rfc3339
 from controlplane.localcloud.scenario import ON_DEMAND, ClusterSpec
 from controlplane.localcloud.stock import Pool, Stock
@@ -88,9 +89,10 @@ class Nodes:
         self._stock.mark_going(self._holder(name))
 
     def remove(self, name: str, *, lost: bool = False) -> None:
-        """End a VM; what is still bound to it is gone with it."""
+        """End a VM; what still runs on it is gone with it. What has finished is left to the Pod garbage collector."""
         for pod in self.pods_on(name):
-            self.force_out(pod)
+            if not is_finished(pod):
+                self.force_out(pod)
         try:
             self._api.delete("nodes", name)
         except ApiError as error:

@@ -129,18 +129,20 @@ class ContainerRunner:
 
     async def _run(self) -> None:
         if self.record.terminated or self.record.last_state.get("terminated"):
-            if self.record.terminated and not self._runs_again():
+            if self.record.terminated and not self.runs_again:
                 return
             self.record.restart_count += 1
         while True:
             await self._puller.pull(self.container)
             await self._run_once()
-            if self._stopping or not self._runs_again():
+            if self._stopping or not self.runs_again:
                 return
             await self._wait_before_restart()
             self.record.restart_count += 1
 
-    def _runs_again(self) -> bool:
+    @property
+    def runs_again(self) -> bool:
+        """Whether the restart policy wants another run after what the record shows."""
         return self._policy == "Always" or (self._policy == "OnFailure" and not self.record.succeeded)
 
     async def _run_once(self) -> None:

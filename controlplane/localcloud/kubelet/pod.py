@@ -48,6 +48,8 @@ class PodWorker:
         self._deadline: asyncio.Task[None] | None = None
         self._init = [self._runner(container, init=True) for container in pod["spec"].get("initContainers") or []]
         self._main = [self._runner(container, init=False) for container in pod["spec"]["containers"]]
+        if self._goes_on():
+            self._initialise_again()
 
     @property
     def finished(self) -> bool:
@@ -198,6 +200,19 @@ class PodWorker:
             policy=policy,
             changed=self._changed,
         )
+
+    def _goes_on(self) -> bool:
+        """Say whether a Pod that ran before a reboot gets a new sandbox."""
+        if self.pod["spec"].get("restartPolicy") == "Never":
+            return False
+        phase = (self.pod.get("status") or {}).get("phase")
+        return phase not in FINAL_PHASES and any(runner.runs_again for runner in self._main)
+
+    def _initialise_again(self) -> None:
+        """Have what had succeeded run once more: a reboot took the sandbox, and what was prepared in it, away."""
+        for runner in self._init:
+            if runner.record.succeeded:
+                runner.record.wait("PodInitializing")
 
     def _is_sidecar(self, runner: ContainerRunner) -> bool:
         return runner in self._init and runner.container.get("restartPolicy") == "Always"
