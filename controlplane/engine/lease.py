@@ -15,6 +15,9 @@ from controlplane.engine.ports import Json, LeaseStore
 from controlplane.gateways.errors import Conflict, GatewayError
 from controlplane.gateways.instants import micro_time, parse_instant
 
+HIGHEST_FENCE = 2**30
+"""No count of runs gets there: a higher one was not counted, and the Lease's own field (int32) would soon be full."""
+
 
 class FenceLost(Exception):  # noqa: N818 - it names what happened
     """The lease is not ours any more, or that cannot be shown. Nothing may be written."""
@@ -49,6 +52,7 @@ class Lease:
                     self.held_by = holder
                     return False
                 count = int(spec.get("leaseTransitions") or 0) + (0 if holder == self._holder else 1)
+                count = count if count <= HIGHEST_FENCE else 1
                 self._object = self._store.replace_lease(self._fresh(found, max(count, 1)))
         except Conflict:
             self.held_by = "a run that was faster"

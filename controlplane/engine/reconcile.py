@@ -10,7 +10,7 @@ import structlog
 from controlplane.clock import Clock, new_run_id
 from controlplane.engine.act import Executor
 from controlplane.engine.fence import Fence
-from controlplane.engine.lease import FenceLost, Lease
+from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
@@ -203,7 +203,7 @@ def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: da
 def _fence_of(service: Mapping[str, Any]) -> int:
     memory = (service.get("status") or {}).get("memory")
     fence = memory.get("fence") if isinstance(memory, Mapping) else None
-    return fence if isinstance(fence, int) else 0
+    return fence if isinstance(fence, int) and 0 < fence <= HIGHEST_FENCE else 0
 
 
 def _mostly_unknown(view: View) -> bool:

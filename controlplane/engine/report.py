@@ -16,6 +16,8 @@ from controlplane.model.service import ServiceSpec
 Json = dict[str, Any]
 _QUIET = frozenset({Outcome.SKIPPED, Outcome.CONFLICT})
 ACCEPTED = "Accepted"
+REPEATED_AFTER = 600
+"""Seconds after which the same failure is told again."""
 
 
 def exit_code_of(spec: ServiceSpec, decision: Decision, results: Iterable[Result]) -> ExitCode:
@@ -59,8 +61,17 @@ def action_events(service: Mapping[str, Any], results: Iterable[Result], now: da
         done = result.outcome is Outcome.DONE
         tail = "" if done else f" ({result.outcome.value}: {result.message})"
         reason = kind if done else f"{kind}{result.outcome.value}"
-        events.append(event(service, reason, f"{result.action}{tail}", now, warning=not done))
+        told = event(service, reason, f"{result.action}{tail}", now, warning=not done)
+        events.append(told if done else _once_in_a_while(told, now))
     return events
+
+
+def _once_in_a_while(told: Json, now: datetime) -> Json:
+    """Give an Event a name that stays the same for ten minutes: what fails in every pass is not told in every pass."""
+    metadata, period = told["metadata"], int(now.timestamp()) // REPEATED_AFTER
+    digest = hashlib.sha256(f"{told['involvedObject']['uid']}{told['reason']}{told['message']}{period}".encode())
+    name = f"{metadata['name'].rpartition('.')[0]}.{digest.hexdigest()[:16]}"
+    return {**told, "metadata": {**metadata, "name": name}}
 
 
 def event(service: Mapping[str, Any], reason: str, message: str, now: datetime, *, warning: bool) -> Json:

@@ -144,7 +144,9 @@ class ServicePass:
 
         memory = judged.decision.memory
         for result in results:
-            refusal = _REFUSALS.get(result.error)
+            # Where something of another's is in the way, the next offering has its turn, not the same one each pass.
+            foreign = result.outcome is Outcome.FOREIGN
+            refusal = RefusalClass.UNCLASSIFIED if foreign else _REFUSALS.get(result.error)
             if isinstance(result.action, ApplyPlacement) and refusal is not None:
                 memory = note_refusal(
                     judged.spec,

@@ -1,0 +1,76 @@
+"""What other hands leave behind: nonsense in the memory, objects in the way, failures that come again and again."""
+
+import pytest
+
+from controlplane.engine import ExitCode
+from controlplane.gateways import errors
+
+INT32 = 2**31 - 1
+
+
+def strict_lease(world):
+    """Have the API server refuse what its int32 cannot hold."""
+    replace = world.config.replace_lease
+
+    def checked(lease):
+        if lease["spec"]["leaseTransitions"] > INT32:
+            raise errors.Invalid("spec.leaseTransitions: cannot unmarshal number into int32")
+        return replace(lease)
+
+    world.config.replace_lease = checked
+
+
+@pytest.mark.parametrize("fence", [INT32, 4_000_000_000, 2**64, -5, True, "x"])
+def test_a_fence_nobody_counted_stops_nothing(world, fence):
+    """A number written into a status by hand does not take the lease away from every later run."""
+    strict_lease(world)
+    world.run(4)
+    world.config.stored["web"]["status"]["memory"]["fence"] = fence
+    world.config.stored["web"]["spec"]["replicas"] = 2
+    for _ in range(6):
+        report = world.run(1)
+        assert report.held_by == ""
+    assert report.exit_code is ExitCode.OK
+    assert world.config.stored["web"]["status"]["ready"] == "2/2"
+
+
+def test_a_lease_whose_count_is_full_is_counted_anew(world):
+    """A Lease edited by hand to the highest number can still be taken over."""
+    strict_lease(world)
+    world.run(4)
+    world.config.lease["spec"]["leaseTransitions"] = INT32
+    world.config.stored["web"]["spec"]["replicas"] = 2
+    assert world.run(5).exit_code is ExitCode.OK
+    assert world.config.stored["web"]["status"]["ready"] == "2/2"
+
+
+def in_the_way(world, region):
+    """Put Deployments of another's, under the names that ours would have, into one region."""
+    for name in ("web-l4-spot", "web-l4-on-demand"):
+        metadata = {"name": name, "namespace": "default", "uid": "foreign", "resourceVersion": "1", "labels": {}}
+        body = {"kind": "Foreign", "metadata": metadata, "spec": {"replicas": 5}}
+        next(m for ref, m in world.members.items() if ref.region == region).objects[f"Deployment/{name}"] = body
+
+
+def test_an_object_in_the_way_sends_the_hunt_elsewhere(world):
+    """Where a foreign Deployment has our name, the next offering has its turn at once."""
+    in_the_way(world, "europe-west4")
+    in_the_way(world, "us-central1")
+    del next(iter(world.members.values())).objects["Deployment/web-l4-on-demand"]
+    report = world.run(6)
+    assert report.exit_code is ExitCode.OK
+    assert list(world.placements[0]) == ["us-central1/gpu-us-central1/web-l4-on-demand"]
+
+
+def test_what_fails_in_every_pass_is_not_told_in_every_pass(world):
+    """A write that is refused again and again makes an Event every ten minutes, not every pass."""
+    world.run(1)
+
+    def refuse(manifest, *, resource_version=None):
+        raise errors.Forbidden("multiclusterservices is forbidden")
+
+    world.config.apply = refuse
+    world.run(40)
+    names = [e["metadata"]["name"] for e in world.config.events if e["reason"] == "WireIngressRefused"]
+    assert len(names) >= 20
+    assert len(set(names)) <= 3
