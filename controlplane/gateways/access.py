@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.errors import AuthExpired, ConfigurationProblem
 from controlplane.gateways.sanitise import sanitise
 
 CONNECTIONS = 32
+RENEW_AFTER = 60.0
+"""Seconds between two tokens that are asked for because a server refused the one before its time."""
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -34,8 +37,9 @@ class Project:
 class GoogleAccess:
     """Credentials and clients for one project."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(self, project: Project, clock: Clock | None = None) -> None:
+        self.project, self._clock = project, clock or SystemClock()
+        self._renewed_at: float | None = None
         self._credentials: Any = None
         self._session: Any = None
         self._lock = threading.Lock()
@@ -51,6 +55,22 @@ class GoogleAccess:
             if not credentials.token:
                 raise AuthExpired("the credentials gave no access token")
             return str(credentials.token)
+
+    def refused(self, token: str) -> bool:
+        """Take down that a server did not accept this token; say whether `token` gives another one now.
+
+        A token may end before its time: a key was rotated, an account revoked and granted again. Left to itself, the
+        library would go on handing it out for the rest of its hour.
+        """
+        with self._lock:
+            credentials = self._load()
+            if credentials.token != token:
+                return True
+            now = self._clock.monotonic()
+            if self._renewed_at is not None and now - self._renewed_at < RENEW_AFTER:
+                return False
+            self._renewed_at, credentials.token = now, None
+            return True
 
     def client(self, api: str, factory: Any) -> Any:
         """Build a google-cloud client over REST with our credentials, endpoint and certificate authority."""

@@ -45,7 +45,8 @@ class ConfigConnection:
             if self._opened is None:
                 timeouts = (self._patience.connect, self._patience.answer)
                 endpoint = self._fleet.config_endpoint()
-                api = KubernetesApi(endpoint, self._access.token, retrying=self._retrying, timeouts=timeouts)
+                token, refused = self._access.token, self._access.refused
+                api = KubernetesApi(endpoint, token, retrying=self._retrying, timeouts=timeouts, refused=refused)
                 self._opened = (api, ConfigCluster(api))
             return self._opened
 
@@ -68,14 +69,19 @@ def google_cloud(
     """Build them. Nothing is imported or connected before the first call."""
     clock, patience = clock or SystemClock(), patience or Patience()
     retrying = Retrying(patience=patience.read, clock=clock)
-    access = GoogleAccess(project)
+    access = GoogleAccess(project, clock)
     fleet = Fleet(access, membership, retrying=retrying, timeout=patience.answer)
     compute = ComputeClients(access)
     return GoogleCloud(
         access=access,
         config=ConfigConnection(fleet, access, retrying, patience),
         fleet=fleet,
-        members=Members(access.token, retrying=retrying, timeouts=(patience.connect, patience.answer)),
+        members=Members(
+            access.token,
+            retrying=retrying,
+            timeouts=(patience.connect, patience.answer),
+            refused=access.refused,
+        ),
         signals=ComputeSignals(compute, clock, retrying=retrying, timeout=patience.answer),
         health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
     )

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from controlplane.gateways import errors
 from controlplane.gateways.resources import Resource, resource_of
 from controlplane.gateways.retrying import Retrying, guarded
-from controlplane.gateways.translate import of_http
+from controlplane.gateways.translate import of_http, translate
 from controlplane.model.naming import FIELD_MANAGER
 
 Json = dict[str, Any]
@@ -50,7 +50,10 @@ class CallCounter:
 
 
 class KubernetesApi:
-    """Reads and writes of one API server. Every call has a time-out; reads are retried by `Retrying`, writes never."""
+    """Reads and writes of one API server. Every call has a time-out; reads are retried by `Retrying`, writes never.
+
+    refused: is told of a token that the server does not accept, and says whether there may be another one.
+    """
 
     def __init__(
         self,
@@ -59,9 +62,11 @@ class KubernetesApi:
         *,
         retrying: Retrying | None = None,
         timeouts: tuple[float, float] = (3.0, 8.0),
+        refused: Callable[[str], bool] = lambda _token: False,
     ) -> None:
         self._endpoint = endpoint
         self._token = token
+        self._refused = refused
         self._retrying = retrying or Retrying()
         self._timeouts = timeouts
         self._client: Any = None
@@ -184,9 +189,19 @@ class KubernetesApi:
     ) -> Json:
         self.counter.add(verb, f"{resource.group}/{resource.plural}{label}")
         # The token first: without one nothing is sent, so that failure is never an ambiguous write.
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {guarded(self._token, write=False)}"}
+        token = guarded(self._token, write=False)
+        try:
+            return self._send(method, path, body, content_type, token)
+        except Exception as error:
+            # Who was not let in has done nothing, so with a new token even a write may be sent again.
+            if not isinstance(translate(error, write=method != "GET"), errors.AuthExpired) or not self._refused(token):
+                raise
+        self.counter.add(verb, f"{resource.group}/{resource.plural}{label}")
+        return self._send(method, path, body, content_type, guarded(self._token, write=False))
+
+    def _send(self, method: str, path: str, body: Json | None, content_type: str, token: str) -> Json:
         client = self._open()
-        headers["User-Agent"] = client.user_agent
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}", "User-Agent": client.user_agent}
         if body is not None:
             headers["Content-Type"] = content_type
         answer = client.rest_client.request(

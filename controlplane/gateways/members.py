@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controlplane.gateways.errors import Gone, ListIncomplete
+import structlog
+
+from controlplane.gateways.errors import GatewayError, Gone, ListIncomplete
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import (
     DEPLOYMENTS,
@@ -56,10 +58,21 @@ class MemberCluster:
         nodes = self._api.list(NODES, labels=naming.NODE_ACCELERATOR) if placed else []
         events: list[dict[str, Any]] = []
         for namespace in sorted(needs_events(deployments, pods)):
-            events += self._api.list(EVENTS, namespace=namespace)
+            events += self._events(namespace)
         raw = RawMember(deployments, pods, events, nodes)
         # Objects of a shape that nobody expects make this cluster Unknown; they do not end the pass.
         return guarded(lambda: workloads_by_service(self.ref, raw), write=False)
+
+    def _events(self, namespace: str) -> list[dict[str, Any]]:
+        """List Events, or none while they cannot be had: they only say why something is missing, not what stands there.
+
+        A cluster whose Pods were listed is not dark for that; what waits in it meets its deadline instead.
+        """
+        try:
+            return self._api.list(EVENTS, namespace=namespace)
+        except GatewayError as error:
+            structlog.get_logger("member").warning("no Events", cluster=self.ref.link, detail=error.message)
+            return []
 
     def get(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """Read the object that a manifest names; None when it is not there."""
@@ -96,8 +109,15 @@ class MemberCluster:
 class Members:
     """Opens member clusters and keeps their connections over the passes of one process."""
 
-    def __init__(self, token: Callable[[], str], *, retrying: Retrying, timeouts: tuple[float, float]) -> None:
-        self._token, self._retrying, self._timeouts = token, retrying, timeouts
+    def __init__(
+        self,
+        token: Callable[[], str],
+        *,
+        retrying: Retrying,
+        timeouts: tuple[float, float],
+        refused: Callable[[str], bool] = lambda _token: False,
+    ) -> None:
+        self._token, self._retrying, self._timeouts, self._refused = token, retrying, timeouts, refused
         self._open: dict[ClusterRef, tuple[Endpoint, MemberCluster]] = {}
         self._lock = threading.Lock()
 
@@ -106,7 +126,9 @@ class Members:
         with self._lock:
             known = self._open.get(ref)
             if known is None or known[0] != endpoint:
-                api = KubernetesApi(endpoint, self._token, retrying=self._retrying, timeouts=self._timeouts)
+                api = KubernetesApi(
+                    endpoint, self._token, retrying=self._retrying, timeouts=self._timeouts, refused=self._refused
+                )
                 known = (endpoint, MemberCluster(ref, api))
                 self._open[ref] = known
             return known[1]

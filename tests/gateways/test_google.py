@@ -307,3 +307,15 @@ PERMISSIONS = {
     ("BackendServicesClient", "get"): "compute.backendServices.get",
     ("BackendServicesClient", "get_health"): "compute.backendServices.get",
 }
+
+
+def test_a_refused_token_is_replaced_at_most_once_a_minute(google):
+    """A token that a server does not accept is asked for anew, not in every call when that does not help."""
+    first = google.access.token()
+    assert google.access.refused(first)
+    second = google.access.token()
+    assert second != first
+    assert google.access.refused(first), "another thread has renewed it already"
+    assert google.access.token() == second
+    assert not google.access.refused(second)
+    assert google.access.token() == second

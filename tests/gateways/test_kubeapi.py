@@ -148,3 +148,26 @@ def test_a_missing_kind_is_gone(served):
     with pytest.raises(errors.Gone):
         served.client().list(GPU_SERVICES)
     assert served.client().get(CUSTOM_RESOURCE_DEFINITIONS, "gpuservices.gpuhunter.dev") is None
+
+
+@pytest.mark.parametrize("call", [lambda api: api.list(DEPLOYMENTS), lambda api: api.apply(account())])
+def test_a_token_that_ended_before_its_time_is_renewed(served, call):
+    """A server that does not let us in is asked once more with a new token, for reads and writes alike."""
+    tokens, refused = ["admin-token", "revoked"], []
+
+    def renew(token):
+        refused.append(tokens.pop())
+        return True
+
+    api = KubernetesApi(Endpoint(served.url), lambda: tokens[-1], refused=renew)
+    call(api)
+    assert refused == ["revoked"]
+    assert api.counter.total == 2
+
+
+def test_a_token_that_cannot_be_renewed_is_not_tried_again(served):
+    """Without another token there is no second request."""
+    api = KubernetesApi(Endpoint(served.url), lambda: "revoked", refused=lambda _: False)
+    with pytest.raises(errors.AuthExpired):
+        api.apply(account())
+    assert api.counter.total == 1

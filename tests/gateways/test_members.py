@@ -290,3 +290,14 @@ def test_no_wildcards_and_nothing_that_escalates():
     pairs = granted("member.yaml") | granted("config-cluster.yaml")
     assert not [p for p in pairs if "*" in p[0] or "*" in p[1]]
     assert not [p for p in pairs if p[0] in ("escalate", "bind", "impersonate") or "secrets" in p[1] or "role" in p[1]]
+
+
+@pytest.mark.parametrize("kind", ["hang", "403", "500", "expired-credential"])
+def test_a_cluster_without_events_is_not_dark(served, kind):
+    """Events only tell why something is missing: where they cannot be had, what stands there is seen all the same."""
+    member = MemberCluster(REF, served.client())
+    member.apply(deployment(replicas=2))
+    put_pod(served)
+    served.fail(kind, path="/events")
+    (fact,) = member.workloads()["default", "web"]
+    assert (fact.replicas, len(fact.pods), fact.refusals) == (2, 1, ())
