@@ -47,7 +47,8 @@ def condition_events(service: Mapping[str, Any], status: Mapping[str, Any], now:
         changed = (old.get("status"), old.get("reason")) != (condition["status"], condition["reason"])
         if changed and (old or not good):
             message = f"{condition['type']} is {condition['status']}: {condition['message']}"
-            events.append(event(service, condition["reason"], message, now, warning=not good))
+            told = event(service, condition["reason"], message, now, warning=not good)
+            events.append(_once_in_a_while(told, now))
     return events
 
 
@@ -67,7 +68,7 @@ def action_events(service: Mapping[str, Any], results: Iterable[Result], now: da
 
 
 def _once_in_a_while(told: Json, now: datetime) -> Json:
-    """Give an Event a name that stays the same for ten minutes: what fails in every pass is not told in every pass."""
+    """Give an Event a name that stays the same for ten minutes: what fails or flaps is not told in every pass."""
     metadata, period = told["metadata"], int(now.timestamp()) // REPEATED_AFTER
     digest = hashlib.sha256(f"{told['involvedObject']['uid']}{told['reason']}{told['message']}{period}".encode())
     name = f"{metadata['name'].rpartition('.')[0]}.{digest.hexdigest()[:16]}"

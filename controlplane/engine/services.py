@@ -132,7 +132,8 @@ class ServicePass:
             self._fence.check()
             service = self._config.set_finalizers(service, [*finalizers, FINALIZER])
         going = any(isinstance(action, RemoveFinalizer) for action in judged.decision.plan)
-        if going or not api.worth_writing(judged.status, judged.previous):
+        # Whoever acts writes, though nothing else be new: the write proves that what was decided on is not an old copy.
+        if going or not (judged.decision.plan or api.worth_writing(judged.status, judged.previous)):
             return service, False
         self._fence.check()
         return self._config.write_status(service, _fenced(judged.status, self._fence.number)), True

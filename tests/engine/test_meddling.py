@@ -74,3 +74,37 @@ def test_what_fails_in_every_pass_is_not_told_in_every_pass(world):
     names = [e["metadata"]["name"] for e in world.config.events if e["reason"] == "WireIngressRefused"]
     assert len(names) >= 20
     assert len(set(names)) <= 3
+
+
+def test_a_region_that_comes_and_goes_is_told_now_and_then(world):
+    """A member that answers only every other pass makes a few Events, not two in each pass."""
+    world.run(4)
+    before = len(world.config.events)
+    member = world.members[world.refs[0]]
+    for number in range(40):
+        member.error = errors.DeadlineExceeded("no answer") if number % 2 else None
+        world.run(1)
+    told = {e["metadata"]["name"] for e in world.config.events[before:] if "FleetKnown is" in e["message"]}
+    assert 2 <= len(told) <= 6
+
+
+def test_an_old_copy_of_the_spec_is_not_acted_on(world, crash):
+    """A GPUService read from before an edit leads to nothing, though its attempt was on record already (S3)."""
+    world.hooks[2] = "crash-before"
+    with pytest.raises(crash):
+        world.run(1)
+    world.clock.advance(61)
+    (old,) = world.config.services()
+    region = old["status"]["memory"]["placements"][0]["offering"]["cluster"]["location"]
+    live = world.config.stored["web"]
+    live["spec"]["regions"] = {"denied": [region]}
+    live["metadata"]["generation"] = 2
+    live["metadata"]["resourceVersion"] = "edited"
+    fresh, world.config.services = world.config.services, lambda: [old]
+    report = world.run(1)
+    assert report.exit_code is ExitCode.CUT_OFF
+    assert world.placements[0] == {}
+    world.config.services = fresh
+    world.run(4)
+    assert world.config.stored["web"]["status"]["ready"] == "1/1"
+    assert [name for name in world.placements[0] if name.startswith(region)] == []
