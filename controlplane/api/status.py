@@ -70,7 +70,7 @@ def _counts(counts: Counts) -> dict[str, int]:
 def _conditions(
     conditions: tuple[Condition, ...], previous: object, generation: int, now: datetime
 ) -> list[dict[str, Any]]:
-    before = {c.get("type"): c for c in previous if isinstance(c, Mapping)} if isinstance(previous, list) else {}
+    before = {str(c.get("type")): c for c in previous if isinstance(c, Mapping)} if isinstance(previous, list) else {}
     result = []
     for condition in conditions:
         old = before.get(condition.type, {})

@@ -39,7 +39,7 @@ def condition_events(service: Mapping[str, Any], status: Mapping[str, Any], now:
 
     A condition that holds when it is first seen is no change anybody waits for.
     """
-    before = {c.get("type"): c for c in (service.get("status") or {}).get("conditions") or ()}
+    before = {str(c.get("type")): c for c in _conditions_of(service)}
     events = []
     for condition in status.get("conditions") or ():
         old = before.get(condition["type"], {})
@@ -108,8 +108,8 @@ def unaccepted_status(service: Mapping[str, Any], problem: str, now: datetime) -
     """Give the last status with a condition that says why the GPUService cannot be acted on."""
     before = dict(service.get("status") or {})
     generation = service["metadata"].get("generation", 0)
-    others = [c for c in before.get("conditions") or () if c.get("type") != ACCEPTED]
-    old: Mapping[str, Any] = next((c for c in before.get("conditions") or () if c.get("type") == ACCEPTED), {})
+    others = [c for c in _conditions_of(service) if c.get("type") != ACCEPTED]
+    old: Mapping[str, Any] = next((c for c in _conditions_of(service) if c.get("type") == ACCEPTED), {})
     condition = {
         "type": ACCEPTED,
         "status": "False",
@@ -121,3 +121,9 @@ def unaccepted_status(service: Mapping[str, Any], problem: str, now: datetime) -
         else now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return {**before, "conditions": [*others, condition]}
+
+
+def _conditions_of(service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Give the conditions of the last status; others write there too, and what is no condition is not read."""
+    found = (service.get("status") or {}).get("conditions")
+    return [c for c in found if isinstance(c, Mapping)] if isinstance(found, list) else []

@@ -108,3 +108,21 @@ def test_an_old_copy_of_the_spec_is_not_acted_on(world, crash):
     world.run(4)
     assert world.config.stored["web"]["status"]["ready"] == "1/1"
     assert [name for name in world.placements[0] if name.startswith(region)] == []
+
+
+NONSENSE = (None, 5, "x", True, [], {}, [None], ["x"], {"a": None}, 1e308, "9999-12-31T23:59:59Z")
+
+
+@pytest.mark.parametrize("value", NONSENSE, ids=repr)
+@pytest.mark.parametrize("place", [("conditions",), ("conditions", 1), ("conditions", 1, "type"), ("memory",)], ids=str)
+def test_nonsense_in_the_status_ends_no_pass(world, place, value):
+    """Whatever stands in a status, the pass goes on, takes nothing away, and puts the status right."""
+    world.run(4)
+    before = world.placements
+    holder = world.config.stored["web"]["status"]
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    assert world.run(3).exit_code is ExitCode.OK
+    assert world.placements == before
+    assert all(isinstance(c["type"], str) for c in world.config.stored["web"]["status"]["conditions"])
