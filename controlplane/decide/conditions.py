@@ -14,6 +14,7 @@ from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
 MESSAGE_LIMIT = 300
+ORDINARY_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,19 @@ def _progressing(found: Findings) -> Condition:
     if any(h.impaired for h in found.world.holdings):
         return _say("Progressing", False, Reason.APP_UNHEALTHY, _unwell(found.world))
     if counts.warming:
-        return _say("Progressing", True, Reason.WARMING_UP, f"{counts.warming} hold a GPU and do not serve yet")
+        return _say(
+            "Progressing",
+            True,
+            Reason.WARMING_UP,
+            f"{counts.warming} hold a GPU and do not serve yet{_stuck(found.world)}",
+        )
     if counts.serving < counts.wanted:
         why = Reason.SPEC_REJECTED if Reason.SPEC_REJECTED.value in found.histogram else Reason.NOTHING_FEASIBLE
         return _say("Progressing", False, why, summary(found))
     if counts.draining or found.rolling:
-        text = f"{counts.draining} replicas drain, {found.rolling} placements have an older template"
+        text = (
+            f"{counts.draining} replicas drain, {found.rolling} placements have an older template{_stuck(found.world)}"
+        )
         return _say("Progressing", True, Reason.MOVING, text)
     return _say("Progressing", False, Reason.STEADY, "nothing is left to do")
 
@@ -111,10 +119,10 @@ def _preferred(found: Findings) -> Condition:
         text = f"holds {held}; the cap has no room for the old and the new at once: {found.feedback.message}"
         return _say("PreferredHeld", False, Reason.OVER_COST_CAP, text)
     why = f"; {found.feedback.message}" if found.feedback.message else ""
-    status = not lesser
-    return _say(
-        "PreferredHeld", status, Reason.LESS_PREFERRED_HELD if lesser else Reason.PREFERRED_HELD, f"holds {held}{why}"
-    )
+    reason = Reason.LESS_PREFERRED_HELD if lesser else Reason.PREFERRED_HELD
+    if found.feedback.obstacle is Reason.MOVE_LIMIT:
+        reason = Reason.MOVE_LIMIT
+    return _say("PreferredHeld", not lesser, reason, f"holds {held}{why}")
 
 
 def _first_choice(spec: ServiceSpec) -> tuple[Accelerator, Capacity]:
@@ -185,4 +193,16 @@ def _dark(world: World) -> str:
 
 def _unwell(world: World) -> str:
     where = ", ".join(str(h.offering) for h in world.holdings if h.impaired)
-    return f"the app holds GPUs but does not serve in {where}"
+    return f"the app holds GPUs but does not serve in {where}{_stuck(world)}"
+
+
+def _stuck(world: World) -> str:
+    """Tell what Pods wait for, in the kubelet's own words: a wrong image or a crash is the user's to mend."""
+    found = {
+        f"{holding.offering} {pod.waiting_reason}"
+        for holding in world.holdings
+        if holding.visible and holding.workload is not None
+        for pod in holding.workload.live_pods
+        if pod.waiting_reason not in ORDINARY_WAITS
+    }
+    return f"; Pods wait: {', '.join(sorted(found))}" if found else ""

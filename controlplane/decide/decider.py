@@ -114,7 +114,7 @@ def decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: dat
     )
     actions, suppressed = screen(scene, draft.actions)
     decision = _told(case, draft, actions, suppressed)
-    return replace(decision, memory=memory) if spec.paused else decision
+    return replace(decision, memory=memory) if spec.paused and not spec.deleting else decision
 
 
 def _learn(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Case:

@@ -120,6 +120,9 @@ def _settled(context: Context, leaving: Holding, whole_since: datetime | None) -
 def _size(context: Context, candidate: Candidate, leaving: Holding) -> int:
     """Probe with no more replicas than are to leave, and than every budget allows."""
     size = min(candidate.past.budget, leaving.serving)
+    counts = context.in_region
+    if regions_missing(context.spec, counts) > 0 and not counts.get(candidate.region, 0):
+        size = 1  # one makes the region count; more would be surplus, and be given back where they are dearer
     most = context.spec.spread.max_replicas_per_region
     if most is not None:
         size = min(size, most - context.in_region.get(candidate.region, 0))

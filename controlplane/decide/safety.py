@@ -221,8 +221,9 @@ def s8_few_at_a_time(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed
 
 
 def s10_paused(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
-    """Write nothing for a paused service."""
-    return _each(plan, "S10", lambda _: "the service is paused" if scene.spec.paused else None)
+    """Write nothing for a paused service; its deletion is the user's later word and is followed."""
+    held = scene.spec.paused and not scene.spec.deleting
+    return _each(plan, "S10", lambda _: "the service is paused" if held else None)
 
 
 GUARDS: tuple[Guard, ...] = (

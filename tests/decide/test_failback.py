@@ -1,9 +1,11 @@
 """Back to what is preferred: once, quietly, and by making before breaking."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from controlplane.model.memory import OfferingMemory
 from controlplane.model.offering import Capacity
 
 
@@ -87,17 +89,21 @@ def test_a_much_cheaper_region_is_moved_to_a_slightly_cheaper_one_is_not(toy):
 
 
 def test_a_region_is_left_at_most_twice_an_hour(toy):
-    """Even if preference flips all the time."""
+    """Even if preference flips all the time; the world is counted, not memory, and the condition names the bound."""
     t = driven_off(toy)
     t.respec(timing=toy.Timing(stabilisation_window=timedelta(minutes=1), min_dwell=timedelta(minutes=1)))
+    told = set()
     for turn in range(240):
         if turn % 8 == 0:
             order = (toy.L4, toy.T4) if (turn // 8) % 2 else (toy.T4, toy.L4)
             t.respec(accelerators=order)
         t.one_pass()
+        told.add(t.condition("PreferredHeld").reason)
         t.step(toy.MINUTE)
-    moves = [m.at for m in t.memory.moves]
+    moves = [at for at, _ in t.left]
+    assert len(moves) >= 4
     assert all(sum(at <= m < at + timedelta(hours=1) for m in moves) <= 2 for at in moves)
+    assert "MoveLimit" in told
 
 
 @pytest.mark.parametrize("replicas", [2, 4])
@@ -121,3 +127,19 @@ def test_no_probe_while_a_region_is_unknown(toy):
     t.dark.add(f"{home}/gpu-1")
     t.run(2)
     assert not any(a.failback for a in t.memory.attempts)
+
+
+def test_a_dearer_region_that_the_spread_calls_for_is_probed_once_and_kept(toy):
+    """Spread needs one replica there; a probe of several would be given back as surplus, and begun again for ever."""
+    t = toy.Toy(
+        spec=toy.make_spec(replicas=3, spread=toy.Spread(2), regions=toy.Regions(denied=frozenset({"us-b1"}))),
+        price_of={"us-a1": 0.7, "us-b1": 1.2},
+    )
+    t.until(t.__class__.settled)
+    home, other = t.offering("us-a1"), t.offering("us-b1")
+    t.memory = replace(t.memory, offerings={**t.memory.offerings, other.key: OfferingMemory(budget=4)})
+    t.respec(regions=toy.Regions())
+    t.run(60)
+    assert t.creates[other] == 1
+    assert {o: d.replicas for o, d in t.deployments.items()} == {home: 2, other: 1}
+    assert t.settled()

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controlplane.api import status_of, worth_writing
+
 QUICK = settings(
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -20,7 +22,8 @@ QUICK = settings(
 def _room(t) -> bool:
     """Tell whether the spec leaves room for as many replicas as it wants."""
     most = t.spec.spread.max_replicas_per_region
-    return t.spec.max_hourly_cost is None and (most is None or most * len(t.clusters) >= t.spec.replicas)
+    permitted = sum(t.spec.regions.permits(c.region) for c in t.clusters)
+    return t.spec.max_hourly_cost is None and (most is None or most * permitted >= t.spec.replicas)
 
 
 @QUICK
@@ -28,7 +31,11 @@ def _room(t) -> bool:
 def test_any_history_of_faults_keeps_every_invariant_and_ends_steady(toy, seed):
     """Whatever happens, no pass breaks an invariant, and afterwards the service is whole and nothing is written."""
     t = toy.wild(random.Random(seed), events=25)
+    if t.spec.deleting:
+        assert (t.deployments, t.listed, t.finalizer) == ({}, None, False), t.story()
+        return
     assert not any(d.plan for _, d in t.log[-12:]), t.story()
+    assert all(t.spec.regions.permits(o.region) for o in t.serving_offerings()) or not _room(t), t.story()
     assert t.serving() == t.spec.replicas or not _room(t), t.story()
     assert replace(t.memory, passes=0) == replace(t.log[-6][1].memory, passes=0)
 
@@ -83,6 +90,23 @@ def test_a_total_stock_out_is_met_with_a_decaying_rate_of_attempts(toy):
     assert max(t.creates.values()) <= 10 * 2 + 4
     assert t.condition("Available").status == "False"
     assert t.condition("Progressing").message
+
+
+def test_between_attempts_of_a_total_stock_out_the_report_stays_the_same(toy):
+    """The status is worth a write when an attempt begins or ends or a rest is over, and at no other pass (L6)."""
+    t = toy.Toy(stock=0)
+    status, writes, before = None, 0, None
+    for _ in range(6 * 60):
+        decision = t.one_pass()
+        fresh = status_of(t.spec, decision, status, t.now, address=None)
+        now = (replace(decision.memory, passes=0), decision.histogram, decision.plan)
+        if worth_writing(fresh, status):
+            assert now != before, "nothing happened, and yet the report is another"
+            writes, status = writes + 1, fresh
+        before = now
+        t.step(toy.MINUTE)
+    assert writes <= 4 * len(t.created_at) + 4
+    assert len(t.created_at) > 10
 
 
 def test_every_feasible_offering_is_tried_again_within_its_longest_back_off(toy):

@@ -157,3 +157,17 @@ def test_a_day_of_darkness_and_a_leap_of_the_clock_change_nothing_for_the_worse(
     served.dark.clear()
     served.run(60)
     assert served.settled()
+
+
+@pytest.mark.parametrize(
+    ("dark_regions", "goes"), [(2, True), (3, False)], ids=["two-of-four-unknown", "three-of-four-unknown"]
+)
+def test_a_majority_of_unknown_regions_alone_holds_back_what_all_else_allows(toy, dark_regions, goes):
+    """A user who wants no replicas any more is followed where regions answer, unless more than half do not (S8)."""
+    t = toy.Toy(("us-a1", "us-b1", "us-c1", "us-d1"), toy.make_spec(replicas=1))
+    t.until(t.__class__.settled)
+    home = t.serving_offerings()[0]
+    dark(t, *[c.region for c in t.clusters if c != home.cluster][:dark_regions])
+    t.respec(replicas=0)
+    t.run(30)
+    assert (home not in t.deployments) is goes

@@ -31,7 +31,7 @@ from controlplane.model.observation import (
     WorkloadFact,
 )
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import Ingress, PodTemplate, ServiceSpec, Spread, Timing
+from controlplane.model.service import Ingress, PodTemplate, Regions, ServiceSpec, Spread, Timing
 from controlplane.model.template import ingress_spec_hash, spec_template_hash
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -44,6 +44,7 @@ def seconds(number: float) -> timedelta:
 
 
 MINUTE = seconds(60)
+SETTLED = seconds(300)
 
 
 def make_spec(**changes) -> ServiceSpec:
@@ -122,6 +123,7 @@ class Toy:
         self.creates: dict[Offering, int] = {}
         self.created_at: list[tuple[datetime, Offering]] = []
         self.log: list[tuple[datetime, Decision]] = []
+        self.left: list[tuple[datetime, str]] = []
 
     # what is there
 
@@ -312,6 +314,7 @@ class Toy:
         offering = getattr(action, "offering", None)
         if offering is not None and offering.cluster.link in self.dark:
             return
+        self.left += [(self.now, region) for region in self._leaves(action)]
         if isinstance(action, ApplyPlacement):
             self._create_or_update(action)
         elif isinstance(action, ScaleDownPlacement):
@@ -333,6 +336,30 @@ class Toy:
             self.released.add(action.cluster.link)
         elif isinstance(action, RemoveFinalizer):
             self.finalizer = False
+
+    def _leaves(self, action) -> list[str]:
+        """Give the regions whose serving replicas an action takes out of traffic: what a move is, seen from outside.
+
+        What had answered for less than some minutes was never settled there, so its going is no move.
+        """
+        if isinstance(action, WireIngress):
+            removed = self._settled_links() - set(action.clusters)
+            return sorted({o.region for o, d in self.deployments.items() if o.cluster.link in removed and self._old(d)})
+        if isinstance(action, (ScaleDownPlacement, DeletePlacement)):
+            d, settled = self.deployments[action.offering], action.offering.cluster.link in self._settled_links()
+            rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
+            return [action.offering.region] if settled and self._old(d) > rest else []
+        return []
+
+    def _settled_links(self) -> set[str]:
+        """Give the clusters that have been wired for some minutes and that the address still leads to."""
+        since = self.now - SETTLED - self.lag
+        past = [links for at, links in self.list_history if at <= since][-1:]
+        lists = [*past, *(links for at, links in self.list_history if at > since), self.listed or ()]
+        return set.intersection(*map(set, lists)) if past else set()
+
+    def _old(self, d: Deployment) -> int:
+        return sum(p.ready is not None and not p.failed and self.now - p.ready >= SETTLED for p in d.pods)
 
     def _create_or_update(self, action: ApplyPlacement) -> None:
         d = self.deployments.get(action.offering)
@@ -418,6 +445,10 @@ class Toy:
         for action in decision.plan:
             if isinstance(action, ApplyPlacement) and not spec.regions.permits(action.offering.region):
                 raise BrokenError(f"S3: {action}")
+            if isinstance(action, WireIngress):
+                fresh = set(action.clusters) - set(self.listed or ())
+                if any(not spec.regions.permits(link.partition("/")[0]) for link in fresh):
+                    raise BrokenError(f"S3: {action}")
             if isinstance(action, WireIngress) and not action.clusters:
                 raise BrokenError("S1: an empty list")
         taking = [a for a in destructive if self._gpus(a)]
@@ -425,12 +456,8 @@ class Toy:
             raise BrokenError(f"S8: {taking}")
         if 2 * len({c.region for c in self.clusters if c.link in self.dark}) > len(self.clusters) and destructive:
             raise BrokenError(f"S8: {destructive} with most regions unknown")
-        if spec.paused and decision.plan:
+        if spec.paused and not spec.deleting and (decision.plan or decision.memory != self.memory):
             raise BrokenError("S10: a paused service")
-        hour = [m for m in decision.memory.moves if self.now - m.at < timedelta(hours=1)]
-        for region in {m.region for m in hour}:
-            if sum(m.region == region for m in hour) > 2:
-                raise BrokenError(f"L5: more than two moves from {region}")
         keys = [v.offering for v in decision.verdicts]
         if set(self.offerings()) - set(keys) or len(keys) != len(set(keys)):
             raise BrokenError("Q1: an offering without a verdict, or with two")
@@ -448,6 +475,9 @@ class Toy:
         spec = self.spec
         if spec.deleting:
             return
+        hour = [region for at, region in self.left if self.now - at < timedelta(hours=1)]
+        if any(hour.count(region) > 2 for region in hour):
+            raise BrokenError(f"L5: more than two moves within the hour: {hour}")
         cap = spec.max_hourly_cost
         adds = any(isinstance(a, ApplyPlacement) and a.adds > 0 for a in decision.plan)
         if cap is not None and adds and self.cost() > cap + 1e-6:
@@ -471,7 +501,15 @@ class Toy:
 
 EVENTS = """
     stock stock preempt down up dark light sick well scale idle idle fleet ingress health lost template memory drift
+    restrict restrict allow pause resume resume
 """
+
+
+def _restricted(t: "Toy", chance) -> Regions:
+    """Give a residency that leaves at least one region."""
+    regions = [c.region for c in t.clusters]
+    some = frozenset(chance.sample(regions, chance.randint(1, len(regions) - 1)))
+    return Regions(allowed=some) if chance.random() < 0.5 else Regions(denied=some)
 
 
 def _wild_event(t: "Toy", chance, number: int) -> bool:
@@ -502,9 +540,15 @@ def _wild_event(t: "Toy", chance, number: int) -> bool:
         setattr(t, f"{kind}_dark", not getattr(t, f"{kind}_dark"))
     elif kind == "template":
         t.respec(pod=PodTemplate(image=f"demo:{number}", port=7860))
-    elif kind == "memory" and not (t.spec.max_hourly_cost and t.dark):
-        t.memory = Memory()  # with a cap and dark regions nobody could know what is running there
-    elif kind == "drift" and seen:
+    elif kind == "memory" and not (t.spec.max_hourly_cost and (t.dark or t.spec.paused)):
+        t.memory, t.left = Memory(), []  # with a cap and dark regions nobody could know what is running there
+    elif kind == "restrict":
+        t.respec(regions=_restricted(t, chance))
+    elif kind == "allow":
+        t.respec(regions=Regions())
+    elif kind in ("pause", "resume"):
+        t.respec(paused=kind == "pause")
+    elif kind == "drift" and seen and not (t.spec.max_hourly_cost and t.spec.paused):
         deployment = t.deployments[chance.choice(seen)]
         deployment.replicas, deployment.rv = chance.choice([1, 2]), deployment.rv + 1
     return kind == "lost"
@@ -527,11 +571,15 @@ def wild(chance, events: int) -> "Toy":
         boot=seconds(chance.choice([0, 60, 240])),
         price_of={r: chance.choice([0.5, 0.6, 0.9, 1.2]) for r in regions if chance.random() < 0.4},
     )
+    deleted = chance.random() < 0.15
     for number in range(events):
         lost = _wild_event(t, chance, number)
+        if deleted and number == events * 2 // 3:
+            t.respec(deleting=True)
         for _ in range(chance.choice([1, 2, 5, 12])):
             t.step(seconds(chance.choice([30, 60, 300])))
             t.one_pass((lambda _: chance.random() < 0.6) if lost else (lambda _: True))
     t.faults_stop()
+    t.respec(paused=deleted and t.spec.paused)  # a deletion is followed although the service is paused
     t.run(150)
     return t
