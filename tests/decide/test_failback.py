@@ -137,7 +137,9 @@ def test_a_dearer_region_that_the_spread_calls_for_is_probed_once_and_kept(toy):
     )
     t.until(t.__class__.settled)
     home, other = t.offering("us-a1"), t.offering("us-b1")
-    t.memory = replace(t.memory, offerings={**t.memory.offerings, other.key: OfferingMemory(budget=4)})
+    t.memory = replace(
+        t.memory, offerings={**t.memory.offerings, other.key: OfferingMemory(budget=4, last_obtained_at=t.now)}
+    )
     t.respec(regions=toy.Regions())
     t.run(60)
     assert t.creates[other] == 1
