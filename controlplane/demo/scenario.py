@@ -5,18 +5,22 @@ from pathlib import Path
 
 import yaml
 
+from controlplane.demo.stage import DemoError
+
 DEFAULT = Path(__file__).parents[1] / "localcloud" / "scenarios" / "default.yaml"
 
 
-def demo_scenario(folder: Path) -> Path | None:
-    """Give None for the default scenario, or a file beside the state with another load balancer port."""
+def demo_scenario(file: Path) -> Path | None:
+    """Give None for the default scenario, or write `file` with another load balancer port and give it."""
     scenario = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
     if _free(int(scenario["load_balancer"]["port"])):
         return None
     scenario["load_balancer"]["port"] = 0
-    file = folder.with_name(f"{folder.name}-scenario.yaml")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(scenario, sort_keys=False), encoding="utf-8")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text(yaml.safe_dump(scenario, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise DemoError(f"{file}: {error.strerror}; name a folder that can be written with --state-dir") from error
     return file
 
 
