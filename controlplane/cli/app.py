@@ -40,6 +40,14 @@ demo.register(app)
 bench.register(app)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"gpuhunter {version('gpu-hunter')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -58,6 +66,9 @@ def root(
         typer.Option(envvar="GPUHUNTER_PRICES", help="Price table (YAML) to use instead of the built-in one."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log lines of every step.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Keep the options that hold for every command."""
     context.obj = Settings(state_dir, project or None, config_cluster, prices, verbose)
@@ -95,8 +106,8 @@ def _failed(error: Exception) -> int:
     from controlplane.wiring import explain_failure
 
     known = explain_failure(error)
-    if known is None and type(error).__name__ == "LocalCloudError":
-        known = (EXIT_UNAVAILABLE, str(error))
+    if known is None:
+        known = _of_local_cloud(error)
     if known is not None:
         fail_line(known[1])
         return known[0]
@@ -106,3 +117,11 @@ def _failed(error: Exception) -> int:
     else:
         note("Set GPUHUNTER_DEBUG=1 to see where.")
     return EXIT_BUG
+
+
+def _of_local_cloud(error: Exception) -> tuple[int, str] | None:
+    from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
+
+    if isinstance(error, LocalCloudError):
+        return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_UNAVAILABLE, str(error)
+    return None

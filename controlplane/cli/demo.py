@@ -1,14 +1,18 @@
 """`demo`: the five acts, shown to a person or given as data."""
 
-import shutil
+import contextlib
 import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from controlplane.cli.connect import local_dir, settings_of
 from controlplane.cli.output import Output, OutputOption, console, emit, fail_line, note, notes, table
+
+SCENARIO = "demo-scenario.yaml"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,12 +38,13 @@ def demo(
 
     configure_logs(machine=False, verbose=settings_of(context).verbose)
     signal.signal(signal.SIGTERM, _interrupt)
-    where = local_dir(settings_of(context)).with_name("gpu-hunter-demo")
+    where = _folder_of(local_dir(settings_of(context)))
     control.reset(where)
     try:
         stage = _set_the_stage(where, build, verbose=output is Output.TABLE)
         with notes.status("") as status:
-            performance = Play(stage, stage.clock, _teller(status), _curtain(output)).perform()
+            stage.say = _teller(status)
+            performance = Play(stage, stage.clock, _teller(status), _curtain(output, status)).perform()
     except DemoError as error:
         fail_line(str(error))
         control.down(where)
@@ -49,12 +54,28 @@ def demo(
         control.down(where)
         raise
     if not keep:
-        control.reset(where)
-        shutil.rmtree(where, ignore_errors=True)
+        _clear(where)
     emit(performance.as_dict(), output, lambda: _summary(performance))
     if keep:
         note(f"The local cloud goes on: {_again(where)} status")
     raise typer.Exit(0 if performance.succeeded else 1)
+
+
+def _folder_of(usual: Path) -> Path:
+    """Give the folder of the demonstration's own local cloud, beside that of the usual one."""
+    usual = usual.absolute()
+    return usual.with_name(f"{usual.name}-demo") if usual.name else usual / "gpu-hunter-demo"
+
+
+def _clear(where: Path) -> None:
+    """Remove what the demonstration made. A folder that holds anything else stays, with what is in it."""
+    from controlplane.localcloud import control
+
+    control.reset(where)
+    for name in ("daemon.lock", SCENARIO):
+        (where / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        where.rmdir()
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -74,7 +95,7 @@ def _set_the_stage(where: Path, build: Any, *, verbose: bool) -> Any:
     from controlplane.localcloud import control
     from controlplane.wiring import Target, read_services
 
-    status = control.up(where, demo_scenario(where), progress=note)
+    status = control.up(where, demo_scenario(where / SCENARIO), progress=note)
     if verbose:
         rows = [[c.name, c.location, c.role, c.endpoint] for c in status.clusters]
         table(("CLUSTER", "LOCATION", "ROLE", "API"), rows, title="The local cloud")
@@ -90,16 +111,23 @@ def _set_the_stage(where: Path, build: Any, *, verbose: bool) -> Any:
 
 def _teller(status: Any) -> Any:
     def tell(text: str) -> None:
-        status.update(text)
-        note(f"    {text}")
+        status.update(text[:60])
+        notes.print(Padding(Text(text, style="dim"), (0, 0, 0, 4)))
 
     return tell
 
 
-def _curtain(output: Output) -> Any:
+def _curtain(output: Output, status: Any) -> Any:
     from controlplane.demo.acts import ACTS
 
     def curtain(act: Any, played: Any, tally: Any) -> None:
+        status.stop()  # it turns on stderr, and what follows goes to stdout: they would overwrite each other
+        draw(act, played, tally)
+        if played is None:
+            status.update(act.title)
+            status.start()
+
+    def draw(act: Any, played: Any, tally: Any) -> None:
         number = ACTS.index(act) + 1
         if output is not Output.TABLE:
             note(f"act {number}: {act.name}" + (f" done in {played.seconds:.1f} s" if played else ""))
@@ -107,7 +135,10 @@ def _curtain(output: Output) -> Any:
             console.rule(f"[bold]Act {number}: {act.title}", align="left")
         else:
             for line in played.shown.lines:
-                console.print(f"  {line}", soft_wrap=True)
+                if act.name == "wiring":  # manifests: their lines stay whole, to be copied
+                    console.print(Text(f"  {line}"), soft_wrap=True)
+                else:
+                    console.print(Padding(Text(line), (0, 0, 0, 2)))
             style = "red" if tally.failed else "dim"
             console.print(
                 f"  [green]done[/green] in {played.seconds:.1f} s  "
@@ -122,9 +153,9 @@ def _summary(performance: Any) -> None:
     rows = [[n + 1, p.act.title, f"{p.seconds:.1f} s"] for n, p in enumerate(performance.acts)]
     table(("ACT", "WHAT", "TOOK"), rows)
     tally = performance.requests
-    latency = tally.as_dict()["latency_ms"]
+    latency = ", ".join(f"{name} {value:g} ms" for name, value in tally.as_dict()["latency_ms"].items())
     style = "green" if tally.failed == 0 else "red"
-    console.print(f"\n[{style}]{tally.ok} requests answered, {tally.failed} failed[/{style}]; milliseconds: {latency}")
+    console.print(f"\n[{style}]{tally.ok} requests answered, {tally.failed} failed[/{style}]; {latency}")
     for who, count in tally.regions.items():
         console.print(f"  {count:6d} answered by {who}")
     for error in tally.errors:

@@ -84,7 +84,7 @@ def api(
     kind: Annotated[
         str,
         typer.Argument(
-            help="latency, 429, 500, 503, hang, cut, lost-answer, stale-read, partial-list or expired-credential."
+            help="latency, 403, 429, 500, 503, hang, cut, lost-answer, stale-read, partial-list or expired-credential."
         ),
     ],
     seconds: Annotated[float | None, typer.Option(help="Length of a latency.")] = None,

@@ -1,5 +1,6 @@
 """`apply`, `delete`, `reconcile`, `plan`: what changes the world, and what would."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(delete)
     app.command()(reconcile)
     app.command()(plan)
+    app.command()(crd)
 
 
 def apply(
@@ -86,6 +88,14 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     raise typer.Exit(int(report.exit_code))
 
 
+def crd(output: OutputOption = Output.YAML) -> None:
+    """Print the CustomResourceDefinition of GPUService, for `kubectl apply -f -`; `apply` installs it by itself."""
+    from controlplane.api.crd import custom_resource_definition
+
+    definition = custom_resource_definition()
+    emit(definition, Output.YAML if output is Output.TABLE else output, lambda: None)
+
+
 def pass_data(report: Any) -> dict[str, Any]:
     """Give a pass as plain data."""
     return {
@@ -152,10 +162,12 @@ def _show_service(service: Any, *, dry_run: bool) -> None:
 
 
 def _print_line(report: Any, output: Output) -> None:
-    if output is not Output.TABLE:
-        import json
-
+    if output is Output.JSON:
         typer.echo(json.dumps(pass_data(report), default=str))
+        return
+    if output is Output.YAML:
+        typer.echo("---")
+        emit(pass_data(report), output, lambda: None)
         return
     if report.message:
         console.print(report.message)

@@ -107,5 +107,6 @@ def _show(status: Any) -> None:
             console.print(f"[bold]{key.replace('_', ' ')}[/bold]  {value}")
     clusters = plain.get("clusters") or []
     if clusters and isinstance(clusters[0], dict):
-        columns = list(clusters[0])
-        table([c.upper() for c in columns], [[row[c] for c in columns] for row in clusters])
+        columns = ("name", "location", "role", "endpoint", "status", "nodes", "pods")
+        rows = [[str(row[c]).removeprefix("https://") for c in columns] for row in clusters]
+        table([c.upper() for c in columns], rows, gap=1)  # so that it fits on 80 columns

@@ -51,9 +51,10 @@ def emit(data: Any, output: Output, show: Callable[[], None]) -> None:
         show()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, gap: int = 2) -> None:
     """Print a plain table; empty cells are dashes, so that a column never looks forgotten."""
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    padding = (0, gap, 0, 0)
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=padding)
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
@@ -25,6 +26,8 @@ def status(
     from controlplane.wiring import build
 
     services = build(target_of(settings_of(context))).services(namespace, name)
+    if name and not services:
+        raise _no_such(name, namespace)
     emit([_brief(service) for service in services], output, lambda: _show_all(services))
 
 
@@ -37,10 +40,16 @@ def explain(
     configure_logs(machine=False, verbose=settings_of(context).verbose)
     report = build(target_of(settings_of(context))).run_pass(dry_run=True)
     found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
-    if not found:
-        console.print("no GPUService; write one and `apply -f` it")
-        raise typer.Exit(3 if name else 0)
+    if name and not found:
+        raise _no_such(name, namespace)
     emit([_explained(service) for service in found], output, lambda: _show_verdicts(found))
+
+
+def _no_such(name: str, namespace: str | None) -> Exception:
+    from controlplane.api import Problem, SpecError
+
+    where = f"{namespace}/{name}" if namespace else name
+    return SpecError([Problem(where, "there is no such GPUService", "see `status` for those there are")])
 
 
 def _matches(spec: Any, wanted: str | None, within: str | None) -> bool:
@@ -50,18 +59,29 @@ def _matches(spec: Any, wanted: str | None, within: str | None) -> bool:
 def _brief(service: Mapping[str, Any]) -> dict[str, Any]:
     metadata = service.get("metadata", {})
     shown = {key: value for key, value in service.get("status", {}).items() if key != "memory"}
-    return {"name": metadata.get("name"), "namespace": metadata.get("namespace"), "status": shown}
+    return {
+        "name": metadata.get("name"),
+        "namespace": metadata.get("namespace"),
+        "paused": bool(service.get("spec", {}).get("paused")),
+        "deleting": "deletionTimestamp" in metadata,
+        "status": shown,
+    }
 
 
 def _show_all(services: list[dict[str, Any]]) -> None:
     if not services:
         console.print("no GPUService; write one and `apply -f` it")
     for service in services:
-        _show(service["metadata"]["name"], service.get("status", {}))
+        _show(_brief(service))
 
 
-def _show(name: str, status: Mapping[str, Any]) -> None:
-    console.rule(f"[bold]{name}[/bold]", align="left")
+def _show(service: Mapping[str, Any]) -> None:
+    status = service["status"]
+    console.rule(f"[bold]{service['name']}[/bold]", align="left")
+    if service["deleting"]:
+        console.print("[yellow]being deleted[/yellow]: the next passes take it down")
+    elif service["paused"]:
+        console.print("[yellow]paused[/yellow] by spec.paused: passes change nothing; this is what the last one saw")
     address = status.get("address")
     console.print(f"ready [bold]{status.get('ready', '-')}[/bold]   {status.get('hourlyCost', '-')} $/h   "
                   f"{'http://' + address + '/' if address else 'no address yet'}")  # fmt: skip
@@ -106,17 +126,28 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
 
 
 def _show_verdicts(services: list[Any]) -> None:
+    if not services:
+        console.print("no GPUService; write one and `apply -f` it")
     for service in services:
         console.rule(f"[bold]{service.spec.name}[/bold]", align="left")
-        rows = []
+        grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in ("STANDING", "OFFERING AND WHY", "$/GPU-H", "NEXT TRY"):
+            grid.add_column(column, overflow="fold")
         for verdict in service.decision.verdicts:
-            row = verdict_row(verdict)
-            price = f"{row['price']:.4g}" if row["price"] is not None else "-"
-            again = verdict.next_try.strftime("%H:%M:%S") if verdict.next_try else "-"
-            gpu = str(verdict.offering.accelerator)
-            rows.append([_styled(row["standing"]), row["region"], gpu, row["capacity"], price, row["reasons"][0], again,
-                         row["message"]])  # fmt: skip
-        table(("STANDING", "REGION", "GPU", "CAPACITY", "$/GPU-H", "REASON", "NEXT TRY", "WHY"), rows)
+            grid.add_row(*_verdict_cells(verdict))
+        console.print(grid)
+
+
+def _verdict_cells(verdict: Any) -> tuple[Any, ...]:
+    """Give a row in which the reason stands under its offering, so that both are whole on 80 columns."""
+    from rich.text import Text
+
+    row = verdict_row(verdict)
+    offering = f"{row['region']} {verdict.offering.accelerator} {row['capacity']}"
+    price = f"{row['price']:.4g}" if row["price"] is not None else "-"
+    again = verdict.next_try.strftime("%H:%M:%S") if verdict.next_try else "-"
+    why = Text(f"\n{row['reasons'][0]}: {row['message']}", style="dim")
+    return _styled(row["standing"]), Text(offering) + why, price, again
 
 
 def _phase(placement: Mapping[str, Any]) -> Any:

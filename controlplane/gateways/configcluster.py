@@ -11,7 +11,7 @@ from controlplane.gateways.resources import EVENTS, GPU_SERVICES, LEASES, NAMESP
 Json = dict[str, Any]
 NOT_INSTALLED = (
     "the config cluster has no GPUService custom resource definition;"
-    " install it with `python -m controlplane apply` or `kubectl apply -f` of the printed one"
+    " `gpuhunter apply -f` of the first GPUService installs it"
 )
 
 

@@ -1,8 +1,10 @@
 """What a user meets at the command line before any cloud is touched: help, mistakes, exit codes."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controlplane.cli.app import run
 
@@ -29,7 +31,7 @@ COMMANDS = [
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"],
+    ["demo"], ["bench"], ["crd"],
 ]  # fmt: skip
 
 
@@ -38,6 +40,12 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
     """`--help` of every command works without a cloud and says more than its name."""
     assert run([*command, "--help"]) == 0
     assert len(capsys.readouterr().out) > 200
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` names the program and its version, and does nothing else."""
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"gpuhunter \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +89,12 @@ def test_a_wrong_file_starts_nothing_and_names_every_line(tmp_path: Path, capsys
     assert f"{file}:5: spec.accelerators[0].type" in said
     assert f"{file}:6: spec.pod.image" in said
     assert not (tmp_path / "cloud").exists()
+
+
+@pytest.mark.parametrize("output", ["yaml", "json", "table"])
+def test_the_definition_is_printed_for_kubectl(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The definition of GPUService comes as a whole object in every form."""
+    assert run(["crd", "--output", output]) == 0
+    definition = yaml.safe_load(capsys.readouterr().out)
+    assert definition["metadata"]["name"] == "gpuservices.gpuhunter.dev"
+    assert definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"]
