@@ -209,3 +209,39 @@ def test_deleting_the_definition_takes_the_instances(http, ns):
             return
         time.sleep(0.1)
     pytest.fail("the definition is still there")
+
+
+def test_kubectl_says_that_a_definition_is_missing(kubectl):
+    """Who applies a custom resource too early is told so."""
+    body = "apiVersion: nowhere.example.org/v1\nkind: Nothing\nmetadata: {name: a}\n"
+    done = kubectl("apply", "-f", "-", stdin=body, check=False)
+    assert done.returncode == 1
+    assert "ensure CRDs are installed first" in done.stderr
+
+
+def test_a_definition_waits_for_its_last_instance(http, ns):
+    """A deleted definition says that instances hold it back, takes no new ones, and goes with the last one."""
+    group = f"g{uuid.uuid4().hex[:6]}.example.org"
+    body = {"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", **definition(group)}
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    http.create(crds, body)
+    path = f"/apis/{group}/v1/namespaces/{ns}/widgets"
+    new = {"apiVersion": f"{group}/v1", "kind": "Widget", "spec": {"size": 1}}
+    _until(lambda: http("POST", path, {**new, "metadata": {"name": "a", "finalizers": ["a.b/c"]}}).status_code == 201)
+    http("DELETE", f"{crds}/widgets.{group}")
+
+    def ending():
+        found = http("GET", f"{crds}/widgets.{group}").json()["status"]["conditions"]
+        return [one["reason"] for one in found if one["type"] == "Terminating"]
+
+    _until(lambda: ending() == ["InstanceDeletionInProgress"])
+    _until(lambda: http("POST", path, {**new, "metadata": {"name": "b"}}).status_code == 405)
+    http.patch(f"{path}/a", "merge", {"metadata": {"finalizers": None}})
+    _until(lambda: http("GET", f"{crds}/widgets.{group}").status_code == 404)
+
+
+def _until(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.1)

@@ -35,7 +35,10 @@ class CustomResources:
             self._serve(record.object)
 
     def admit(self, request: AdmissionRequest) -> None:
-        """Give a definition its finalizer, its list kind and its status before it is stored."""
+        """Complete a definition before it is stored; refuse new instances of one that is going."""
+        if request.operation == "CREATE" and self._is_ending(request.resource):
+            text = "create not allowed while custom resource definition is terminating"
+            raise ApiError(405, "MethodNotAllowed", text, details={})
         if request.resource != CRDS or request.subresource or request.operation == "DELETE":
             return
         crd = request.object
@@ -95,15 +98,36 @@ class CustomResources:
         for info in infos:
             self._deletion.delete_collection(info, list(self._store.objects(info.resource)), DeleteOptions())
         definition = self._store.find(CRDS, ("", crd["metadata"]["name"]))
-        if definition is not None:
+        if definition is not None and not self._tell_ending(definition):
             self._finish(definition)
+
+    def _is_ending(self, resource: str) -> bool:
+        name = self._definitions.get(resource)
+        definition = self._store.find(CRDS, ("", name)) if name is not None else None
+        return definition is not None and bool(definition.object["metadata"].get("deletionTimestamp"))
+
+    def _tell_ending(self, definition: Record) -> bool:
+        """Say in a condition that instances hold the definition back; whether that was news."""
+        crd = definition.object
+        conditions = (crd.get("status") or {}).get("conditions") or []
+        told = any(one["type"] == "Terminating" for one in conditions)
+        if told or not self._instances_left(crd):
+            return False
+        text = "CustomResource deletion is in progress"
+        ending = self._condition("Terminating", "InstanceDeletionInProgress", text)
+        changed = own_copy(crd)
+        changed["status"] = {**(crd.get("status") or {}), "conditions": [*conditions, ending]}
+        self._writes.store_as_is(self._registry.by_resource(CRDS), definition, changed)
+        return True
+
+    def _instances_left(self, crd: Object) -> bool:
+        return any(self._store.shelf(info.resource).records for info in types_from_crd(crd)[:1])
 
     def _finish(self, definition: Record) -> None:
         """Let the definition go once no instance is left."""
         crd = definition.object
-        left = any(self._store.shelf(info.resource).records for info in types_from_crd(crd)[:1])
         finalizers = crd["metadata"].get("finalizers") or []
-        if left or CRD_CLEANUP not in finalizers:
+        if self._instances_left(crd) or CRD_CLEANUP not in finalizers:
             return
         released = own_copy(crd)
         released["metadata"]["finalizers"] = [one for one in finalizers if one != CRD_CLEANUP]

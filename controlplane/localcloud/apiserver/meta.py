@@ -13,6 +13,7 @@ from controlplane.localcloud.apiserver.request import Request, Target
 from controlplane.localcloud.apiserver.responses import accepted, send_bytes, send_object
 from controlplane.localcloud.faults import Send
 
+_OPENAPI_V2 = b"application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _AGGREGATED = b"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -69,11 +70,27 @@ async def _openapi(core: Core, request: Request, path: str, send: Send) -> None:
         return
     if path == "/openapi/v2":
         if not accepted(request.header(b"accept")):
-            raise not_acceptable("application/json")
+            await _openapi_v2_protobuf(request, send)
+            return
         info = {"title": "Kubernetes", "version": discovery.VERSION["gitVersion"]}
         await send_object(send, 200, {"swagger": "2.0", "info": info, "paths": {}, "definitions": {}})
         return
     raise no_such_path()
+
+
+async def _openapi_v2_protobuf(request: Request, send: Send) -> None:
+    """Send the document without paths: kubectl asks it, in protobuf alone, about kinds that version 3 does not know."""
+    # Clients still write the old name, whose @ no media type may have; the answer has the new one.
+    if _OPENAPI_V2.decode() not in request.header(b"accept").replace("@", "."):
+        raise not_acceptable("application/json", _OPENAPI_V2.decode())
+    info = _text(1, "Kubernetes") + _text(2, discovery.VERSION["gitVersion"])
+    body = _text(1, "2.0") + b"\x12" + bytes([len(info)]) + info
+    await send_bytes(send, 200, body, _OPENAPI_V2)
+
+
+def _text(field: int, text: str) -> bytes:
+    """Write a short text as a field of a protobuf message."""
+    return bytes([field << 3 | 2, len(text)]) + text.encode()
 
 
 _documents: dict[tuple[str, int], bytes] = {}

@@ -16,6 +16,7 @@ from controlplane.localcloud.apiserver.records import Record, key_of, ordered
 
 HISTORY = 5_000
 UNPACKED = 100
+HISTORY_BYTES = 32 * 1024 * 1024  # JSON; a history of large objects is shorter, so that nobody can fill the memory
 LARGEST = 3 * 1024 * 1024 // 2  # bytes of one object: what etcd takes in one request
 
 Key = tuple[str, str]
@@ -38,6 +39,8 @@ class Shelf:
         self.resource = resource
         self.records: dict[Key, Record] = {}
         self.events: deque[Event] = deque()
+        self._sizes: deque[int] = deque()
+        self._size = 0
         self.oldest = since  # changes up to this resourceVersion are forgotten
         self._order: list[Key] | None = None
         self._waiters: set[asyncio.Event] = set()
@@ -60,8 +63,11 @@ class Shelf:
         self.events.append(event)
         if len(self.events) > UNPACKED:
             self._pack(self.events[-UNPACKED - 1])
-        if len(self.events) > HISTORY:
+        self._sizes.append(len(event.record.bytes))
+        self._size += self._sizes[-1]
+        while len(self.events) > HISTORY or (self._size > HISTORY_BYTES and len(self.events) > 1):
             self.oldest = self.events.popleft().rv
+            self._size -= self._sizes.popleft()
         for waiter in self._waiters:
             waiter.set()
 

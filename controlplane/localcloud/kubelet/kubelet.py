@@ -36,8 +36,9 @@ SHUTDOWN = Ending(
     "Terminated", "Pod was terminated in response to imminent node shutdown.", disruption="TerminationByKubelet"
 )
 REJECTED = Ending("NodeShutdown", "Pod was rejected as the node is shutting down.")
-# What a container inherits of the daemon's own environment: where programs are found, and nothing secret.
-INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+# What a container inherits of the daemon's own environment: where programs and their libraries are found, and nothing
+# secret. A Python outside the usual folders starts only with its LD_LIBRARY_PATH.
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class Kubelet:

@@ -155,3 +155,41 @@ def test_writes_of_one_turn_share_a_transaction(make, tmp_path):
         server.close()
 
     asyncio.run(main())
+
+
+def test_history_of_large_objects_is_shorter(server, api, monkeypatch):
+    """The history is bounded in bytes too, so that a few large objects cannot fill the memory."""
+    monkeypatch.setattr(store_module, "HISTORY_BYTES", 50_000)
+    api.create("configmaps", config("a"), "default")
+    first = server.core.store.rv
+    for number in range(30):
+        api.patch("configmaps", "a", {"data": {"n": str(number) * 5_000}}, "default")
+    shelf = server.core.store.shelf("configmaps")
+    assert len(shelf.events) < 11
+    with pytest.raises(ApiError) as failure:
+        shelf.since(first)
+    assert failure.value.code == 410
+
+
+def test_account_tokens_survive_a_restart_but_not_their_account(make, tmp_path):
+    """A ServiceAccount's token is good after a restart, until the account is another one."""
+    first = make(tmp_path / "state.db")
+    token = first.api.create("serviceaccounts/token", {"metadata": {"name": "default"}, "spec": {}}, "default")
+    text = token["status"]["token"]
+    first.close()
+    second = make(tmp_path / "state.db")
+    assert second.core.accounts.user(text) == "system:serviceaccount:default:default"
+    second.api.delete("serviceaccounts", "default", "default")
+    assert second.core.accounts.user(text) is None
+    second.api.create("serviceaccounts", {"metadata": {"name": "default"}}, "default")
+    assert second.core.accounts.user(text) is None
+
+
+def test_the_server_says_where_it_is(server, api):
+    """The Service of the API server leads to its address, also after that changed."""
+    server.announce("127.0.0.1", 6443)
+    server.announce("127.0.0.1", 6444)
+    subset = api.get("endpoints", "kubernetes", "default")["subsets"][0]
+    assert (subset["addresses"], subset["ports"][0]["port"]) == ([{"ip": "127.0.0.1"}], 6444)
+    piece = api.get("endpointslices.discovery.k8s.io", "kubernetes", "default")
+    assert (piece["endpoints"][0]["addresses"], piece["ports"][0]["port"]) == (["127.0.0.1"], 6444)

@@ -62,6 +62,21 @@ def test_a_finished_pod_does_not_keep_its_node(make_world):
     assert world.nodes() == []
 
 
+def test_a_finished_pod_outlives_its_node(make_world):
+    """What has ended can still be looked at when the VM is gone; the Pod garbage collector takes it later."""
+    world = make_world()
+
+    async def script():
+        world.pod()
+        await world.clock.advance(100)
+        world.api.patch("pods", "app", {"status": {"phase": "Failed"}}, "default", subresource="status")
+        await world.clock.advance(700)
+        assert world.nodes() == []
+        assert world.api.get("pods", "app", "default")["status"]["phase"] == "Failed"
+
+    world.play(script)
+
+
 def test_a_drained_node_takes_no_pod_and_is_removed(make_world):
     """Cordoned nodes get nothing new; once empty they are scaled down."""
     world = make_world({"a": 2, "b": 0})

@@ -227,3 +227,45 @@ def test_folders_of_pods_that_are_gone_are_swept(world):
         assert [path.name for path in (w.folder / "pods").iterdir()] == [w.see()["metadata"]["uid"]]
 
     world.run(story)
+
+
+def test_init_containers_run_again_after_a_reboot(world):
+    """A new sandbox is prepared anew before the Pod's containers start in it."""
+
+    async def story(w):
+        w.node()
+        w.pod(initContainers=[{"name": "init", "image": "app:1", "imagePullPolicy": "IfNotPresent"}])
+        await w.clock.advance(1)
+        w.runtime.processes[0].exit(0)
+        await w.clock.advance(1)
+        assert w.phase() == "Running"
+        await w.kubelet.kill_all()
+        w.kubelet.restart()
+        await w.clock.advance(1)
+        assert len(w.runtime.alive) == 1
+        assert w.see()["status"]["initContainerStatuses"][0]["restartCount"] == 1
+        w.runtime.alive[0].exit(0)
+        await w.clock.advance(1)
+        assert len(w.runtime.alive) == 1
+        assert (w.phase(), w.container()["restartCount"]) == ("Running", 1)
+
+    world.run(story)
+
+
+def test_a_pod_that_has_nothing_left_to_run_is_not_prepared_again(world):
+    """After a reboot, init containers of a Pod that never restarts stay as they ended."""
+
+    async def story(w):
+        w.node()
+        init = [{"name": "init", "image": "app:1", "imagePullPolicy": "IfNotPresent"}]
+        w.pod(initContainers=init, restartPolicy="Never")
+        await w.clock.advance(1)
+        w.runtime.processes[0].exit(0)
+        await w.clock.advance(1)
+        await w.kubelet.kill_all()
+        w.kubelet.restart()
+        await w.clock.advance(1)
+        assert not w.runtime.alive
+        assert w.phase() == "Failed"
+
+    world.run(story)
