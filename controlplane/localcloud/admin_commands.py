@@ -173,9 +173,7 @@ class AdminCommands:
         retry_after: int | None = None,
     ) -> dict[str, Any]:
         """Put a fault in force."""
-        names = {cluster.spec.name for cluster in self._cloud.clusters.running.values()}
-        if endpoint not in {*names, "gcp", "*"}:
-            raise LocalCloudError(f"unknown endpoint {endpoint!r}; use gcp, * or one of {', '.join(sorted(names))}")
+        self._known_endpoint(endpoint)
         upper = tuple(method.upper() for method in methods)
         fault = Fault(endpoint, kind, upper, path, probability, times, seconds, retry_after)
         return {"id": self._cloud.faults.add(fault)}
@@ -184,7 +182,14 @@ class AdminCommands:
         """End faults: one, those of an endpoint, or all."""
         if id is not None:
             return {"cleared": int(self._cloud.faults.remove(id))}
+        if endpoint is not None:
+            self._known_endpoint(endpoint)
         return {"cleared": self._cloud.faults.clear(endpoint)}
+
+    def _known_endpoint(self, endpoint: str) -> None:
+        names = {cluster.spec.name for cluster in self._cloud.clusters.running.values()}
+        if endpoint not in {*names, "gcp", "*"}:
+            raise LocalCloudError(f"unknown endpoint {endpoint!r}; use gcp, * or one of {', '.join(sorted(names))}")
 
     async def faults(self) -> dict[str, Any]:
         """List the faults in force."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
 
 if TYPE_CHECKING:
     from controlplane.localcloud.clock import BlockingClock
@@ -115,6 +115,8 @@ def ask(files: DaemonFiles, command: str, arguments: Mapping[str, Any]) -> dict[
         raise LocalCloudError(f"the local cloud does not answer ({error}); see {files.log}") from error
     finally:
         connection.close()
+    if response.status == 400:
+        raise RefusedError(str(answer.get("error")))
     if response.status != 200:
         raise LocalCloudError(str(answer.get("error") or f"the local cloud answered {response.status}"))
     return answer

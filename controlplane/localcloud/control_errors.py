@@ -3,3 +3,7 @@
 
 class LocalCloudError(Exception):
     """What went wrong and what to do, in one line."""
+
+
+class RefusedError(LocalCloudError):
+    """The local cloud runs well, and what it was asked for makes no sense to it: the caller's mistake."""

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from controlplane.localcloud import control
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
 
 pytestmark = pytest.mark.e2e
 
@@ -192,6 +192,12 @@ def test_logs_and_their_end_are_seen_by_kubectl(running):
     assert running.kubectl("logs", "-f", "--tail=1", "say").stdout == "two\n"
     stamped = running.kubectl("logs", "--timestamps", "say").stdout.splitlines()
     assert [line.split(" ")[1] for line in stamped] == ["one", "two"]
+
+
+def test_a_mistake_in_an_argument_is_told_apart_from_a_cloud_that_cannot_be_used(running):
+    """Clearing the faults of an endpoint that is not there is refused with those there are, as the caller's mistake."""
+    with pytest.raises(RefusedError, match="use gcp"):
+        control.call(running.state, "fault-clear", endpoint="nowhere")
 
 
 def test_faults_are_listed_and_cleared(running):
