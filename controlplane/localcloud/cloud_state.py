@@ -57,8 +57,20 @@ class StateDir:
         """Give the database with the objects of one cluster."""
         return self.folder / "clusters" / f"{cluster}.db"
 
+    @property
+    def ours(self) -> bool:
+        """A local cloud has lived here: what bears its names in the folder is its own."""
+        return (self.folder / "daemon.lock").exists() or self.state_file.exists()
+
+    def occupied(self) -> str | None:
+        """Name something of somebody else's that stands where a new local cloud would put, and later wipe, its own."""
+        names = ("pki", "run", "clusters", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
+        return None if self.ours else next((name for name in names if (self.folder / name).exists()), None)
+
     def wipe(self) -> None:
         """Forget everything of this cloud, and nothing else that may lie in the folder."""
+        if not self.ours:
+            return
         for path in (
             self.pki_folder,
             self.run_folder,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from controlplane.localcloud.cloud_state import StateDir
 from controlplane.localcloud.control_client import DaemonFiles
 from controlplane.localcloud.control_errors import LocalCloudError
 
@@ -17,6 +18,8 @@ def start_daemon(state_dir: Path, scenario: Path | None, progress: Callable[[str
     """Start the daemon and come back when it says that it is ready, or that another one is there already."""
     files = DaemonFiles(state_dir)
     try:
+        if (found := StateDir(state_dir).occupied()) is not None:
+            raise LocalCloudError(f"{state_dir / found}: belongs to no local cloud; choose another --state-dir")
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if files.log.exists() and files.log.stat().st_size > LARGEST_LOG_BYTES:
             files.log.replace(files.log.with_name("daemon.log.1"))

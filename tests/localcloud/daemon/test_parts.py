@@ -168,3 +168,13 @@ def test_reset_leaves_what_is_not_the_clouds_own(tmp_path):
     (tmp_path / "state.json").write_text(json.dumps({"format": 1, "clusters": []}))
     control.reset(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_folder_of_somebody_elses_is_neither_used_nor_wiped(tmp_path):
+    """What bears a name of ours in a folder in which no local cloud has lived stays, and is told."""
+    (tmp_path / "clusters").mkdir()
+    (tmp_path / "clusters" / "mine.txt").write_text("mine")
+    with pytest.raises(LocalCloudError, match="--state-dir"):
+        control.up(tmp_path)
+    control.reset(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["clusters", "mine.txt"]
