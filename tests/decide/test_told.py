@@ -1,6 +1,7 @@
 """What a decision tells: verdicts, conditions, counts and reasons."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import controlplane.decide
 from controlplane.decide import scoring
 from controlplane.model.decision import Standing
 from controlplane.model.reasons import Reason
+from controlplane.model.service import PodTemplate
 
 CONDITIONS = (
     "Available",
@@ -141,3 +143,26 @@ def test_a_price_that_is_none_is_not_known(toy, price):
     assert decision.counts.hourly_cost == 0
     t.until(t.__class__.settled)
     assert [o.region for o in t.serving_offerings()] == ["us-b1"]
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError"])
+def test_a_rollout_that_is_stuck_says_what_its_pods_wait_for(toy, monkeypatch, reason):
+    """A wrong image is found in the status, without a look into each region; what every Pod waits for is not told."""
+    t = toy.Toy(("us-a1", "us-b1"), toy.make_spec(replicas=2))
+    t.until(t.__class__.settled)
+    seen = t.fact
+    waits = {"ContainerCreating"}
+
+    def waiting(deployment):
+        workload = seen(deployment)
+        pods = tuple(replace(pod, waiting_reason=next(iter(waits))) for pod in workload.pods)
+        return replace(workload, pods=pods)
+
+    monkeypatch.setattr(t, "fact", waiting)
+    t.respec(pod=PodTemplate(image="demo:broken", port=7860))
+    t.one_pass()
+    assert "wait" not in t.condition("Progressing").message
+    waits.clear()
+    waits.add(reason)
+    t.one_pass()
+    assert f"us-a1 {toy.L4.type} spot {reason}" in t.condition("Progressing").message
