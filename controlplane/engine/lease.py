@@ -30,6 +30,7 @@ class Lease:
         self._store, self._clock, self._name, self._holder = store, clock, name, holder
         self._object: Json | None = None
         self._until = float("-inf")
+        self._seen: tuple[str, float] | None = None
         self._lock = threading.RLock()  # clusters are worked on at once, and each write checks
         self.held_by = ""
 
@@ -48,7 +49,7 @@ class Lease:
             else:
                 spec = found.get("spec") or {}
                 holder = str(spec.get("holderIdentity") or "")
-                if holder and holder != self._holder and not self._expired(spec):
+                if holder and holder != self._holder and not self._expired(found, began):
                     self.held_by = holder
                     return False
                 count = int(spec.get("leaseTransitions") or 0) + (0 if holder == self._holder else 1)
@@ -112,10 +113,18 @@ class Lease:
         self._object, self._until = None, float("-inf")
         raise FenceLost(why) from cause
 
-    def _expired(self, spec: Json) -> bool:
+    def _expired(self, found: Json, at: float) -> bool:
+        """Say whether the holder let its time pass, by its own clock's word or by what this process saw.
+
+        A holder whose clock ran ahead and that died would else keep everybody out for as long as it ran ahead.
+        """
+        spec, version = found.get("spec") or {}, str(found["metadata"].get("resourceVersion", ""))
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, at)
         renewed = parse_instant(spec.get("renewTime"))
         seconds = int(spec.get("leaseDurationSeconds") or self._name.seconds)
-        return renewed is None or self._clock.now() > renewed + timedelta(seconds=seconds)
+        unchanged = at - self._seen[1] > seconds
+        return renewed is None or unchanged or self._clock.now() > renewed + timedelta(seconds=seconds)
 
     def _fresh(self, found: Json | None, fence: int) -> Json:
         now = micro_time(self._clock.now())

@@ -121,10 +121,9 @@ class Reconciler:
         before = config.calls
         if not dry_run:
             lease = self._lease or Lease(config, self._clock, self._lease_name, self.run_id)
+            self._lease = lease  # kept while another holds it, since it watches how long that one is silent
             if not lease.acquire():
-                self._lease = None
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
-            self._lease = lease
         fleet = self._observer.listing()
         services = config.services()
         if self._lease is not None:

@@ -111,3 +111,28 @@ def test_a_lease_of_odd_shape_can_be_taken(world, lease, spec):
         "spec": spec,
     }
     assert lease("a").acquire()
+
+
+def test_a_dead_holder_whose_clock_ran_ahead_keeps_nobody_out(world, lease):
+    """Who watches a lease that does not change for its whole time takes it, whatever instant stands in it."""
+    world.clock.skew = timedelta(hours=1)
+    lease("dead").acquire()
+    world.clock.skew = timedelta(0)
+    watcher = lease("watcher")
+    assert not watcher.acquire()
+    world.clock.advance(50)
+    assert not watcher.acquire()
+    world.clock.advance(11)
+    assert watcher.acquire()
+    assert watcher.fence == 2
+
+
+def test_a_live_holder_whose_clock_runs_ahead_keeps_its_lease(world, lease):
+    """A lease that is renewed is not taken, however long it is watched."""
+    holder, watcher = lease("holder"), lease("watcher")
+    for _ in range(10):
+        world.clock.skew = timedelta(hours=1)
+        assert holder.acquire()
+        world.clock.skew = timedelta(0)
+        assert not watcher.acquire()
+        world.clock.advance(40)

@@ -126,3 +126,18 @@ def test_nonsense_in_the_status_ends_no_pass(world, place, value):
     assert world.run(3).exit_code is ExitCode.OK
     assert world.placements == before
     assert all(isinstance(c["type"], str) for c in world.config.stored["web"]["status"]["conditions"])
+
+
+def test_a_watching_run_takes_over_from_a_dead_one_with_a_fast_clock(world):
+    """`--watch` waits for the lease's time, not for the clock of the one that died."""
+    from datetime import timedelta
+
+    world.clock.skew = timedelta(hours=1)
+    world.reconciler(run_id="dead").run_pass(keep_lease=True)
+    world.clock.skew = timedelta(0)
+    heir = world.reconciler(run_id="heir")
+    held = []
+    for _ in range(5):
+        held.append(heir.run_pass(keep_lease=True).held_by)
+        world.clock.advance(20)
+    assert held == ["dead", "dead", "dead", "dead", ""]
