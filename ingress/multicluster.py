@@ -41,6 +41,10 @@ class MultiClusterIngressWiring:
         """Give the two kinds whose state counts; BackendConfig follows from the hash on the MultiClusterService."""
         return (MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE)
 
+    def listing_kind(self) -> Kind:
+        """Give MultiClusterService, which holds the list."""
+        return MULTI_CLUSTER_SERVICE
+
     def backend_services(self, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> list[str]:
         """Give those that the MultiClusterIngresses with our label name in their status."""
         ours = [

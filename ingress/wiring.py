@@ -49,6 +49,10 @@ class TrafficWiring(Protocol):
         """Give the kinds that `state` needs to see; one list call each serves all services."""
         ...
 
+    def listing_kind(self) -> Kind:
+        """Give the kind that holds the list of clusters; `WiringState.resource_version` is of its object."""
+        ...
+
     def backend_services(self, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> list[str]:
         """Give the backend services of all our services, by the objects of the observed kinds."""
         ...

@@ -44,6 +44,7 @@ class Work:
     """One service's plan with all that is needed to carry it out.
 
     up_to_date: placements whose Deployment already has the wanted template, so that only its replicas change.
+    wired_version: the resourceVersion of the list of clusters that was decided on; empty when there was none.
     """
 
     spec: ServiceSpec
@@ -51,6 +52,7 @@ class Work:
     plan: tuple[Action, ...]
     handles: Mapping[ClusterRef, MemberCluster]
     up_to_date: frozenset[str] = frozenset()
+    wired_version: str = ""
 
 
 class Executor:
@@ -88,18 +90,17 @@ class Executor:
         by_cluster: dict[ClusterRef | None, list[Action]] = {}
         for action in actions:
             by_cluster.setdefault(_cluster(action), []).append(action)
-        if len(by_cluster) <= 1:
-            return [result for group in by_cluster.values() for result in self._group(work, group)]
         fanout: Fanout[ClusterRef | None] = Fanout(self._clock)
         for cluster, group in by_cluster.items():
-            fanout.start(cluster, _bound(self._group, work, group), seconds=SECONDS_PER_ACTION * len(group))
+            seconds = min(SECONDS_PER_ACTION * len(group), self._fence.left)
+            fanout.start(cluster, _bound(self._group, work, group), seconds=seconds)
         fanout.wait(by_cluster)
         results: list[Result] = []
         for cluster, group in by_cluster.items():
             error = fanout.error(cluster)
             if error is None:
                 results += cast("list[Result]", fanout.result(cluster))
-            else:  # it is still at it: whatever it writes yet, nobody knows
+            else:  # it is still at one request: the fence lets no other follow, but what becomes of it, nobody knows
                 self._closed[cluster] = error.message
                 results += [Result(action, Outcome.AMBIGUOUS, error.message, errors.Ambiguous.hint) for action in group]
         return results
@@ -149,10 +150,10 @@ class Executor:
             case UnwireIngress():
                 return self._unwire(spec)
             case ReleaseMember():
-                member = work.handles[action.cluster]
-                kept = [m["kind"] for m in regional_deploy.release_order(spec) if not member.delete_owned(m)]
-                # What bears our name and is not ours stays, and does not keep the service from going.
-                del kept
+                for manifest in regional_deploy.release_order(spec):
+                    self._fence.check(destructive=True)
+                    # What bears our name and is not ours stays, and does not keep the service from going.
+                    work.handles[action.cluster].delete_owned(manifest)
             case RemoveFinalizer():
                 finalizers = work.service["metadata"].get("finalizers") or []
                 self._config.set_finalizers(work.service, [f for f in finalizers if f != naming.FINALIZER])
@@ -175,11 +176,13 @@ class Executor:
             foreign = _in_the_way(member, deployment)
             if foreign:
                 return foreign
+        self._fence.check()
         member.ensure_namespace(regional_deploy.namespace(spec.namespace))
         for manifest in regional_deploy.region_manifests(spec):
             found = member.get(manifest)
             if found is not None and not _ours(found, manifest):
                 return f"{manifest['kind']}/{manifest['metadata']['name']} in {offering.cluster.link} is not ours"
+            self._fence.check()
             member.apply(manifest)
         self._fence.check()
         member.apply(deployment, resource_version=action.resource_version)
@@ -193,6 +196,11 @@ class Executor:
             if found is not None and not _ours(found, manifest):
                 return f"{manifest['kind']}/{manifest['metadata']['name']} in the config cluster is not ours"
             versions[manifest["kind"]] = found["metadata"]["resourceVersion"] if found else None
+        listed = self._wiring.listing_kind().name
+        if versions[listed] is not None and not work.wired_version:
+            raise errors.AlreadyExists(f"the {listed} appeared since it was observed")
+        # The list is written onto what was decided on, not onto what another may have made of it since.
+        versions[listed] = work.wired_version or None
         for manifest in manifests:
             self._fence.check()
             self._config.apply(manifest, resource_version=versions[manifest["kind"]])
@@ -201,6 +209,7 @@ class Executor:
     def _unwire(self, spec: ServiceSpec) -> str:
         labels = naming.service_labels(spec.name)
         for kind, name in self._wiring.release_order(spec):
+            self._fence.check(destructive=True)
             self._config.delete_owned(kind, spec.namespace, name, labels)
         return ""
 

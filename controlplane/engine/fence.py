@@ -17,6 +17,11 @@ class Fence:
         """The fence number that writes carry."""
         return self._lease.fence if self._lease else 0
 
+    @property
+    def left(self) -> float:
+        """Seconds until the pass ends."""
+        return max(0.0, self._ends - self._clock.monotonic())
+
     def check(self, *, destructive: bool = False) -> None:
         """Let a write pass, or raise FenceLost."""
         refusal = self._refusal()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds. A member that does not answer costs `member` and nothing more; writes end at `whole_pass`."""
+    """Seconds. A member that does not answer costs `member` and nothing more; everything ends at `whole_pass`."""
 
     member: float = 10.0
     signals: float = 10.0

@@ -105,8 +105,9 @@ class Observer:
             return Unknown(error.unknown, now, error.message)
         return Known(self._last, now)
 
-    def view(self, fleet: Known[Listing] | Unknown, config: ConfigCluster) -> View:
-        """See members, wiring, health and signals at once."""
+    def view(self, fleet: Known[Listing] | Unknown, config: ConfigCluster, *, left: float = float("inf")) -> View:
+        """See members, wiring, health and signals at once, in at most the seconds that are left of the pass."""
+        limits = self._limits
         listing = fleet.value if isinstance(fleet, Known) else self._last
         infos = listing.clusters if listing else ()
         handles = (
@@ -115,11 +116,11 @@ class Observer:
         before = {ref: handle.calls for ref, handle in handles.items()}
         fanout: Fanout[object] = Fanout(self._clock)
         for ref, handle in handles.items():
-            fanout.start(ref, _dated(handle.workloads, self._clock), seconds=self._limits.member)
-        fanout.start("wiring", lambda: self._see_wiring(config), seconds=self._limits.config)
+            fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
+        fanout.start("wiring", lambda: self._see_wiring(config), seconds=min(limits.config, left))
         regions = sorted({info.ref.region for info in infos})
-        fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=self._limits.signals)
-        fanout.start("quota", self._signals.project_gpu_quota, seconds=self._limits.signals)
+        fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=min(limits.signals, left))
+        fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
         fanout.wait([*handles, "wiring", "signals", "quota"])
         wiring, health = self._wiring_facts(fanout)
         return View(

@@ -9,6 +9,7 @@ import structlog
 
 from controlplane.clock import Clock, new_run_id
 from controlplane.engine.act import Executor
+from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
@@ -17,6 +18,7 @@ from controlplane.engine.observe import Observer, Prices, View
 from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
+    ConfigCluster,
     ConfigSource,
     FleetSource,
     HealthSource,
@@ -29,7 +31,7 @@ from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
 from controlplane.model.decision import Decision
-from controlplane.model.facts import Known
+from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.memory import Memory
 from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
@@ -75,6 +77,7 @@ class Reconciler:
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
         self._judge = Judge(decide or _decide, wiring, prices, clock, gateways.advice)
         self._lease: Lease | None = None
+        self._time = PassTime(clock)
         self._observer = Observer(
             gateways.fleet,
             gateways.members,
@@ -92,7 +95,7 @@ class Reconciler:
             began, started = self._clock.monotonic(), self._clock.now()
             report = PassReport(self.run_id, started, 0.0, dry_run, ExitCode.OK)
             try:
-                report = self._pass(report, began, dry_run=dry_run)
+                report = self._pass(report, dry_run=dry_run)
             except ConfigurationProblem as error:
                 report = replace(report, exit_code=ExitCode.BAD_CONFIGURATION, message=error.message)
             except GatewayError as error:
@@ -114,27 +117,29 @@ class Reconciler:
         """Give the lease back."""
         lease, self._lease = self._lease, None
         if lease is not None:
+            self._time.last_word()
             lease.release()
 
-    def _pass(self, report: PassReport, began: float, *, dry_run: bool) -> PassReport:
-        config = self._gateways.config.open()
+    def _pass(self, report: PassReport, *, dry_run: bool) -> PassReport:
+        ends = self._time.begin(self._limits.whole_pass)
+        config: ConfigCluster = BoundedConfig(self._time.within(self._gateways.config.open), self._time)
         before = config.calls
         if not dry_run:
             lease = self._lease or Lease(config, self._clock, self._lease_name, self.run_id)
             self._lease = lease  # kept while another holds it, since it watches how long that one is silent
             if not lease.acquire():
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
-        fleet = self._observer.listing()
+        fleet = self._time.within(self._observer.listing)
         services = config.services()
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, services), default=0))
-        view = self._observer.view(fleet, config)
-        fence = Fence(self._lease, self._clock, self.stop, ends=began + self._limits.whole_pass)
+        fence = Fence(self._lease, self._clock, self.stop, ends=ends)
+        view = self._observer.view(fleet, config, left=fence.left)
         executor = Executor(config, self._wiring, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
         codes = [service.exit_code for service in reports]
-        if self.stop.requested or fence.cut_off or _mostly_unknown(view):
+        if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
             codes.append(ExitCode.CUT_OFF)
         return replace(
             report,
@@ -150,9 +155,11 @@ class Reconciler:
         key = f"{service['metadata'].get('namespace')}/{service['metadata'].get('name')}"
         with structlog.contextvars.bound_contextvars(service=key):
             try:
+                if self._time.over:
+                    return ServiceReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
                 judged = self._judge.judge(service, view)
                 if isinstance(judged, str):
-                    if not dry_run:
+                    if not dry_run and not _left_alone(service):
                         work.refuse(service, judged)
                     return ServiceReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
                 report = ServiceReport(
@@ -205,10 +212,23 @@ def _fence_of(service: Mapping[str, Any]) -> int:
     return fence if isinstance(fence, int) and 0 < fence <= HIGHEST_FENCE else 0
 
 
+def _left_alone(service: Mapping[str, Any]) -> bool:
+    """Say whether a GPUService is paused, by what stands there, though the rest of it cannot be read (S10)."""
+    spec = service.get("spec")
+    paused = isinstance(spec, Mapping) and spec.get("paused") is True
+    return paused and "deletionTimestamp" not in service["metadata"]
+
+
 def _mostly_unknown(view: View) -> bool:
-    regions = {ref.region for ref in view.members} | {region_of(location) for location in view.unlisted}
-    seen = {ref.region for ref, fact in view.members.items() if isinstance(fact, Known)}
-    return not isinstance(view.fleet, Known) or (bool(regions) and 2 * len(regions - seen) >= len(regions))
+    """Apply the rule of S8, more than half, to all that was asked or ought to have been."""
+    asked = {ref: fact for ref, fact in view.members.items() if not _not_asked(fact)}
+    regions = {ref.region for ref in asked} | {region_of(location) for location in view.unlisted}
+    seen = {ref.region for ref, fact in asked.items() if isinstance(fact, Known)}
+    return not isinstance(view.fleet, Known) or 2 * len(regions - seen) > len(regions)
+
+
+def _not_asked(fact: object) -> bool:
+    return isinstance(fact, Unknown) and fact.reason is UnknownReason.NOT_ASKED
 
 
 def _standing(service: ServiceReport) -> str:

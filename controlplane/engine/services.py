@@ -101,7 +101,14 @@ class ServicePass:
         """Write the intent, act, and tell."""
         service, written = self._intend(judged)
         results = self._executor.run(
-            Work(judged.spec, service, judged.decision.plan, self._view.handles, _up_to_date(judged))
+            Work(
+                judged.spec,
+                service,
+                judged.decision.plan,
+                self._view.handles,
+                up_to_date=_up_to_date(judged),
+                wired_version=_wired_version(judged.observation),
+            )
         )
         self._learn(service, judged, results)
         for result in results:
@@ -190,6 +197,10 @@ def _address(observation: Observation, previous: Mapping[str, Any]) -> str | Non
     if isinstance(observation.ingress, Known):
         return observation.ingress.value.address
     return previous.get("address")  # not seen is not gone
+
+
+def _wired_version(observation: Observation) -> str:
+    return observation.ingress.value.resource_version if isinstance(observation.ingress, Known) else ""
 
 
 def _up_to_date(judged: Judged) -> frozenset[str]:

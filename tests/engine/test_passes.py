@@ -7,6 +7,8 @@ import pytest
 from controlplane.engine import ExitCode, Outcome, Stop, watch
 from controlplane.gateways import errors
 from controlplane.model import naming
+from controlplane.model.facts import Known
+from controlplane.model.observation import Quota, RegionSignals
 
 
 def deployments(world):
@@ -106,6 +108,37 @@ def test_a_paused_holder_that_lost_the_lease_writes_nothing(world):
     assert report.exit_code is ExitCode.CUT_OFF
     assert world.journal[slow.written :] == []
     assert world.config.lease["spec"]["holderIdentity"] == "other"
+
+
+def test_a_status_is_not_written_after_the_lease_was_lost(world):
+    """Where the status is the first write of the pass, the fence stands before it too (S5)."""
+    world.run(4)
+    world.config.stored["web"]["spec"]["replicas"] = 2
+    late = world.reconciler(run_id="late")
+    honest = late._judge.judge
+
+    def slow(service, view):
+        world.clock.advance(120)
+        return honest(service, view)
+
+    late._judge = type("Judge", (), {"judge": staticmethod(slow)})()
+    written = len(world.journal)
+    assert late.run_pass().exit_code is ExitCode.CUT_OFF
+    assert world.journal[written:] == []
+
+
+def test_the_report_stays_the_same_while_nothing_is_feasible(world):
+    """Without quota nothing can be tried: it is said once, with exit code 3, and not written again (L6)."""
+    quotas = {"NVIDIA_L4_GPUS": Quota(0, 0), "PREEMPTIBLE_NVIDIA_L4_GPUS": Quota(0, 0)}
+    offered = Known(frozenset({"nvidia-l4"}), world.clock.now())
+    world.regions = lambda wanted: {r: RegionSignals(offered, Known(quotas, world.clock.now())) for r in wanted}
+    world.run(2)
+    told, written = world.config.stored["web"]["status"], len(world.journal)
+    report = world.run(60)
+    assert report.exit_code is ExitCode.NOTHING_FEASIBLE
+    assert not any(service.status_written for service in report.services)
+    assert world.journal[written:] == []
+    assert told["refusals"] == {"QuotaExhausted": 4}
 
 
 def test_destructive_writes_ask_for_the_lease_again(world):
@@ -263,6 +296,31 @@ def test_a_paused_service_is_left_alone(world):
     assert report.exit_code is ExitCode.OK
 
 
+def test_a_paused_service_that_cannot_be_read_gets_no_status(world):
+    """The report says what is wrong with it; nothing is written (S10)."""
+    world.config.add("broken", replicas=-1, paused=True)
+    world.config.stored.pop("web")
+    report = world.run(1)
+    assert report.exit_code is ExitCode.BAD_CONFIGURATION
+    assert "spec.replicas" in report.services[0].problem
+    assert world.journal == []
+    assert "status" not in world.config.stored["broken"]
+
+
+def test_a_paused_service_is_taken_down_when_it_is_deleted(world):
+    """The deletion is the user's later word; the finalizer would hang for ever otherwise."""
+    world.run(4)
+    world.config.stored["web"]["spec"]["paused"] = True
+    world.run(1)
+    world.config.stored["web"]["metadata"]["deletionTimestamp"] = "2026-11-01T12:10:00Z"
+    for _ in range(40):
+        world.run(1)
+        if not world.config.stored:
+            break
+    assert world.config.stored == {}
+    assert deployments(world) == {}
+
+
 def test_a_foreign_deployment_of_our_name_is_not_touched(world):
     """An object that bears our name without our labels stays as it is, and the report says so (S7)."""
     for member in world.members.values():
@@ -318,8 +376,22 @@ def test_a_bug_in_one_service_is_reported_and_stops_no_other(world):
     assert [key for key in deployments(world) if "other" in key]
 
 
+@pytest.mark.parametrize(
+    ("silent", "code"), [(1, ExitCode.OK), (2, ExitCode.OK), (3, ExitCode.CUT_OFF)], ids=str
+)
+def test_more_than_half_of_the_regions_unknown_is_cut_off(make_world, silent, code):
+    """Of four regions, two that are silent are half of them and no more: the same rule as the guard's (S8)."""
+    world = make_world("us-central1", "us-east4", "europe-west4", "asia-southeast1")
+    world.config.add()
+    world.run(4)
+    idle = [member for member in world.members.values() if not member.deployments()]
+    for member in idle[:silent]:
+        member.error = errors.Unreachable("refused")
+    assert world.run(1).exit_code is code
+
+
 def test_most_regions_unknown_is_cut_off(world):
-    """When half of the regions or more do not answer, the exit code says so and nothing is removed (S8)."""
+    """When no region answers, the exit code says so and nothing is removed (S8)."""
     world.run(4)
     held, wired = world.placements
     for member in world.members.values():
