@@ -22,6 +22,7 @@ from controlplane.engine.ports import AdviceSource, ConfigCluster, Json
 from controlplane.engine.report import action_events, condition_events, event, exit_code_of, unaccepted_status
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.sanitise import scrub
 from controlplane.model.decision import Action, ApplyPlacement, Decision, RemoveFinalizer, Suppressed, WireIngress
 from controlplane.model.facts import Known
 from controlplane.model.memory import Memory
@@ -73,12 +74,12 @@ class Judge:
         try:
             spec = api.parse_service(service)
         except api.SpecError as error:
-            return str(error)
+            return scrub(str(error))  # it quotes values that users wrote, whatever they wrote
         previous, safe_mode = dict(service.get("status") or {}), ""
         try:
             memory = api.memory_from_status(previous)
         except api.MemoryUnreadable as error:
-            memory, safe_mode = Memory(), str(error)
+            memory, safe_mode = Memory(), scrub(str(error))
             del previous["memory"]
         held = [placement.offering for placement in memory.placements]
         observation = observation_of(spec, view, self.wiring, self.prices, self.advice, remembered=held)

@@ -118,7 +118,7 @@ def test_a_status_is_not_written_after_the_lease_was_lost(world):
     honest = late._judge.judge
 
     def slow(service, view):
-        world.clock.advance(120)
+        world.clock.advance(65)  # longer than the lease, shorter than the pass
         return honest(service, view)
 
     late._judge = type("Judge", (), {"judge": staticmethod(slow)})()
@@ -376,9 +376,7 @@ def test_a_bug_in_one_service_is_reported_and_stops_no_other(world):
     assert [key for key in deployments(world) if "other" in key]
 
 
-@pytest.mark.parametrize(
-    ("silent", "code"), [(1, ExitCode.OK), (2, ExitCode.OK), (3, ExitCode.CUT_OFF)], ids=str
-)
+@pytest.mark.parametrize(("silent", "code"), [(1, ExitCode.OK), (2, ExitCode.OK), (3, ExitCode.CUT_OFF)], ids=str)
 def test_more_than_half_of_the_regions_unknown_is_cut_off(make_world, silent, code):
     """Of four regions, two that are silent are half of them and no more: the same rule as the guard's (S8)."""
     world = make_world("us-central1", "us-east4", "europe-west4", "asia-southeast1")
