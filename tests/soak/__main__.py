@@ -1,4 +1,4 @@
-"""`python -m tests.soak --seed N --minutes M`: random harm to a real local cloud, and the invariants looked at meanwhile.
+"""`python -m tests.soak --seed N --minutes M`: random harm to a local cloud, and the invariants looked at meanwhile.
 
 Rounds of harm (some steps, a few seconds each) alternate with peace: everything is mended, and the service must come to
 what is wanted and then write nothing over ten passes. Exit code 1 when anything was found.

@@ -41,9 +41,9 @@ class Chaos:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.steps = {
-            self.fault: 8, self.stock_out: 3, self.restock: 2, self.preempt: 2, self.region_down: 2, self.region_up: 2,
-            self.quota: 1, self.clock: 1, self.edit: 4, self.delete_by_hand: 2, self.kill: 3, self.second: 1,
-            self.freeze: 1, self.clear: 2, self.mangle: 1, self.scale_by_hand: 1,
+            self.storm: 6, self.fault: 6, self.stock_out: 3, self.restock: 2, self.preempt: 2, self.region_down: 2,
+            self.region_up: 2, self.quota: 1, self.clock: 1, self.edit: 4, self.delete_by_hand: 2, self.kill: 3,
+            self.second: 1, self.freeze: 1, self.clear: 2, self.mangle: 1, self.scale_by_hand: 1,
         }  # fmt: skip
 
     def step(self) -> str:
@@ -64,7 +64,7 @@ class Chaos:
         fault: dict[str, Any] = {
             "endpoint": endpoint, "kind": kind, "path": f"{NOT_OURS}.*({path})",
             "methods": ["PUT", "POST", "PATCH", "DELETE"] if write_only else [],
-            "probability": pick((0.3, 0.7, 1.0)), "times": pick((1, 3, 10, 40)),
+            "probability": pick((0.5, 1.0, 1.0)), "times": pick((1, 3, 20, 100)),
         }  # fmt: skip
         if kind == "latency":
             fault["seconds"] = pick((0.3, 2.0, 7.0))
@@ -72,6 +72,10 @@ class Chaos:
             fault["retry_after"] = pick((1, 3, 30))
         self.outside.admin("fault-add", **fault)
         return f"fault {kind} at {endpoint} {path} {'writes' if write_only else ''} x{fault['times']}"
+
+    def storm(self) -> str:
+        """Several faults at once, which is how they come, and something to do meanwhile."""
+        return "; ".join([*(self.fault() for _ in range(3)), self.edit()])
 
     def clear(self) -> str:
         return f"faults cleared: {self.outside.admin('fault-clear')['cleared']}"
@@ -119,7 +123,7 @@ class Chaos:
 
     def edit(self) -> str:
         name, now = self.random.choice(self.names), time.monotonic()
-        what = self.random.choice(("replicas", "accelerators", "denied", "cap", "paused"))
+        what = self.random.choice(("replicas", "accelerators", "denied", "cap", "replicas", "denied", "paused"))
         if what == "replicas":
             spec: dict[str, Any] = {"replicas": self.random.choice((1, 2, 3, 4))}
         elif what == "accelerators":
@@ -135,7 +139,7 @@ class Chaos:
             spec = {"maxHourlyCost": self.random.choice(CAPS)}
             self.watchman.cap[name] = (spec["maxHourlyCost"], now)
         else:
-            spec = {"paused": self.random.random() < 0.5}
+            spec = {"paused": self.random.random() < 0.3}
         self.outside.edit(name, spec)
         return f"edit {name} {spec}"
 
