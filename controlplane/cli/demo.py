@@ -50,6 +50,10 @@ def demo(
         control.down(where)
         note(f"What the local cloud wrote is in {where}.")
         raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        _clear(where)
+        note("Interrupted; the demonstration's local cloud is stopped and removed.")
+        raise
     except BaseException:
         control.down(where)
         raise

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,38 @@ def test_five_acts_are_played_and_no_request_fails(tmp_path: Path) -> None:
     assert {held["accelerator"] for held in recovery["held"]} == {"nvidia-l4"}
     assert recovery["actions_after"] == 0
     assert not list((tmp_path / "state").glob("*")), "nothing is left behind"
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_demonstration_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C in the first act stops the local cloud, removes its folder and is told by exit code 130."""
+    state = tmp_path / "state" / "cloud"
+    environment = {**os.environ, "GPUHUNTER_LOCAL_DIR": str(state), "HOME": str(tmp_path)}
+    # a job that a shell starts in the background ignores SIGINT, and the demonstration would inherit that
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = f"{heed}; from controlplane.cli import main; main()"
+    command = [sys.executable, "-c", run, "demo"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("Act 1") for line in process.stdout)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 130
+    assert not list((tmp_path / "state").glob("*"))
+    left = [entry for entry in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in _read(entry)]
+    assert left == []
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
