@@ -154,3 +154,40 @@ def test_the_server_has_a_service_of_its_own(http):
     service = http("GET", "/api/v1/namespaces/default/services/kubernetes").json()
     assert service["metadata"]["labels"] == {"component": "apiserver", "provider": "kubernetes"}
     assert service["spec"]["ports"][0]["port"] == 443
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": "x"}),
+        ("api/v1/namespaces/default/serviceaccounts/default/token", {"spec": {"expirationSeconds": "x"}}),
+    ],
+    ids=["review", "token"],
+)
+def test_questions_of_wrong_types(http, path, body):
+    """A review or a request that cannot be read is 400."""
+    if path.endswith("token"):
+        http("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+    assert http("POST", f"/{path}", body).status_code == 400
+
+
+def test_reviews_are_not_kept(http):
+    """What only answers cannot be listed."""
+    assert http("GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").status_code == 405
+
+
+def test_a_patch_cannot_take_the_name_away(http, ns):
+    """A patch that removes the name is 400."""
+    http.create(maps(ns), {"metadata": {"name": "a"}})
+    assert http.patch(f"{maps(ns)}/a", "merge", {"metadata": {"name": None}}).status_code == 400
+
+
+@pytest.mark.parametrize("spec", ["x", {"replicas": "x"}], ids=["spec", "replicas"])
+def test_scale_patched_into_nonsense(http, ns, spec):
+    """A patch of a Scale whose result cannot be read is 422 about the patch."""
+    labels = {"app": "a"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+    body = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    http.create(path, {"metadata": {"name": "a"}, "spec": body})
+    assert http.patch(f"{path}/a/scale", "merge", {"spec": spec}).status_code == 422

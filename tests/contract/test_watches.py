@@ -111,3 +111,14 @@ def test_deleted_event_has_a_newer_version(http, ns):
     assert event["type"] == "DELETED"
     assert int(event["object"]["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
     assert http.watch(maps(ns), resourceVersion=event["object"]["metadata"]["resourceVersion"]) == []
+
+
+def test_a_watch_ends_with_a_bookmark(http, ns, since):
+    """Shortly before its end a quiet watch says how far it is, so that the next one goes on from there."""
+    since(1, 27)
+    path = f"/api/v1/namespaces/{ns}/configmaps"
+    version = http("GET", path).json()["metadata"]["resourceVersion"]
+    http.create(path, {"metadata": {"name": "other"}})
+    wanted = {"fieldSelector": "metadata.name=none", "resourceVersion": version}
+    events = http.watch(path, seconds=5, allowWatchBookmarks="true", **wanted)
+    assert [event["type"] for event in events][-1:] == ["BOOKMARK"]

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.apiserver.schema import FieldError
+from controlplane.localcloud.apiserver.schema.errors import invalid_error
 from controlplane.localcloud.clock import Clock, rfc3339
 
 _DEFAULT_SECONDS = 3600
@@ -33,7 +35,11 @@ class AccountTokens:
     def request(self, namespace: str, name: str, body: Object) -> Object:
         """Answer a TokenRequest."""
         spec: dict[str, Any] = body.get("spec") or {}
-        seconds = max(int(spec.get("expirationSeconds") or _DEFAULT_SECONDS), _LEAST_SECONDS)
+        seconds = int(spec.get("expirationSeconds") or _DEFAULT_SECONDS)
+        if seconds < _LEAST_SECONDS:
+            text = "may not specify a duration less than 10 minutes"
+            error = FieldError("FieldValueInvalid", "spec.expirationSeconds", seconds, text)
+            raise invalid_error("authentication.k8s.io", "TokenRequest", "", [error])
         audiences = spec.get("audiences") or [self._issuer]
         end = self._clock.now() + timedelta(seconds=seconds)
         claims = {

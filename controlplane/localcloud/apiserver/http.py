@@ -23,6 +23,7 @@ from controlplane.localcloud.apiserver.logs import LogSource, answer_log
 from controlplane.localcloud.apiserver.meta import answer_meta
 from controlplane.localcloud.apiserver.presenter import Presenter
 from controlplane.localcloud.apiserver.reads import Filter, Page, list_page
+from controlplane.localcloud.apiserver.records import Record
 from controlplane.localcloud.apiserver.registry import shelf_name
 from controlplane.localcloud.apiserver.request import Request, Target, target
 from controlplane.localcloud.apiserver.responses import send_bytes, send_error, send_object, warning_headers
@@ -37,6 +38,7 @@ from controlplane.localcloud.faults import FaultBook, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
+_DELETED_AT_ONCE = 500
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
@@ -90,6 +92,8 @@ class HttpFace:
         self._core.authorizer.check(user, Attributes(
             verb, where.group, where.plural, where.subresource, where.namespace or "", where.name))  # fmt: skip
         refuse_stream(info.resource, where.subresource)
+        if verb in ("get", "list", "watch") and not where.subresource and verb not in info.verbs:
+            raise method_not_allowed()
         if verb == "watch":
             await self._watch(request, info, where, receive, send)
         elif verb in ("get", "list"):
@@ -153,7 +157,7 @@ class HttpFace:
         namespace = where.namespace or ""
         core = self._core
         if verb in ("delete", "deletecollection"):
-            status, body = self._delete(request, info, where, verb, presenter)
+            status, body = await self._delete(request, info, where, verb, presenter)
             await core.journal.committed()
             await send_bytes(send, status, body, presenter.content_type)
             return
@@ -213,7 +217,7 @@ class HttpFace:
         kind, patch = request.patch("Scale")
         return self._core.subresources.patch_scale(info, namespace, where.name, kind, patch, options=options)
 
-    def _delete(
+    async def _delete(
         self, request: Request, info: TypeInfo, where: Target, verb: str, presenter: Presenter
     ) -> tuple[int, bytes]:
         if where.subresource or "delete" not in info.verbs:
@@ -232,7 +236,11 @@ class HttpFace:
         wanted = Filter(info.resource, where.namespace, wanted_options.label_selector, wanted_options.field_selector)
         shelf = self._core.store.shelf(shelf_name(info))
         page = list_page(self._core.store, shelf, wanted, wanted_options)
-        deleted = self._core.deletion.delete_collection(info, page.records, options)
+        deleted: list[Record] = []
+        for start in range(0, len(page.records), _DELETED_AT_ONCE):
+            part = page.records[start : start + _DELETED_AT_ONCE]
+            deleted += self._core.deletion.delete_collection(info, part, options)
+            await self._core.journal.committed()  # lets those who watch keep up with the history
         return 200, presenter.many(Page(deleted, self._core.store.rv))
 
 

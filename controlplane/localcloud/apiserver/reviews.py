@@ -6,12 +6,12 @@ from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.authorization import Attributes, User
 from controlplane.localcloud.apiserver.core import Core
 from controlplane.localcloud.apiserver.errors import method_not_allowed
-from controlplane.localcloud.apiserver.schema import TypeInfo
+from controlplane.localcloud.apiserver.schema import TypeInfo, decode
 
 
 def review(core: Core, info: TypeInfo, body: Object, user: User) -> Object:
     """Answer a review."""
-    spec: dict[str, Any] = body.get("spec") or {}
+    spec: dict[str, Any] = decode(info, body).get("spec") or {}
     if info.kind == "SelfSubjectReview":
         status: Any = {"userInfo": _user_info(user)}
     elif info.kind == "TokenReview":

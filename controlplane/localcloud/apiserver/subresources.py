@@ -5,7 +5,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.accounts import AccountTokens
 from controlplane.localcloud.apiserver.api import ApiError, Object, PatchKind
-from controlplane.localcloud.apiserver.checks import check_name
+from controlplane.localcloud.apiserver.checks import check_name, told_as_patch
 from controlplane.localcloud.apiserver.deletion import Deletion
 from controlplane.localcloud.apiserver.errors import (
     bad_request,
@@ -20,7 +20,7 @@ from controlplane.localcloud.apiserver.options import DeleteOptions, WriteOption
 from controlplane.localcloud.apiserver.patch import json_patch, merge_patch
 from controlplane.localcloud.apiserver.records import Record
 from controlplane.localcloud.apiserver.registry import shelf_name
-from controlplane.localcloud.apiserver.schema import FieldError, TypeInfo
+from controlplane.localcloud.apiserver.schema import FieldError, TypeInfo, decode_extra
 from controlplane.localcloud.apiserver.schema.errors import invalid_error
 from controlplane.localcloud.apiserver.selectors import matches_label_selector, selector_text
 from controlplane.localcloud.apiserver.store import Store
@@ -51,9 +51,11 @@ class Subresources:
         if info.resource == "pods" and subresource == "binding":
             return self._bind(info, namespace, name, body, options)
         if info.resource == "pods" and subresource == "eviction":
+            body = decode_extra("io.k8s.api.policy.v1.Eviction", body)
             return self._evict(info, namespace, name, body, options)
         if info.resource == "serviceaccounts" and subresource == "token":
             self._live(info, namespace, name)
+            body = decode_extra("io.k8s.api.authentication.v1.TokenRequest", body)
             return self._accounts.request(namespace, name, body)
         if subresource in info.subresources:
             raise method_not_allowed()
@@ -75,7 +77,8 @@ class Subresources:
         live = self._live(info, namespace, name)
         before = self._scale_of(info, live)
         after = json_patch(before, patch) if kind == "json" else merge_patch(before, patch)
-        return self._scale_of(info, self._set_scale(info, live, after, options))
+        with told_as_patch(patch):
+            return self._scale_of(info, self._set_scale(info, live, after, options))
 
     def _live(self, info: TypeInfo, namespace: str, name: str) -> Record:
         record = self._store.find(shelf_name(info), (namespace, name))
@@ -111,11 +114,9 @@ class Subresources:
         name = metadata["name"]
         if not isinstance(scale, dict) or info.scale is None:
             raise bad_request("the object provided is unrecognized (must be of type Scale)")
+        scale = decode_extra("io.k8s.api.autoscaling.v1.Scale", scale)
         check_name(name, (scale.get("metadata") or {}).get("name") or name)
         replicas = (scale.get("spec") or {}).get("replicas", 0)
-        if isinstance(replicas, bool) or not isinstance(replicas, int):
-            raise bad_request('Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal '
-                              "into Go struct field ScaleSpec.spec.replicas of type int32")  # fmt: skip
         if replicas < 0:
             error = FieldError("FieldValueInvalid", "spec.replicas", replicas, "must be greater than or equal to 0")
             raise invalid_error("autoscaling", "Scale", name, [error])

@@ -18,6 +18,7 @@ from controlplane.localcloud.apiserver.store import Event, Shelf, Store
 from controlplane.localcloud.faults import Receive, Send
 
 BOOKMARK_SECONDS = 60.0
+LAST_BOOKMARK_SECONDS = 2.0
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 # Gives a record in the form the client asked for, as JSON bytes; the flag says whether it is the stream's first.
@@ -143,7 +144,10 @@ class WatchStream:
             self._wake.set()
             timers[1] = asyncio.get_running_loop().call_later(BOOKMARK_SECONDS, due)
 
-        timers.append(asyncio.get_running_loop().call_later(BOOKMARK_SECONDS, due))
+        # One comes shortly before the end too: a client of a quiet resource goes on from there.
+        last = self._options.timeout - LAST_BOOKMARK_SECONDS
+        first = min(BOOKMARK_SECONDS, last) if last > 0 else BOOKMARK_SECONDS
+        timers.append(asyncio.get_running_loop().call_later(first, due))
 
     async def _await_leave(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

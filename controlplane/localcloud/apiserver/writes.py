@@ -139,6 +139,8 @@ class Writes:
             raise bad_request("the patched object is not an object with metadata")
         with told_as_patch(patch):
             check_type(info, result)
+        if not result["metadata"].get("name"):
+            raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
         check_identity(info, namespace, name, result)
         with told_as_patch(patch):
             obj = decode(info, result)

@@ -18,7 +18,7 @@ from controlplane.localcloud.apiserver.schema.types import (
     builtin_types,
 )
 from controlplane.localcloud.apiserver.schema.validate import refuse, validate, validate_update
-from controlplane.localcloud.apiserver.schema.walk import decode, prune, strict_error, unknown_fields
+from controlplane.localcloud.apiserver.schema.walk import decode, decode_extra, prune, strict_error, unknown_fields
 
 __all__ = [
     "FieldError",
@@ -31,6 +31,7 @@ __all__ = [
     "builtin_type",
     "builtin_types",
     "decode",
+    "decode_extra",
     "generate_job_selector",
     "openapi_v3_document",
     "openapi_v3_index",

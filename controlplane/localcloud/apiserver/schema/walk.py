@@ -16,7 +16,7 @@ from controlplane.localcloud.apiserver.schema.gojson import DecodeError, json_ki
 from controlplane.localcloud.apiserver.schema.node import Node
 from controlplane.localcloud.apiserver.schema.quantity import FORMAT_MESSAGE, canonical, is_quantity
 from controlplane.localcloud.apiserver.schema.times import read_micro_time, read_time
-from controlplane.localcloud.apiserver.schema.types import TypeInfo
+from controlplane.localcloud.apiserver.schema.types import TypeInfo, extra_node
 
 _OMITTED_EMPTY = ("map", "array", "string", "bytes")
 # Strings behind pointers, where "" is a value of its own.
@@ -82,6 +82,16 @@ def decode(info: TypeInfo, obj: Any) -> Any:
         raise bad_request(
             f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error}'
         ) from error
+
+
+def decode_extra(definition: str, body: Any) -> Any:
+    """Decode the body of a subresource, such as an Eviction; ApiError 400 where it cannot be read."""
+    kind = definition.rpartition(".")[2]
+    version = definition.rsplit(".", 2)[1]
+    try:
+        return decode_node(extra_node(definition), body)
+    except DecodeError as error:
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
 
 
 def _decode_custom(node: Node, obj: Any) -> Any:
