@@ -128,6 +128,22 @@ def test_nonsense_in_the_status_ends_no_pass(world, place, value):
     assert all(isinstance(c["type"], str) for c in world.config.stored["web"]["status"]["conditions"])
 
 
+def test_a_wiring_that_was_left_out_of_a_list_is_not_written_over(make_world):
+    """A list without our MultiClusterService takes no silent cluster out of the address (S2)."""
+    world = make_world()
+    world.config.add(replicas=2, spread={"maxReplicasPerRegion": 1})
+    world.run(6)
+    wired = world.placements[1]
+    assert len(wired) == 2
+    world.members[world.refs[0]].error = errors.DeadlineExceeded("no answer")
+    whole, world.config.list_kind = world.config.list_kind, lambda _kind: []
+    world.run(1)
+    assert world.placements[1] == wired
+    world.config.list_kind = whole
+    world.run(3)
+    assert world.placements[1] == wired
+
+
 def test_a_watching_run_takes_over_from_a_dead_one_with_a_fast_clock(world):
     """`--watch` waits for the lease's time, not for the clock of the one that died."""
     from datetime import timedelta
