@@ -188,7 +188,8 @@ def _held_back(found: Findings) -> Condition:
 
 
 def _dark(world: World) -> str:
-    return f"no answer from {', '.join(world.unknown_links)}" if world.unknown_links else "regions are unknown"
+    told = ", ".join(f"{link} ({world.unknown_why.get(link, 'not seen')})" for link in world.unknown_links)
+    return f"cannot be seen: {told}" if told else "regions are unknown"
 
 
 def _unwell(world: World) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from controlplane.model.facts import Known
+from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Attempt, Memory, Outcome, Phase, PlacementMemory
 from controlplane.model.observation import IngressFact, Member, Observation, PodFact, WorkloadFact
 from controlplane.model.offering import ClusterRef, Offering
@@ -113,6 +113,7 @@ class World:
     ingress_foreign: bool
     health: Mapping[str, int] | None
     unknown_since: Mapping[str, datetime] = field(default_factory=dict)
+    unknown_why: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, key: str) -> Holding | None:
         """Give the holding of an offering."""
@@ -172,6 +173,11 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
         ingress_foreign=bool(ingress and ingress.foreign),
         health=health,
         unknown_since=unknown_since,
+        unknown_why={
+            ref.link: member.workloads.reason.value
+            for ref, member in observation.members.items()
+            if isinstance(member.workloads, Unknown)
+        },
     )
     return world.swap(_holdings(spec, observation, memory, world, now))
 

@@ -9,6 +9,7 @@ import pytest
 import controlplane.decide
 from controlplane.decide import scoring
 from controlplane.model.decision import Standing
+from controlplane.model.facts import Unknown, UnknownReason
 from controlplane.model.reasons import Reason
 from controlplane.model.service import PodTemplate
 
@@ -166,3 +167,14 @@ def test_a_rollout_that_is_stuck_says_what_its_pods_wait_for(toy, monkeypatch, r
     waits.add(reason)
     t.one_pass()
     assert f"us-a1 {toy.L4.type} spot {reason}" in t.condition("Progressing").message
+
+
+def test_a_region_that_cannot_be_seen_is_told_with_its_reason(toy, monkeypatch):
+    """A listing that is not complete is no silence: who reads the status is not sent to look for a dead network."""
+    t = toy.Toy(("us-a1", "us-b1"))
+    t.until(t.__class__.settled)
+    t.region_down("us-a1")
+    monkeypatch.setattr(t, "unknown", lambda: Unknown(UnknownReason.LIST_INCOMPLETE, t.now))
+    t.one_pass()
+    told = t.condition("FleetKnown").message
+    assert f"{t.offering('us-a1').cluster.link} (ListIncomplete)" in told
