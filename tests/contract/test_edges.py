@@ -191,3 +191,10 @@ def test_scale_patched_into_nonsense(http, ns, spec):
     body = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
     http.create(path, {"metadata": {"name": "a"}, "spec": body})
     assert http.patch(f"{path}/a/scale", "merge", {"spec": spec}).status_code == 422
+
+
+def test_a_field_manager_has_a_longest_name(http, ns):
+    """A field manager of more than 128 bytes is 422."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    status = http.patch(f"{maps(ns)}/a", "apply", body, fieldManager="x" * 129).json()
+    assert (status["code"], status["details"]["causes"][0]["field"]) == (422, "fieldManager")

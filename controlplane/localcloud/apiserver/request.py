@@ -32,6 +32,7 @@ PATCHES: Mapping[str, PatchKind] = {
 }
 NOBODY = User("system:anonymous", ("system:unauthenticated",))
 _LARGEST_BODY = 3 * 1024 * 1024
+_LONGEST_MANAGER = 128
 _POLICIES = ("Foreground", "Background", "Orphan")
 
 
@@ -152,8 +153,11 @@ class Request:
         if kind == "PatchOptions" and force and "apply-patch" not in self.header(b"content-type"):
             error = FieldError("FieldValueForbidden", "force", "", "may not be specified for non-apply patch")
             raise invalid_error("meta.k8s.io", kind, "", [error])
+        if len(manager.encode()) > _LONGEST_MANAGER:
+            why = f"may not be more than {_LONGEST_MANAGER} bytes"
+            raise invalid_error("meta.k8s.io", kind, "", [FieldError("FieldValueTooLong", "fieldManager", "", why)])
         if not manager:
-            manager = self.header(b"user-agent").partition("/")[0][:128] or "unknown"
+            manager = self.header(b"user-agent").partition("/")[0][:_LONGEST_MANAGER] or "unknown"
         dry_run = self._dry_run(query.get("dryRun"), kind)
         return WriteOptions(user, manager, dry_run, validation, force)
 
