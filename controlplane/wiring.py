@@ -55,10 +55,18 @@ class App:
         """Make one pass."""
         return self.reconciler.run_pass(dry_run=dry_run, keep_lease=keep_lease)
 
-    def watch(self, interval: float, on_pass: Callable[[PassReport], None]) -> int:
-        """Make passes until SIGTERM or SIGINT; give the exit code of the last one."""
+    def watch(self, interval: float, on_pass: Callable[[PassReport], None], *, dry_run: bool = False) -> int:
+        """Make passes until SIGTERM or SIGINT; give the exit code of the last one. A dry run plans again each time."""
         self.reconciler.stop.on_signals()
-        return int(watch(self.reconciler, interval=interval, on_pass=on_pass).exit_code)
+        return int(watch(self.reconciler, interval=interval, on_pass=on_pass, dry_run=dry_run).exit_code)
+
+    def serve_metrics(self, host: str, port: int) -> int:
+        """Serve the metrics for Prometheus; give the port. Raises SpecError when the port cannot be had."""
+        try:
+            return self.reconciler.metrics.serve(host, port)
+        except OSError as error:
+            what = f"{host}:{port} cannot be listened on: {error.strerror or error}"
+            raise SpecError([Problem("--metrics-port", what, "name a free port, or 0 for any")]) from error
 
     def services(self, namespace: str | None = None, name: str | None = None) -> list[Json]:
         """Give the GPUServices as they stand in the config cluster."""

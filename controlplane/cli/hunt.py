@@ -62,17 +62,25 @@ def reconcile(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between passes with --watch.")] = 5.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after deciding; write nothing at all.")] = False,
     deadline: Annotated[float, typer.Option(min=1, help="Seconds a pass may take.")] = 60.0,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve Prometheus metrics here; with --watch. 0: any port.")
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address to serve metrics on.")] = "127.0.0.1",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Make one pass: observe, decide, act, report. With --watch, many."""
+    """Make one pass: observe, decide, act, report. With --watch, many; with --dry-run too, a fresh plan each time."""
     from controlplane.wiring import build, configure_logs
 
+    if metrics_port is not None and not watch:
+        raise typer.BadParameter("metrics are served between passes: use it with --watch", param_hint="--metrics-port")
     settings = settings_of(context)
     configure_logs(machine=output is Output.JSON, verbose=settings.verbose)
     app = build(target_of(settings), deadline=deadline)
-    if watch and not dry_run:
-        note(f"a pass every {interval:g} s; stop with Ctrl-C")
-        raise typer.Exit(app.watch(interval, lambda report: _print_line(report, output)))
+    if watch:
+        if metrics_port is not None:
+            note(f"metrics on http://{metrics_host}:{app.serve_metrics(metrics_host, metrics_port)}/metrics")
+        note(f"a {'plan' if dry_run else 'pass'} every {interval:g} s; stop with Ctrl-C")
+        raise typer.Exit(app.watch(interval, lambda report: _print_line(report, output), dry_run=dry_run))
     report = app.run_pass(dry_run=dry_run)
     emit(pass_data(report), output, lambda: _show_pass(report))
     raise typer.Exit(int(report.exit_code))
@@ -172,13 +180,17 @@ def _print_line(report: Any, output: Output) -> None:
     if report.message:
         console.print(report.message)
     for service in report.services:
-        console.print(f"{report.run_id} {report.seconds:.2f} s {service.key} {one_line(service)}", soft_wrap=True)
+        console.print(
+            f"{report.run_id} {report.seconds:.2f} s {service.key} {one_line(service, dry_run=report.dry_run)}",
+            soft_wrap=True,
+        )
 
 
-def one_line(service: Any) -> str:
-    """Give what became of one service in one pass."""
+def one_line(service: Any, *, dry_run: bool = False) -> str:
+    """Give what became of one service in one pass, or would."""
     if service.decision is None:
         return str(service.problem)
     counts = service.decision.counts
-    done = "; ".join(f"{r.action} [{r.outcome.value}]" for r in service.results) or "nothing to do"
+    told = [f"{r.action} [{r.outcome.value}]" for r in service.results]
+    done = "; ".join([f"would {action}" for action in service.decision.plan] if dry_run else told) or "nothing to do"
     return f"{counts.serving}/{counts.wanted} {counts.hourly_cost:.2f} $/h: {done}"

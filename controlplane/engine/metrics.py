@@ -1,8 +1,10 @@
 """What a platform team scrapes, in a registry of its own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from controlplane.engine.outcome import PassReport
+
+STATES = ("wanted", "hunting", "warming", "serving", "draining")
 
 
 class Metrics:
@@ -10,6 +12,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._shown: set[str] = set()
         self._passes = Counter("gpuhunter_passes", "Passes by exit code", ["exit_code"], registry=self.registry)
         self._seconds = Histogram(
             "gpuhunter_pass_seconds",
@@ -35,6 +38,11 @@ class Metrics:
         )
         self._unknown = Gauge("gpuhunter_unknown_clusters", "Members that did not answer", registry=self.registry)
 
+    def serve(self, host: str, port: int) -> int:
+        """Serve them over HTTP from a thread of their own; give the port. Raises OSError when it cannot be had."""
+        server, _ = start_http_server(port, host, self.registry)
+        return int(server.server_port)
+
     def record(self, report: PassReport) -> None:
         """Take down a pass."""
         self._passes.labels(str(int(report.exit_code))).inc()
@@ -43,14 +51,24 @@ class Metrics:
         self._refused.clear()
         for cluster, calls in report.calls.items():
             self._calls.labels(cluster).inc(calls)
+        for key in self._shown - {service.key for service in report.services} if report.services else ():
+            self._forget(key)
         for service in report.services:
             for result in service.results:
                 self._actions.labels(type(result.action).__name__, result.outcome.value).inc()
             if service.decision is None:
                 continue
             counts = service.decision.counts
-            for state in ("wanted", "hunting", "warming", "serving", "draining"):
+            self._shown.add(service.key)
+            for state in STATES:
                 self._replicas.labels(service.key, state).set(getattr(counts, state))
             self._cost.labels(service.key).set(counts.hourly_cost)
             for reason, number in service.decision.histogram.items():
                 self._refused.labels(service.key, reason).set(number)
+
+    def _forget(self, service: str) -> None:
+        """Show no more of a service that is gone."""
+        self._shown.discard(service)
+        self._cost.remove(service)
+        for state in STATES:
+            self._replicas.remove(service, state)

@@ -1,12 +1,16 @@
 """What a user meets at the command line before any cloud is touched: help, mistakes, exit codes."""
 
 import re
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 
+from controlplane.api import SpecError
 from controlplane.cli.app import run
+from controlplane.engine.metrics import Metrics
+from controlplane.wiring import Target, build
 
 GOOD = """apiVersion: gpuhunter.dev/v1alpha1
 kind: GPUService
@@ -55,6 +59,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["fail", "stock-out"], "Missing argument", id="missing-argument"),
         pytest.param(["reconcile", "--interval", "x"], "--interval", id="wrong-type"),
         pytest.param(["reconcile", "--interval", "0"], "--interval", id="out-of-range"),
+        pytest.param(["reconcile", "--metrics-port", "0"], "--watch", id="metrics-of-one-pass"),
         pytest.param(["status", "--output", "xml"], "--output", id="unknown-format"),
         pytest.param(["--project", "p", "status"], "--config-cluster: is missing", id="half-configured"),
         pytest.param(["--project", "p", "--config-cluster", "x", "status"], "LOCATION/NAME", id="wrong-cluster"),
@@ -69,6 +74,38 @@ def test_a_mistake_is_one_line_and_exit_code_64(
     said = capsys.readouterr().err
     assert expected in said
     assert "Traceback" not in said
+
+
+def test_watching_dry_watches_and_stays_dry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--watch --dry-run` plans at each interval instead of making one pass; metrics are served on loopback."""
+    watched: list[object] = []
+
+    class App:
+        def watch(self, interval: float, _on_pass: object, *, dry_run: bool) -> int:
+            watched.append((interval, dry_run))
+            return 3
+
+        def serve_metrics(self, host: str, port: int) -> int:
+            return Metrics().serve(host, port)
+
+    monkeypatch.setattr("controlplane.wiring.build", lambda *_args, **_more: App())
+    monkeypatch.setattr("controlplane.cli.hunt.target_of", lambda _settings: None)
+    assert run(["reconcile", "--watch", "--dry-run", "--interval", "2", "--metrics-port", "0"]) == 3
+    assert watched == [(2.0, True)]
+    assert "http://127.0.0.1:" in capsys.readouterr().err
+
+
+def test_a_metrics_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line names the option, and the exit code is that of a wrong call."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        app = build(Target("p", "us-west2/c"))
+        with pytest.raises(SpecError, match="cannot be listened on") as caught:
+            app.serve_metrics("127.0.0.1", other.getsockname()[1])
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

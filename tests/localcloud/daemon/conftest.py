@@ -1,5 +1,7 @@
 """A small local cloud of its own for the daemon's tests: one member region, any free port, no delays."""
 
+import contextlib
+import ipaddress
 import os
 import signal
 import subprocess
@@ -96,6 +98,21 @@ class Cloud:
                     found.append(int(entry.name))
         return found
 
+    def listening(self):
+        """Give the addresses that the cloud's processes listen on, as the kernel tells them."""
+        inodes = set()
+        for pid in self.processes():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    inodes.add(str(link.readlink()))
+        found = []
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for row in Path(table).read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = row.split()[:10]
+                if state == "0A" and f"socket:[{inode}]" in inodes:
+                    found.append(_address(local.partition(":")[0]))
+        return found
+
     def wait_processes(self, count, seconds=10):
         end = time.monotonic() + seconds
         while len(self.processes()) < count and time.monotonic() < end:
@@ -107,6 +124,16 @@ class Cloud:
         while self.processes() and time.monotonic() < end:
             time.sleep(0.02)
         return self.processes()
+
+
+def _address(written):
+    """Read an address of /proc/net: words of four bytes, each in the machine's order."""
+    raw = bytes.fromhex(written)
+    turned = b"".join(
+        raw[i : i + 4][::-1] if sys.byteorder == "little" else raw[i : i + 4] for i in range(0, len(raw), 4)
+    )
+    address = ipaddress.ip_address(turned)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @pytest.fixture

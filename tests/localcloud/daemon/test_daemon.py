@@ -21,6 +21,9 @@ def test_nothing_survives_sigkill_and_the_next_up_has_everything_back(cloud):
     before = cloud.up()
     cloud.deploy()
     assert cloud.wait_processes(6)  # the daemon, Envoy, two Pods with their shims
+    listening = cloud.listening()
+    assert len(listening) >= 5  # two API servers, Google Cloud over REST and gRPC, Envoy, two Pods on one port
+    assert [str(address) for address in listening if not address.is_loopback] == []
     cloud.kill()
     assert cloud.wait_gone(1.0) == []
     assert control.status(cloud.state) is None
