@@ -24,7 +24,7 @@ from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub
 from controlplane.model.decision import Action, ApplyPlacement, Decision, RemoveFinalizer, Suppressed, WireIngress
-from controlplane.model.facts import Known
+from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Memory
 from controlplane.model.naming import FINALIZER
 from controlplane.model.observation import Observation
@@ -75,18 +75,25 @@ class Judge:
             spec = api.parse_service(service)
         except api.SpecError as error:
             return scrub(str(error))  # it quotes values that users wrote, whatever they wrote
-        previous, safe_mode = dict(service.get("status") or {}), ""
+        previous = dict(service.get("status") or {})
+        safe_mode = "" if "memory" in previous or "observedGeneration" not in previous else "it is gone"
         try:
             memory = api.memory_from_status(previous)
         except api.MemoryUnreadable as error:
             memory, safe_mode = Memory(), scrub(str(error))
-            del previous["memory"]
         held = [placement.offering for placement in memory.placements]
         observation = observation_of(spec, view, self.wiring, self.prices, self.advice, remembered=held)
         now = self.clock.now()
         decision = self.decide(spec, observation, memory, now)
         if safe_mode:
             decision = additive_only(decision, f"the memory in the status is not readable: {safe_mode}")
+            if spec.max_hourly_cost is not None and any(
+                isinstance(m.workloads, Unknown) for m in observation.members.values()
+            ):
+                # What the silent ones hold was remembered and is not any more, so nobody knows what is left of the cap.
+                # The memory stays as it is: a new one would say that they hold nothing.
+                return Judged(service, spec, observation, spending_nothing(decision), previous, previous, safe_mode)
+            previous.pop("memory", None)
         status = api.status_of(spec, decision, previous, now, address=_address(observation, previous))
         return Judged(service, spec, observation, decision, status, previous, safe_mode)
 
@@ -194,6 +201,14 @@ def additive_only(decision: Decision, why: str) -> Decision:
     return replace(decision, plan=tuple(kept), suppressed=(*decision.suppressed, *suppressed))
 
 
+def spending_nothing(decision: Decision) -> Decision:
+    """Take everything out of a plan that costs (S4)."""
+    kept = tuple(action for action in decision.plan if not isinstance(action, ApplyPlacement))
+    why = "the memory is not readable and clusters are silent, so what they cost is not known"
+    held = tuple(Suppressed(action, "S4", why) for action in decision.plan if isinstance(action, ApplyPlacement))
+    return replace(decision, plan=kept, suppressed=(*decision.suppressed, *held))
+
+
 def _address(observation: Observation, previous: Mapping[str, Any]) -> str | None:
     if isinstance(observation.ingress, Known):
         return observation.ingress.value.address
@@ -215,4 +230,5 @@ def _up_to_date(judged: Judged) -> frozenset[str]:
 
 
 def _fenced(status: Mapping[str, Any], fence: int) -> Json:
-    return {**status, "memory": {**(status.get("memory") or {}), "fence": fence}}
+    memory = status.get("memory")
+    return {**status, "memory": {**memory, "fence": fence}} if isinstance(memory, Mapping) else dict(status)

@@ -157,3 +157,24 @@ def test_a_watching_run_takes_over_from_a_dead_one_with_a_fast_clock(world):
         held.append(heir.run_pass(keep_lease=True).held_by)
         world.clock.advance(20)
     assert held == ["dead", "dead", "dead", "dead", ""]
+
+
+@pytest.mark.parametrize("memory", [None, {"version": 1, "placements": "rubbish"}], ids=["gone", "garbage"])
+def test_without_memory_what_a_silent_region_holds_counts_as_unknown(make_world, memory):
+    """A memory that is lost while a region is dark does not free the cap of what stands there (S4)."""
+    world = make_world("us-central1", "us-east4", "europe-west4")
+    world.config.add(replicas=2, maxHourlyCost=1.0, spread={"maxReplicasPerRegion": 1})
+    world.run(6)
+    held = world.placements
+    dark = next(member for member in world.members.values() if member.deployments())
+    dark.error = errors.DeadlineExceeded("no answer")
+    world.config.stored["web"]["status"]["memory"] = memory
+    if memory is None:
+        del world.config.stored["web"]["status"]["memory"]
+    world.run(6)
+    assert world.placements == held
+    dark.error = None
+    world.run(4)
+    assert world.placements == held
+    assert world.config.stored["web"]["status"]["ready"] == "2/2"
+    assert world.config.stored["web"]["status"]["memory"]["version"] == 1
