@@ -224,6 +224,7 @@ class Chaos:
             for metric in METRICS:
                 self.outside.admin("set-quota", metric=metric, limit=16, region=region)
         self.outside.admin("restock")
+        self.watchman.denied.clear()
         for name in self.names:
             self.watchman.cap[name] = (4.0, time.monotonic())
             spec = {"paused": False, "maxHourlyCost": 4.0, "regions": {"denied": ["asia-southeast1"]}}
