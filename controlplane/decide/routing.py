@@ -7,6 +7,7 @@ It leaves only while another cluster of the list is known to be healthy.
 
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import WireIngress
+from controlplane.model.offering import ClusterRef
 from controlplane.model.service import ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 
@@ -64,11 +65,23 @@ def _stays(spec: ServiceSpec, world: World, link: str) -> bool:
     if cluster is None or link in world.gone:
         return False
     if cluster in world.visible:
-        return any(h.kept and h.scheduled > h.impaired for h in here)
+        return any(h.kept and h.scheduled > h.impaired for h in here) or _left_out(world, cluster)
     if not spec.regions.permits(cluster.region) or (here and not any(h.kept for h in here)):
         return False
     silent = any(h.lost for h in here) or not here
     return not (silent and world.health is not None and not world.health.get(cluster.region, 0))
+
+
+def _left_out(world: World, cluster: ClusterRef) -> bool:
+    """Tell whether a cluster shows nothing of the service while the load balancer sees it answer from there.
+
+    A list that was cut short looks like that. A Deployment that somebody deleted does too, until its Pods are gone.
+    """
+    shown = [h for h in world.holdings if h.offering.cluster == cluster and h.workload is not None]
+    going = [w for w in world.removing.values() if w.offering.cluster == cluster]
+    others = [c for c in world.clusters if c.region == cluster.region and c != cluster]
+    answers = world.health is not None and world.health.get(cluster.region, 0) > 0
+    return answers and not shown and not going and not others
 
 
 def _why(entering: set[str], leaving: frozenset[str]) -> str:

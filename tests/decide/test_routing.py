@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controlplane.decide import decide
 from controlplane.model.decision import WireIngress
 from controlplane.model.facts import Known
@@ -92,3 +94,18 @@ def test_a_deleted_multi_cluster_service_is_made_again(toy):
     t.listed = None
     t.run(1)
     assert t.listed == ("us-a1/gpu-1",)
+
+
+@pytest.mark.parametrize(("answers", "stays"), [(True, True), (False, False)], ids=["it answers", "it is gone"])
+def test_a_cluster_that_shows_nothing_leaves_only_when_nothing_answers_there(toy, answers, stays):
+    """An answer with no Deployment and no Pod may have been cut short; the load balancer knows better (S2)."""
+    t = toy.Toy(("us-a1", "us-b1"), toy.make_spec(replicas=2))
+    t.until(t.__class__.settled)
+    observed, cut = with_ingress(t, healthy=Known({"us-a1": int(answers), "us-b1": 1}, t.now)), t.clusters[0]
+    members = {**observed.members, cut: replace(observed.members[cut], workloads=Known((), t.now))}
+    removed = {
+        link
+        for wiring in wirings(decide(replace(t.spec, replicas=1), replace(observed, members=members), t.memory, t.now))
+        for link in wiring.removes
+    }
+    assert (cut.link not in removed) is stays
