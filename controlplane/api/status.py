@@ -46,7 +46,10 @@ def status_of(
 
 
 def worth_writing(new: Mapping[str, Any], previous: Mapping[str, Any] | None) -> bool:
-    """Say whether a status differs from the last one by more than the count of passes."""
+    """Say whether a status differs from the last one by more than the count of passes and what things cost now.
+
+    Prices come and go with what tells them; a status that is written for each would never be still.
+    """
     return _comparable(new) != _comparable(previous or {})
 
 
@@ -54,7 +57,14 @@ def _comparable(status: Mapping[str, Any]) -> dict[str, Any]:
     memory = status.get("memory")
     if isinstance(memory, Mapping):
         memory = {key: value for key, value in memory.items() if key != "passes"}
-    return {**status, "memory": memory}
+    conditions = status.get("conditions")
+    if isinstance(conditions, list):
+        conditions = [_without_cost(c) if isinstance(c, Mapping) else c for c in conditions]
+    return {**status, "memory": memory, "conditions": conditions, "hourlyCost": None}
+
+
+def _without_cost(condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {**condition, "message": None} if condition.get("type") == "WithinCostCap" else dict(condition)
 
 
 def _counts(counts: Counts) -> dict[str, int]:

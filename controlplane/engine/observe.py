@@ -4,6 +4,7 @@ What belongs to clusters is observed once and shared by all services of the pass
 Unknown with the reason; it is never taken for empty and never delays the others.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
 from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
 from controlplane.model.observation import (
+    Advice,
     ClusterInfo,
     IngressFact,
     Member,
@@ -42,6 +44,8 @@ from ingress.wiring import Kind, TrafficWiring, WiringState
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
 WiringObjects = Mapping[Kind, Sequence[Json]]
+DEAREST_SPOT = 2.0
+"""A live Spot price above so many times the on-demand price of the table is taken for a mistake."""
 _NOT_ASKED = "the pass ended before it was asked"
 
 
@@ -217,10 +221,11 @@ def observation_of(
         for capacity in spec.capacity_types
     ]
     held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
+    advised = advice.advice(offerings) if advice is not None else {}
     priced = {
-        offering: prices[offering.accelerator.type, offering.region, offering.capacity]
+        offering: price
         for offering in {*offerings, *held, *remembered}
-        if (offering.accelerator.type, offering.region, offering.capacity) in prices
+        if (price := _price(offering, prices, advised.get(offering))) is not None
     }
     return Observation(
         at=view.at,
@@ -230,9 +235,20 @@ def observation_of(
         ingress=_ingress_fact(spec, view, wiring),
         project_gpu_quota=view.project_gpu_quota,
         prices=priced,
-        advice=advice.advice(offerings) if advice is not None else {},
+        advice=advised,
         unlisted=view.unlisted,
     )
+
+
+def _price(offering: Offering, prices: Prices, advice: Known[Advice] | Unknown | None) -> float | None:
+    """Give USD per GPU-hour: for Spot what Google Cloud says, where it is sane beside the table; else the table's."""
+    kind, region = offering.accelerator.type, offering.region
+    listed = prices.get((kind, region, offering.capacity))
+    told = advice.value.spot_price if isinstance(advice, Known) else None
+    if offering.capacity is not Capacity.SPOT or told is None:
+        return listed
+    live, on_demand = told / offering.accelerator.count, prices.get((kind, region, Capacity.ON_DEMAND), 0.0)
+    return live if math.isfinite(live) and 0 < live <= DEAREST_SPOT * on_demand else listed
 
 
 def _info(view: View, ref: ClusterRef) -> ClusterInfo:

@@ -19,6 +19,7 @@ from controlplane.model.observation import Advice
 from controlplane.model.offering import Accelerator, Capacity, Offering
 
 LASTS = timedelta(minutes=5)
+HELD = timedelta(hours=1)
 ALL_TOGETHER = 2.0
 # The smallest machine type that carries this many GPUs of a type (section "machine types" of Compute Engine's pages).
 MACHINE_TYPES: dict[tuple[str, int], str] = {
@@ -51,7 +52,10 @@ Key = tuple[str, Accelerator]
 
 
 class CapacityAdvice:
-    """Asks for advice on Spot offerings, many at once, and keeps what it heard for a few minutes."""
+    """Asks for advice on Spot offerings, many at once, and keeps what it heard for a few minutes.
+
+    While it cannot be had again, what was heard stands for an hour: prices that came and went would move services.
+    """
 
     def __init__(self, clients: ComputeClients, clock: Clock, *, timeout: float) -> None:
         self._clients, self._clock, self._timeout = clients, clock, min(timeout, ALL_TOGETHER)
@@ -65,8 +69,14 @@ class CapacityAdvice:
         calls = {key: partial(self._ask, key, now) for key in sorted(missing)}
         for key, fact in together(calls, seconds=ALL_TOGETHER, clock=self._clock).items():
             late = Unknown(fact.unknown, now, fact.message) if isinstance(fact, GatewayError) else fact
-            self._kept[key] = (now, late)
+            self._kept[key] = (now, self._held(key, late, now))
         return {offering: self._kept[key][1] for offering, key in asked.items()}
+
+    def _held(self, key: Key, fact: Fact, now: datetime) -> Fact:
+        """Give the new fact, or the last known one where the new one says nothing and that one is not old."""
+        before = self._kept[key][1] if key in self._kept else None
+        silent = isinstance(fact, Unknown) and fact.reason is not UnknownReason.NOT_PUBLISHED
+        return before if silent and isinstance(before, Known) and now - before.at < HELD else fact
 
     def _ask(self, key: Key, now: datetime) -> Fact:
         region, accelerator = key

@@ -115,7 +115,10 @@ class RegionSignals:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The capacity advice API's answer for one offering; a hint for the order, never a gate."""
+    """The capacity advice API's answer for one offering; a hint for the order, never a gate.
+
+    spot_price: USD an hour for the whole machine, with all its GPUs.
+    """
 
     obtainability: float | None = None
     estimated_uptime_seconds: float | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,25 @@ def test_advice_that_hangs_costs_little(google):
     found = CapacityAdvice(google.compute, clock, timeout=10).advice([offering("us-east4"), offering("us-central1")])
     assert clock.monotonic() - began < 4
     assert all(isinstance(fact, Unknown) for fact in found.values())
+
+
+def test_advice_outlives_a_silence_for_an_hour(google):
+    """While the API is away the last answer stands, so that prices do not come and go; after an hour it is Unknown."""
+
+    class Later(SystemClock):
+        shift = timedelta(0)
+
+        def now(self):
+            return super().now() + self.shift
+
+    clock, asked = Later(), offering("europe-west4")
+    advice = CapacityAdvice(google.compute, clock, timeout=3)
+    first = advice.advice([asked])[asked]
+    google.fail("503", path="advice")
+    clock.shift = timedelta(minutes=30)
+    assert advice.advice([asked])[asked] == first
+    clock.shift = timedelta(minutes=61)
+    assert isinstance(advice.advice([asked])[asked], Unknown)
 
 
 def group(zone, *healthy):

@@ -172,6 +172,16 @@ def test_history_gives_preemption_rates_and_prices_by_day(endpoints):
     assert answer.price_history[0].interval.start_time < answer.price_history[1].interval.start_time
 
 
+def test_history_prices_the_whole_machine(endpoints):
+    """A machine of four GPUs costs four times what one GPU does."""
+    request = history_request()
+    request.instance_properties.machine_type = "g2-standard-48"
+    answer = endpoints.client(c.AdviceClient).capacity_history(
+        project=endpoints.project, region="us-east4", capacity_history_request_resource=request
+    )
+    assert {record.list_price.nanos for record in answer.price_history} == {893200000}
+
+
 def test_outside_the_preview_advice_is_forbidden(without_preview):
     """A project without the preview gets 403 from both."""
     client = without_preview.client(c.AdviceClient)

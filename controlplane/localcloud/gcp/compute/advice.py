@@ -4,7 +4,7 @@ A score is a hint, not a promise: the scenario's figure, cut down as the stock r
 figures at all, the project is outside the preview.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -69,7 +69,8 @@ class AdviceApi:
         if "PREEMPTION" in types and advice is not None and advice.preemption_rate is not None:
             rate = advice.preemption_rate
             answer["preemptionHistory"] = [{"interval": day, "preemptionRate": rate} for day in self._days()]
-        if "PRICE" in types and (price := self._price(accelerator, region)) is not None:
+        gpus = self._gpus(machine, properties.get("guestAccelerators") or ())
+        if "PRICE" in types and (price := self._price(accelerator, region, gpus)) is not None:
             units = int(price)
             money = {"currencyCode": "USD", "units": str(units), "nanos": round((price - units) * 1e9)}
             answer["priceHistory"] = [{"interval": day, "listPrice": money} for day in self._days()]
@@ -127,10 +128,16 @@ class AdviceApi:
             return None
         return next((m.accelerator for m in self._project.scenario.machine_types if m.name == machine), None)
 
-    def _price(self, accelerator: str | None, region: str) -> float | None:
+    def _gpus(self, machine: str, attached: Sequence[Mapping[str, Any]]) -> int:
+        """Count the GPUs of a machine: what is attached, else what is part of it."""
+        number = sum(int(each.get("acceleratorCount") or 1) for each in attached)
+        return number or next((m.gpus for m in self._project.scenario.machine_types if m.name == machine), 1)
+
+    def _price(self, accelerator: str | None, region: str, gpus: int) -> float | None:
+        """Price a machine by its GPUs; the scenario knows no other prices."""
         wanted = (accelerator, region, SPOT)
         prices = self._project.scenario.prices
-        return next((p.usd_per_hour for p in prices if (p.accelerator, p.region, p.capacity) == wanted), None)
+        return next((p.usd_per_hour * gpus for p in prices if (p.accelerator, p.region, p.capacity) == wanted), None)
 
     def _days(self) -> list[Document]:
         today: datetime = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
