@@ -48,5 +48,5 @@ def new_run_id() -> str:
 
 
 def jitter(spread: float) -> float:
-    """Give a random factor between 1 and 1 + spread, so that two runs do not retry in step."""
+    """Give a random factor between 1 and 1 + spread, so that two callers do not retry in step."""
     return 1 + random.random() * spread  # noqa: S311

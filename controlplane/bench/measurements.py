@@ -15,6 +15,8 @@ from controlplane.bench.synthetic import decide_seconds
 from controlplane.bench.world import KEY, World, answers, large, service, small, world
 from controlplane.clock import SystemClock
 from controlplane.demo.traffic import Traffic
+from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+from controlplane.gateways.resources import PODS
 from controlplane.localcloud import control
 
 CLOCK = SystemClock()
@@ -139,7 +141,7 @@ def api_server() -> list[Figure]:
         endpoint = next(c.endpoint for c in status.clusters if c.role == "config") if status else ""
         host, port = endpoint.removeprefix("https://").split(":")
         ca_file, token = _credentials(cloud.state_dir)
-        _hundred_pods(cloud.state_dir)
+        _hundred_pods(KubernetesApi(Endpoint(endpoint, ca_file.read_text(encoding="utf-8")), lambda: token))
         pods = "/api/v1/namespaces/default/pods"
         body = json.dumps({"metadata": {"annotations": {"n": "%d"}}})
         kinds = {
@@ -164,18 +166,13 @@ def _credentials(state_dir: Path) -> tuple[Path, str]:
     return control.connection(state_dir).ca_file, str(config["users"][0]["user"]["token"])
 
 
-def _hundred_pods(state_dir: Path) -> None:
+def _hundred_pods(api: KubernetesApi) -> None:
     """Create Pods that no scheduler touches, so that only the API server works."""
-    from kubernetes import client, config
-
-    api = config.new_client_from_config(str(control.kubeconfig(state_dir)), context="hunt-config")
+    containers = [{"name": "app", "image": "registry.k8s.io/pause:3.10"}]
     for number in range(100):
-        client.CoreV1Api(api).create_namespaced_pod("default", {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": f"pod-{number}"},
-            "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "registry.k8s.io/pause:3.10"}]},
-        })  # fmt: skip
+        metadata = {"name": f"pod-{number}", "namespace": "default"}
+        spec = {"schedulerName": "nobody", "containers": containers}
+        api.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     api.close()
 
 

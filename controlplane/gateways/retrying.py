@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from controlplane.clock import Clock, SystemClock
+from controlplane.clock import Clock, SystemClock, jitter
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.translate import translate
 
 T = TypeVar("T")
+LONGEST_WAIT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,13 @@ class Retrying:
         import tenacity
 
         began = self.clock.monotonic()
-        spread = tenacity.wait_exponential_jitter(initial=self.first_wait, max=2.0, jitter=self.first_wait)
+        growing = tenacity.wait_exponential(multiplier=self.first_wait, max=LONGEST_WAIT)
+        spread = jitter(1.0)  # drawn once a call: what `hopeless` reckons with is what is then waited
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked = error.retry_after if isinstance(error, GatewayError) else None
-            return asked if asked is not None else spread(state)
+            return asked if asked is not None else growing(state) * spread
 
         def hopeless(state: tenacity.RetryCallState) -> bool:
             spent = self.clock.monotonic() - began
