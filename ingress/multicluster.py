@@ -85,15 +85,9 @@ class MultiClusterIngressWiring:
             foreign=tuple(
                 f"{kind}/{spec.name}"
                 for kind, found in (("MultiClusterService", service), ("MultiClusterIngress", ingress))
-                if found is not None and not owned(spec, found)
+                if found is not None and not naming.is_ours(found, spec.name)
             ),
         )
-
-
-def owned(spec: ServiceSpec, found: Mapping[str, Any]) -> bool:
-    """Say whether an object carries the labels of this service's own (S7)."""
-    labels = _mapping(_mapping(found, "metadata"), "labels")
-    return all(labels.get(key) == value for key, value in naming.service_labels(spec.name).items())
 
 
 def _backend_config(spec: ServiceSpec) -> dict[str, Any]:

@@ -225,8 +225,7 @@ def _in_the_way(member: MemberCluster, deployment: Manifest) -> str:
 
 
 def _ours(found: Manifest, wanted: Manifest) -> bool:
-    labels, own = found["metadata"].get("labels") or {}, wanted["metadata"]["labels"]
-    return all(labels.get(key) == own[key] for key in (naming.LABEL_MANAGED_BY, naming.LABEL_SERVICE))
+    return naming.is_ours(found, wanted["metadata"]["labels"][naming.LABEL_SERVICE])
 
 
 def _cluster(action: Action) -> ClusterRef | None:

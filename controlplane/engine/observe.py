@@ -135,7 +135,7 @@ class Observer:
             wiring=wiring,
             health=health,
             signals=self._signal_facts(fanout, regions),
-            project_gpu_quota=self._quota_fact(fanout),
+            project_gpu_quota=self._fact(fanout, "quota"),
             calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
         )
 
@@ -159,7 +159,7 @@ class Observer:
     ) -> tuple[Known[WiringObjects] | Unknown, dict[str, Known[Mapping[str, int]] | Unknown]]:
         error = fanout.error("wiring")
         if error is not None:
-            return Unknown(error.unknown, self._clock.now(), error.message), {}
+            return self._unknown(error), {}
         objects, health = cast(
             "tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]", fanout.result("wiring")
         )
@@ -179,23 +179,19 @@ class Observer:
         return self._silent_since.setdefault(ref, now)
 
     def _fact(self, fanout: Fanout[Any], key: object) -> Known[Any] | Unknown:
+        """Give the fact that a task brought, or why it brought none."""
         error = fanout.error(key)
-        if error is not None:
-            return Unknown(error.unknown, self._clock.now(), error.message)
-        return cast("Known[Any]", fanout.result(key))
+        return cast("Known[Any]", fanout.result(key)) if error is None else self._unknown(error)
+
+    def _unknown(self, error: GatewayError) -> Unknown:
+        return Unknown(error.unknown, self._clock.now(), error.message)
 
     def _signal_facts(self, fanout: Fanout[object], regions: Iterable[str]) -> Mapping[str, RegionSignals]:
         error = fanout.error("signals")
         if error is None:
             return cast("Mapping[str, RegionSignals]", fanout.result("signals"))
-        unknown = Unknown(error.unknown, self._clock.now(), error.message)
+        unknown = self._unknown(error)
         return {region: RegionSignals(unknown, unknown) for region in regions}
-
-    def _quota_fact(self, fanout: Fanout[object]) -> Known[Quota] | Unknown:
-        error = fanout.error("quota")
-        if error is None:
-            return cast("Known[Quota] | Unknown", fanout.result("quota"))
-        return Unknown(error.unknown, self._clock.now(), error.message)
 
 
 def observation_of(

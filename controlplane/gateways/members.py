@@ -136,10 +136,9 @@ class Members:
 
 def delete_if_ours(api: KubernetesApi, resource: Resource, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Delete an object under its uid if it carries the labels that we would give it; else leave it and say False."""
-    metadata = found.get("metadata", {})
-    labels, ours = metadata.get("labels") or {}, wanted["metadata"]["labels"]
-    if any(labels.get(key) != ours.get(key) for key in (naming.LABEL_MANAGED_BY, naming.LABEL_SERVICE)):
+    if not naming.is_ours(found, wanted["metadata"]["labels"][naming.LABEL_SERVICE]):
         return False
+    metadata = found["metadata"]
     if "deletionTimestamp" not in metadata:
         try:
             api.delete(resource, metadata["name"], namespace=metadata.get("namespace"), uid=metadata["uid"])

@@ -5,6 +5,8 @@ A name over 63 characters is cut and ends in a hash, so that it stays a valid la
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 
@@ -47,6 +49,13 @@ def shorten(name: str, limit: int) -> str:
 def service_labels(service: str) -> dict[str, str]:
     """Give the labels that select everything of a service that is ours (S7)."""
     return {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_SERVICE: service}
+
+
+def is_ours(found: Mapping[str, Any], service: str) -> bool:
+    """Say whether an object, of whatever shape, carries the labels of this service's own (S7)."""
+    metadata = found.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    return isinstance(labels, Mapping) and all(labels.get(k) == v for k, v in service_labels(service).items())
 
 
 def placement_labels(service: str, offering: Offering) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from controlplane.localcloud.apiserver.schema.errors import FieldError, forbidden, invalid, required
@@ -189,18 +190,20 @@ def selector(field: str, value: Any) -> list[FieldError]:
     return found
 
 
+def set_operands(field: str, operator: str, values: Sequence[Any]) -> list[FieldError]:
+    """Complain about the operator of a requirement and the number of its values, as label and node selectors do."""
+    if operator in ("In", "NotIn"):
+        text = "must be specified when `operator` is 'In' or 'NotIn'"
+        return [] if values else [required(f"{field}.values", text)]
+    if operator in ("Exists", "DoesNotExist"):
+        text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+        return [forbidden(f"{field}.values", text)] if values else []
+    return [invalid(f"{field}.operator", operator, "not a valid selector operator")]
+
+
 def _requirement(field: str, expression: Any) -> list[FieldError]:
     operator, values = expression.get("operator", ""), expression.get("values") or []
-    found: list[FieldError] = []
-    if operator in ("In", "NotIn"):
-        if not values:
-            found.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            found.append(forbidden(f"{field}.values", text))
-    else:
-        found.append(invalid(f"{field}.operator", operator, "not a valid selector operator"))
+    found = set_operands(field, operator, values)
     key = expression.get("key", "")
     found += [invalid(f"{field}.key", key, text) for text in qualified_name(key)]
     for index, value in enumerate(values):

@@ -4,7 +4,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema import names
-from controlplane.localcloud.apiserver.schema.errors import FieldError, forbidden, invalid, not_supported, required
+from controlplane.localcloud.apiserver.schema.errors import FieldError, invalid, not_supported, required
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
@@ -82,20 +82,11 @@ def _node_term(field: str, term: Object) -> list[FieldError]:
 
 def _node_requirement(field: str, expression: Object) -> list[FieldError]:
     operator, values = expression.get("operator", ""), expression.get("values") or []
-    found: list[FieldError] = []
-    if operator in ("In", "NotIn"):
-        if not values:
-            found.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            found.append(
-                forbidden(f"{field}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-            )
-    elif operator in ("Gt", "Lt"):
-        if len(values) != 1:
-            found.append(required(f"{field}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'"))
+    if operator in ("Gt", "Lt"):
+        text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+        found = [] if len(values) == 1 else [required(f"{field}.values", text)]
     else:
-        found.append(invalid(f"{field}.operator", operator, "not a valid selector operator"))
+        found = names.set_operands(field, operator, values)
     key = expression.get("key", "")
     return found + [invalid(f"{field}.key", key, text) for text in names.qualified_name(key)]
 
