@@ -65,6 +65,13 @@ def _soak(options: argparse.Namespace, state: Path, hunters: list[Hunter]) -> in
             address = outside.call(CONFIG, "GET", f"{SERVICES}/{names[0]}")["status"]["address"]
             traffic = Traffic(address, SystemClock(), workers=2, pause=0.1)
             traffic.start()
+        elif watchman.address_gone:
+            done = traffic.stop()
+            print(f"  (the address is another one; {done.ok} requests before)", flush=True)
+            address = outside.call(CONFIG, "GET", f"{SERVICES}/{names[0]}")["status"]["address"]
+            traffic = Traffic(address, SystemClock(), workers=2, pause=0.1)
+            traffic.start()
+        watchman.address_gone = False
         rounds += 1
         for _ in range(options.steps):
             if time.monotonic() >= end:

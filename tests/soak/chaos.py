@@ -149,6 +149,7 @@ class Chaos:
         if self.random.random() < 0.3:
             kind = self.random.choice((MCS, MCS.replace("services", "ingresses"), "backendconfigs"))
             path = kind if "/" in kind else "/apis/cloud.google.com/v1/namespaces/default/backendconfigs"
+            self.watchman.address_gone |= "ingresses" in path  # another service may get the address that was given up
             self.outside.call(CONFIG, "DELETE", f"{path}/{name}")
             return f"deleted {path.rpartition('/')[2]} {name} by hand"
         cluster = self._up()

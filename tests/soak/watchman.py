@@ -38,6 +38,7 @@ class Watchman:
     down: set[str] = field(default_factory=set)
     by_hand: dict[str, float] = field(default_factory=dict)
     deleting: set[str] = field(default_factory=set)
+    address_gone: bool = False
     last: Sight | None = None
     looks: int = 0
     _known: set[str] = field(default_factory=set)
@@ -63,7 +64,7 @@ class Watchman:
     def healthy_throughout(self, service: str, since: float) -> bool:
         """Say whether at every look since then a wired region had a ready Pod."""
         began = self._healthy_since.get(service)
-        return began is not None and began <= since
+        return began is not None and began <= since and not self.address_gone
 
     def _watch(self) -> None:
         while not self._stop.wait(PAUSE):
