@@ -120,7 +120,7 @@ def _failed(error: Exception) -> int:
 
 
 def _of_local_cloud(error: Exception) -> tuple[int, str] | None:
-    from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
+    from controlplane.localcloud.control.errors import LocalCloudError, RefusedError
 
     if isinstance(error, LocalCloudError):
         return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_UNAVAILABLE, str(error)

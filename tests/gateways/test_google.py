@@ -25,7 +25,7 @@ from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer,
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, EndpointHealth, GroupHealth
 from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 

@@ -18,7 +18,7 @@ from controlplane.localcloud.autopilot.warden import Warden
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.runtime import Runner
 from controlplane.localcloud.scenario import SPOT, ClusterSpec, Delays, MachineType
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 __all__ = ["Autopilot"]
 

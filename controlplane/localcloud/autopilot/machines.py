@@ -15,7 +15,7 @@ from controlplane.localcloud.autopilot.computeclass import Rung
 from controlplane.localcloud.autopilot.fitting import misfits
 from controlplane.localcloud.autopilot.pods import wanted
 from controlplane.localcloud.scenario import FLEX_START, SPOT, ClusterSpec, MachineType
-from controlplane.localcloud.stock import Pool, Stock
+from controlplane.localcloud.stock.ledger import Pool, Stock
 
 _KIB_PER_GIB = 1024 * 1024
 # What GKE keeps of a node's memory: a share of each next part of it (in GiB), and 100 MiB for eviction.

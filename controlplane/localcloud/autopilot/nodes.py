@@ -12,7 +12,7 @@ from controlplane.localcloud.autopilot.machines import NodePlan, node_object
 from controlplane.localcloud.autopilot.pods import is_finished
 from controlplane.localcloud.clock import Clock, new_suffix, rfc3339
 from controlplane.localcloud.scenario import ON_DEMAND, ClusterSpec
-from controlplane.localcloud.stock import Pool, Stock
+from controlplane.localcloud.stock.ledger import Pool, Stock
 
 log = logging.getLogger(__name__)
 

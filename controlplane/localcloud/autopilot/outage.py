@@ -10,7 +10,7 @@ from collections.abc import Callable
 from controlplane.localcloud.apiserver.api import ApiError
 from controlplane.localcloud.autopilot.nodes import Nodes
 from controlplane.localcloud.autopilot.scaleup import ScaleUp
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 log = logging.getLogger(__name__)
 

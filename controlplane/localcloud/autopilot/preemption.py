@@ -17,7 +17,7 @@ from controlplane.localcloud.controllers.events import EventRecorder
 from controlplane.localcloud.controllers.objects import age_order, clone, is_deleting, with_condition
 from controlplane.localcloud.controllers.runtime import Controller, Key
 from controlplane.localcloud.scenario import Delays
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 _MESSAGE = "Pod was terminated in response to imminent node shutdown."
 

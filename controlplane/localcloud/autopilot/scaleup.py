@@ -24,7 +24,7 @@ from controlplane.localcloud.controllers.events import EventRecorder
 from controlplane.localcloud.controllers.objects import condition, key_of
 from controlplane.localcloud.controllers.runtime import Controller, Key
 from controlplane.localcloud.scenario import Delays, MachineType
-from controlplane.localcloud.stock import QuotaExceeded, Stock, StockOut
+from controlplane.localcloud.stock.ledger import QuotaExceeded, Stock, StockOut
 
 log = logging.getLogger(__name__)
 

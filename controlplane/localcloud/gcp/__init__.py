@@ -15,7 +15,7 @@ from controlplane.localcloud.gcp.errors import GoogleError
 from controlplane.localcloud.gcp.hosts import BackendHealth, ClusterHost, HostedCluster
 from controlplane.localcloud.gcp.tokens import TokenError, TokenIssuer, new_credentials
 from controlplane.localcloud.scenario import Scenario
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 __all__ = [
     "BackendHealth",

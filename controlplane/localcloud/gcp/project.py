@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from controlplane.localcloud.gcp.disturbances import partial_list
 from controlplane.localcloud.gcp.errors import GoogleError, invalid, unavailable
 from controlplane.localcloud.scenario import Scenario, region_of
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 _NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)(?:/[a-zA-Z]+/([^/]+))?")
 

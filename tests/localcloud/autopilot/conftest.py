@@ -11,7 +11,7 @@ from controlplane.localcloud.apiserver.local import LocalApi
 from controlplane.localcloud.autopilot import Autopilot
 from controlplane.localcloud.clock import VirtualClock
 from controlplane.localcloud.scenario import ClusterSpec, Delays, Region, Scenario, StockEntry
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 ZONES = ("us-central1-a", "us-central1-b")
 DELAYS = Delays(

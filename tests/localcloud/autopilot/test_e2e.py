@@ -29,7 +29,7 @@ def cloud(tmp_path):
     """Start a local cloud with one Spot L4 in us-central1; gives its folder."""
     folder = tmp_path / "cloud"
     scenario = tmp_path / "scenario.yaml"
-    default = Path(control.__file__).parent / "scenarios" / "default.yaml"
+    default = Path(control.__file__).parents[1] / "scenarios" / "default.yaml"
     scenario.write_text(SCENARIO.format(default=default))
     control.up(folder, scenario, progress=lambda _: None)
     yield folder

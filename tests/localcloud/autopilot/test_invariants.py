@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controlplane.localcloud.autopilot import names
-from controlplane.localcloud.stock import Pool, Refused, Stock
+from controlplane.localcloud.stock.ledger import Pool, Refused, Stock
 
 POOLS = [Pool(f"us-central1-{zone}", "nvidia-l4", capacity) for zone in "ab" for capacity in ("spot", "on-demand")]
 STOCK = {(zone, "nvidia-l4", capacity): 2 for zone in "ab" for capacity in ("spot", "on-demand")}

@@ -3,7 +3,7 @@
 import pytest
 
 from controlplane.localcloud.scenario import Trace
-from controlplane.localcloud.stock import Pool
+from controlplane.localcloud.stock.ledger import Pool
 
 SPOT_A = Pool("us-central1-a", "nvidia-l4", "spot")
 ON_DEMAND_A = Pool("us-central1-a", "nvidia-l4", "on-demand")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.localcloud.stock import Pool
+from controlplane.localcloud.stock.ledger import Pool
 
 SPOT_A = Pool("us-central1-a", "nvidia-l4", "spot")
 BOTH_SOLD_OUT = (

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from controlplane.localcloud.scenario import QuotaLimit
-from controlplane.localcloud.stock import Pool
+from controlplane.localcloud.stock.ledger import Pool
 
 SPOT_A = Pool("us-central1-a", "nvidia-l4", "spot")
 BOTH_SOLD_OUT = (

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from controlplane.localcloud.clock import VirtualClock
-from controlplane.localcloud.replay import TraceReplay
 from controlplane.localcloud.scenario import ClusterSpec, QuotaLimit, Region, Scenario, StockEntry, Trace
-from controlplane.localcloud.stock import Pool, QuotaExceeded, Stock, StockError, StockOut
+from controlplane.localcloud.stock.ledger import Pool, QuotaExceeded, Stock, StockError, StockOut
+from controlplane.localcloud.stock.replay import TraceReplay
 
 A = Pool("us-central1-a", "nvidia-l4", "spot")
 B = Pool("us-central1-b", "nvidia-l4", "spot")

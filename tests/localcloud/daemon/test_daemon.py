@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from controlplane.localcloud import control
-from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
+from controlplane.localcloud.control.errors import LocalCloudError, RefusedError
 
 pytestmark = pytest.mark.e2e
 

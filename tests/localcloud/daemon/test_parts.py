@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from controlplane.localcloud import control
-from controlplane.localcloud.cloud_prices import price_table
-from controlplane.localcloud.cloud_state import CloudState, ClusterState, StateDir, load_state, save_state
-from controlplane.localcloud.control_errors import LocalCloudError
-from controlplane.localcloud.credentials import ensure_credentials
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.credentials import ensure_credentials
+from controlplane.localcloud.daemon.kubeconfig import kubeconfig
+from controlplane.localcloud.daemon.pki import ensure_pki
+from controlplane.localcloud.daemon.prices import price_table
+from controlplane.localcloud.daemon.state import CloudState, ClusterState, StateDir, load_state, save_state
+from controlplane.localcloud.daemon.subnets import Subnets
 from controlplane.localcloud.gcp.hosts import HostedCluster
-from controlplane.localcloud.kubeconfig import kubeconfig
-from controlplane.localcloud.pki import ensure_pki
 from controlplane.localcloud.scenario import load_scenario
-from controlplane.localcloud.subnets import Subnets
 
 NOW = datetime.now(UTC)
 

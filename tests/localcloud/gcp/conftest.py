@@ -12,6 +12,7 @@ import pytest
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.daemon.pki import Pki, ensure_pki
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer, new_credentials
 from controlplane.localcloud.loadbalancer.resources import (
@@ -20,10 +21,9 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.pki import Pki, ensure_pki
 from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 # One key for all tests: making one takes a while.
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")

@@ -77,7 +77,7 @@ def test_one_zone_lists_and_gets_its_accelerators(endpoints):
 
 def test_regions_have_status_and_quotas_with_usage(endpoints):
     """A region shows limit and usage of each metric that exists, and none of one that does not."""
-    from controlplane.localcloud.stock import Pool
+    from controlplane.localcloud.stock.ledger import Pool
 
     endpoints.stock.take(Pool("us-east4-a", "nvidia-l4", "spot"), 2, "c/n")
     region = endpoints.client(c.RegionsClient).get(project=endpoints.project, region="us-east4")

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import orjson
 
 from controlplane.localcloud.apiserver.api import ApiError
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.scenario import ScenarioError
-from controlplane.localcloud.stock import StockError
+from controlplane.localcloud.stock.ledger import StockError
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from typing import Literal, Protocol, TypeAlias
 from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.autopilot import Autopilot
 from controlplane.localcloud.clock import Clock
-from controlplane.localcloud.cloud_state import ClusterState
 from controlplane.localcloud.controllers import build_controllers
+from controlplane.localcloud.daemon.pki import Pki
+from controlplane.localcloud.daemon.state import ClusterState
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.kubelet import ImageMap, Kubelet
-from controlplane.localcloud.pki import Pki
 from controlplane.localcloud.scenario import ClusterSpec, Delays
 from controlplane.localcloud.serving import Server, serve
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ The key stays the same over restarts, so that tokens stay good; only the token e
 import json
 from pathlib import Path
 
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.pki import write_private
 from controlplane.localcloud.gcp.tokens import new_credentials
-from controlplane.localcloud.pki import write_private
 
 
 def ensure_credentials(path: Path, project: str, token_uri: str) -> dict[str, str]:

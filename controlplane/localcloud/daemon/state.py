@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.errors import LocalCloudError
 
 FORMAT = 1
 

@@ -15,14 +15,13 @@ import os
 import secrets
 import signal
 import sqlite3
-import sys
 from pathlib import Path
 from typing import IO
 
-from controlplane.localcloud.cloud_state import StateDir, load_state
-from controlplane.localcloud.control_client import DaemonFiles
-from controlplane.localcloud.control_errors import LocalCloudError
-from controlplane.localcloud.pki import write_private
+from controlplane.localcloud.control.client import DaemonFiles
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.pki import write_private
+from controlplane.localcloud.daemon.state import StateDir, load_state
 
 log = logging.getLogger("controlplane.localcloud.daemon")
 
@@ -80,9 +79,9 @@ def choose_scenario(directory: StateDir, asked: Path | None) -> tuple[Path | Non
 
 async def serve_cloud(files: DaemonFiles, scenario_file: Path | None, report: Report) -> None:
     """Run the local cloud until SIGTERM or SIGINT."""
-    from controlplane.localcloud.admin import AdminApp
-    from controlplane.localcloud.admin_commands import AdminCommands
-    from controlplane.localcloud.cloud import LocalCloud
+    from controlplane.localcloud.daemon.admin import AdminApp
+    from controlplane.localcloud.daemon.cloud import LocalCloud
+    from controlplane.localcloud.daemon.commands import AdminCommands
     from controlplane.localcloud.scenario import load_scenario
     from controlplane.localcloud.serving import serve
 
@@ -188,11 +187,3 @@ def main() -> int:
     os.umask(0o077)
     raise_file_limit()
     return run(DaemonFiles(options.state_dir.resolve()), options.scenario, Report(options.report))
-
-
-if __name__ == "__main__":
-    code = main()
-    logging.shutdown()
-    sys.stderr.flush()
-    # Everything has been stopped and saved; threads of libraries (gRPC) must not keep the process.
-    os._exit(code)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controlplane.localcloud.control_errors import LocalCloudError, RefusedError
+from controlplane.localcloud.control.errors import LocalCloudError, RefusedError
 
 if TYPE_CHECKING:
     from controlplane.localcloud.clock import BlockingClock

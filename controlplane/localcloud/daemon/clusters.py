@@ -9,11 +9,11 @@ from pathlib import Path
 
 from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import rfc3339
-from controlplane.localcloud.cloud_cluster import HOST, Outage, RunningCluster, Surroundings
-from controlplane.localcloud.cloud_state import CloudState, ClusterState, StateDir
+from controlplane.localcloud.daemon.cluster import HOST, Outage, RunningCluster, Surroundings
+from controlplane.localcloud.daemon.state import CloudState, ClusterState, StateDir
+from controlplane.localcloud.daemon.subnets import Subnets
 from controlplane.localcloud.gcp.hosts import HostedCluster
 from controlplane.localcloud.scenario import ClusterSpec, Scenario, region_of
-from controlplane.localcloud.subnets import Subnets
 
 
 class Clusters:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.scenario import Trace
-from controlplane.localcloud.stock import Pool, Stock
+from controlplane.localcloud.stock.ledger import Pool, Stock
 
 
 class TraceReplay:

@@ -6,8 +6,8 @@ Usage is not counted here: it is read off the claims, so that it cannot drift fr
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from controlplane.localcloud.pools import Claim, Pool, Refused, StockError
 from controlplane.localcloud.scenario import ACCELERATORS, CAPACITIES, QuotaLimit
+from controlplane.localcloud.stock.pools import Claim, Pool, Refused, StockError
 
 PROJECT_METRIC = "GPUS_ALL_REGIONS"
 

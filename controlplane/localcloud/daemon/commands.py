@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from controlplane.localcloud.admin import Command
-from controlplane.localcloud.cloud import LocalCloud
-from controlplane.localcloud.cloud_cluster import Outage
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.admin import Command
+from controlplane.localcloud.daemon.cloud import LocalCloud
+from controlplane.localcloud.daemon.cluster import Outage
 from controlplane.localcloud.faults import Fault, Kind
 from controlplane.localcloud.scenario import SPOT
-from controlplane.localcloud.stock import Pool
+from controlplane.localcloud.stock.ledger import Pool
 
 LONGEST_OFFSET_SECONDS = 100 * 365 * 86400.0
 

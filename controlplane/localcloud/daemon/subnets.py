@@ -7,7 +7,7 @@ address inside it that no Pod ever gets: the claim ends with the process, howeve
 import socket
 from collections.abc import Collection
 
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.errors import LocalCloudError
 
 FIRST, LAST = 1, 254
 GUARD_PORT = 47993

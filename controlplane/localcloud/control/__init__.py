@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controlplane.localcloud.control_client import DaemonFiles, ask, wait_for_daemon
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.client import DaemonFiles, ask, wait_for_daemon
+from controlplane.localcloud.control.errors import LocalCloudError
 
 if TYPE_CHECKING:
     from controlplane.localcloud.clock import BlockingClock
@@ -93,7 +93,7 @@ def up(
             ask(files, "check-scenario", {"path": str(scenario.resolve())})
         progress("the local cloud is running already")
     else:
-        from controlplane.localcloud.control_start import start_daemon
+        from controlplane.localcloud.control.start import start_daemon
 
         start_daemon(state_dir, scenario, progress)
     found = status(state_dir)
@@ -131,7 +131,7 @@ def status(state_dir: Path) -> CloudStatus | None:
 def reset(state_dir: Path) -> None:
     """Stop it and forget everything in it."""
     down(state_dir)
-    from controlplane.localcloud.cloud_state import StateDir
+    from controlplane.localcloud.daemon.state import StateDir
 
     StateDir(state_dir).wipe()
 

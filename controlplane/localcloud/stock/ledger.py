@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from controlplane.localcloud.pools import Claim, Pool, PoolState, Refused, StockError, StockOut
-from controlplane.localcloud.quotas import PROJECT_METRIC, QuotaExceeded, Quotas, QuotaUse
 from controlplane.localcloud.scenario import ACCELERATORS, CAPACITIES, Scenario
+from controlplane.localcloud.stock.pools import Claim, Pool, PoolState, Refused, StockError, StockOut
+from controlplane.localcloud.stock.quotas import PROJECT_METRIC, QuotaExceeded, Quotas, QuotaUse
 
 __all__ = [
     "PROJECT_METRIC",

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from controlplane.localcloud.cloud_state import StateDir
-from controlplane.localcloud.control_client import DaemonFiles
-from controlplane.localcloud.control_errors import LocalCloudError
+from controlplane.localcloud.control.client import DaemonFiles
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.state import StateDir
 
 LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
@@ -59,7 +59,7 @@ def start_daemon(state_dir: Path, scenario: Path | None, progress: Callable[[str
 
 def _environment() -> dict[str, str]:
     """Let the daemon find this very package, wherever it was started from, and keep gRPC out of its forks."""
-    package = str(Path(__file__).resolve().parents[2])
+    package = str(Path(__file__).resolve().parents[3])
     others = os.environ.get("PYTHONPATH")
     path = f"{package}{os.pathsep}{others}" if others else package
     return {**os.environ, "PYTHONPATH": path, "GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}

@@ -12,24 +12,24 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.localcloud.clock import SystemClock
-from controlplane.localcloud.cloud_cluster import HOST, Outage, Surroundings
-from controlplane.localcloud.cloud_clusters import Clusters
-from controlplane.localcloud.cloud_prices import price_table
-from controlplane.localcloud.cloud_state import CloudState, StateDir, load_state, save_state
-from controlplane.localcloud.control_errors import LocalCloudError
-from controlplane.localcloud.credentials import ensure_credentials
+from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
+from controlplane.localcloud.daemon.clusters import Clusters
+from controlplane.localcloud.daemon.credentials import ensure_credentials
+from controlplane.localcloud.daemon.kubeconfig import kubeconfig
+from controlplane.localcloud.daemon.pki import ensure_pki, write_private
+from controlplane.localcloud.daemon.prices import price_table
+from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
 from controlplane.localcloud.gcp.tokens import TokenIssuer
-from controlplane.localcloud.kubeconfig import kubeconfig
 from controlplane.localcloud.kubelet import ImageMap
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
-from controlplane.localcloud.pki import ensure_pki, write_private
-from controlplane.localcloud.replay import TraceReplay
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
-from controlplane.localcloud.stock import Stock
+from controlplane.localcloud.stock.ledger import Stock
+from controlplane.localcloud.stock.replay import TraceReplay
 
 log = logging.getLogger(__name__)
 
