@@ -44,7 +44,7 @@ def demo(
         stage = _set_the_stage(where, build, verbose=output is Output.TABLE)
         with notes.status("") as status:
             stage.say = _teller(status)
-            performance = Play(stage, stage.clock, _teller(status), _curtain(output, status)).perform()
+            performance = Play(stage, stage.clock, _curtain(output, status)).perform()
     except DemoError as error:
         fail_line(str(error))
         control.down(where)

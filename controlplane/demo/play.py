@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.demo.acts import ACTS, Act, Shown
-from controlplane.demo.stage import DemoError, Say, Stage
+from controlplane.demo.stage import DemoError, Stage
 from controlplane.demo.traffic import Tally, Traffic
 
 SERVICE = Path(__file__).with_name("service.yaml")
@@ -62,7 +62,6 @@ class Play:
 
     stage: Stage
     clock: Clock
-    say: Say
     curtain: Callable[[Act, Played | None, Tally | None], None]
     _traffic: Traffic | None = None
     _played: list[Played] = field(default_factory=list)
