@@ -1,9 +1,16 @@
 """What holds for every test."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# In CI the same examples every time, so that a change is judged by itself; elsewhere new ones, which find new faults.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)

@@ -115,6 +115,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "message": report.message,
         "unknown": dict(report.unknown),
         "calls": dict(report.calls),
+        "strays": list(report.strays),
         "services": [_service_data(service) for service in report.services],
     }
 
@@ -143,6 +144,10 @@ def _show_pass(report: Any) -> None:
         console.print(report.message)
     for link, why in report.unknown.items():
         console.print(f"[yellow]unknown[/yellow] {link}: {why}")
+    for stray in report.strays:
+        console.print(
+            f"[yellow]no GPUService[/yellow] for {stray}; delete the Deployment, or apply its GPUService again"
+        )
     if not report.services and not report.held_by:
         console.print("no GPUService; write one and `apply -f` it")
     for service in report.services:

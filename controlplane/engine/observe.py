@@ -5,7 +5,7 @@ Unknown with the reason; it is never taken for empty and never delays the others
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -62,6 +62,17 @@ class View:
     signals: Mapping[str, RegionSignals]
     project_gpu_quota: Known[Quota] | Unknown
     calls: Mapping[str, int] = field(default_factory=dict)
+
+    def strays(self, services: Collection[tuple[str, str]]) -> tuple[str, ...]:
+        """Give our workloads that no GPUService stands for any more: they hold GPUs, and nobody looks after them."""
+        return tuple(
+            f"{ref.link} {workload.name} of {namespace}/{name}"
+            for ref, fact in sorted(self.members.items())
+            if isinstance(fact, Known)
+            for (namespace, name), workloads in sorted(fact.value.items())
+            if (namespace, name) not in services
+            for workload in workloads
+        )
 
     @property
     def unknown(self) -> dict[str, str]:

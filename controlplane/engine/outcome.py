@@ -76,7 +76,11 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True)
 class PassReport:
-    """One pass. `held_by`: another live run holds the lease. `calls`: API calls of this pass by cluster."""
+    """One pass.
+
+    held_by: another live run holds the lease. calls: API calls of this pass by cluster.
+    strays: our Deployments whose GPUService is gone; they are told, never touched.
+    """
 
     run_id: str
     started_at: datetime
@@ -89,3 +93,4 @@ class PassReport:
     unknown: Mapping[str, str] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
     fence: int = 0
+    strays: tuple[str, ...] = ()

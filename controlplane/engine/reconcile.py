@@ -148,6 +148,7 @@ class Reconciler:
             unknown=view.unknown,
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
+            strays=view.strays({_key_of(service) for service in services}),
         )
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
@@ -198,12 +199,18 @@ class Reconciler:
             fence=report.fence,
             detail=report.message,
         )
+        if report.strays:
+            self._log.warning("workloads without a GPUService", workloads=report.strays)
 
 
 def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:
     from controlplane.decide import decide
 
     return decide(spec, observation, memory, now)
+
+
+def _key_of(service: Mapping[str, Any]) -> tuple[str, str]:
+    return service["metadata"].get("namespace", ""), service["metadata"].get("name", "")
 
 
 def _fence_of(service: Mapping[str, Any]) -> int:

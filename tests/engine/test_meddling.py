@@ -178,3 +178,16 @@ def test_without_memory_what_a_silent_region_holds_counts_as_unknown(make_world,
     assert world.placements == held
     assert world.config.stored["web"]["status"]["ready"] == "2/2"
     assert world.config.stored["web"]["status"]["memory"]["version"] == 1
+
+
+def test_workloads_that_lost_their_service_are_told_and_left_alone(world):
+    """A GPUService that went without its finalizer leaves GPUs behind: the pass names them and deletes nothing."""
+    world.run(5)
+    before = world.placements
+    assert before
+    assert world.run(1).strays == ()
+    del world.config.stored["web"]
+    report = world.run(2)
+    assert len(report.strays) == len(before)
+    assert all("default/web" in stray for stray in report.strays)
+    assert world.placements == before
