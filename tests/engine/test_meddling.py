@@ -184,10 +184,10 @@ def test_workloads_that_lost_their_service_are_told_and_left_alone(world):
     """A GPUService that went without its finalizer leaves GPUs behind: the pass names them and deletes nothing."""
     world.run(5)
     before = world.placements
-    assert before
+    assert before[0]
     assert world.run(1).strays == ()
     del world.config.stored["web"]
     report = world.run(2)
-    assert len(report.strays) == len(before)
+    assert len(report.strays) == len(before[0]) > 0
     assert all("default/web" in stray for stray in report.strays)
     assert world.placements == before
