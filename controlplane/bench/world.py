@@ -14,8 +14,9 @@ from controlplane.clock import Clock
 from controlplane.demo.acts import ask
 from controlplane.demo.play import SERVICE
 from controlplane.demo.scenario import DEFAULT
+from controlplane.demo.stage import local_target
 from controlplane.localcloud import control
-from controlplane.wiring import App, Target, build
+from controlplane.wiring import App, build
 
 INSTANT = ("provisioning", "boot", "refusal", "image_pull")
 KEY = ("default", "demo")
@@ -68,16 +69,9 @@ def world(clock: Clock, scenario: dict[str, Any]) -> Iterator[World]:
         state_dir = Path(folder) / "cloud"
         try:
             control.up(state_dir, file)
-            yield World(state_dir, build(_target(state_dir), clock=clock), clock)
+            yield World(state_dir, build(local_target(state_dir), clock=clock), clock)
         finally:
             control.reset(state_dir)
-
-
-def _target(state_dir: Path) -> Target:
-    found = control.connection(state_dir)
-    return Target(
-        found.project, found.config_cluster, found.endpoints, found.ca_file, found.credentials_file, found.prices_file
-    )
 
 
 def small() -> dict[str, Any]:

@@ -3,8 +3,7 @@
 Nothing below this layer knows the difference: both are a project, a config cluster, endpoints and credentials.
 """
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ class Settings:
     config_cluster: str | None = None
     prices: Path | None = None
     verbose: bool = False
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def local(self) -> bool:
@@ -41,34 +39,24 @@ def settings_of(context: typer.Context) -> Settings:
 
 def local_dir(settings: Settings) -> Path:
     """Give the folder in which the local cloud keeps its state."""
-    if settings.state_dir is not None:
-        return settings.state_dir
-    if named := os.environ.get("GPUHUNTER_LOCAL_DIR"):
-        return Path(named)
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "gpu-hunter"
+    from controlplane.localcloud.control import default_state_dir
+
+    return settings.state_dir or default_state_dir()
 
 
 def target_of(settings: Settings) -> "Target":
     """Give the cloud to talk to; starts the local one when it is meant and not running, and says so."""
     if not settings.local:
         return google_target(settings)
+    from controlplane.demo.stage import local_target
     from controlplane.localcloud import control
-    from controlplane.wiring import Target
 
     where = local_dir(settings)
     if control.status(where) is None:
         note("No Google Cloud project is configured: using the local cloud, which is not running. Starting it ...")
         control.up(where, None, progress=note)
-    connection = control.connection(where)
-    return Target(
-        project=connection.project,
-        config_cluster=connection.config_cluster,
-        endpoints=dict(connection.endpoints),
-        ca_file=connection.ca_file,
-        credentials_file=connection.credentials_file,
-        prices_file=settings.prices or connection.prices_file,
-    )
+    target = local_target(where)
+    return replace(target, prices_file=settings.prices) if settings.prices else target
 
 
 def google_target(settings: Settings) -> "Target":

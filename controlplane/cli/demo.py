@@ -95,18 +95,15 @@ def _set_the_stage(where: Path, build: Any, *, verbose: bool) -> Any:
     from controlplane.clock import SystemClock
     from controlplane.demo.play import SERVICE
     from controlplane.demo.scenario import demo_scenario
-    from controlplane.demo.stage import Stage
+    from controlplane.demo.stage import Stage, local_target
     from controlplane.localcloud import control
-    from controlplane.wiring import Target, read_services
+    from controlplane.wiring import read_services
 
     status = control.up(where, demo_scenario(where / SCENARIO), progress=note)
     if verbose:
         rows = [[c.name, c.location, c.role, c.endpoint] for c in status.clusters]
         table(("CLUSTER", "LOCATION", "ROLE", "API"), rows, title="The local cloud")
-    found = control.connection(where)
-    target = Target(
-        found.project, found.config_cluster, found.endpoints, found.ca_file, found.credentials_file, found.prices_file
-    )
+    target = local_target(where)
     clock = SystemClock()
     app = build(target, clock=clock)
     app.apply(read_services(SERVICE, prices=target.prices_file))

@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.model.decision import Decision
-from controlplane.wiring import App
+from controlplane.wiring import App, Target
 
 NAME, NAMESPACE = "demo", "default"
 PASS_INTERVAL = 0.7
@@ -70,6 +70,21 @@ class Stage:
         """Give where the service answers, as the status in the config cluster says."""
         services = self.app.services(NAMESPACE, NAME)
         return str(services[0].get("status", {}).get("address") or "") if services else ""
+
+
+def local_target(state_dir: Path) -> Target:
+    """Give a running local cloud as the reconciler takes it: endpoints and credentials like any other cloud's."""
+    from controlplane.localcloud import control
+
+    found = control.connection(state_dir)
+    return Target(
+        project=found.project,
+        config_cluster=found.config_cluster,
+        endpoints=found.endpoints,
+        ca_file=found.ca_file,
+        credentials_file=found.credentials_file,
+        prices_file=found.prices_file,
+    )
 
 
 def standing(decision: Decision) -> str:

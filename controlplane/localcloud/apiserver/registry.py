@@ -63,21 +63,9 @@ class Registry:
             raise ApiError(404, "NotFound", f'the server doesn\'t have a resource type "{resource}"', details={})
         return info
 
-    def by_kind(self, group: str, kind: str) -> TypeInfo | None:
-        """Find the stored version of a kind."""
-        return next((one for one in self._stored.values() if one.group == group and one.kind == kind), None)
-
-    def is_served(self, resource: str) -> bool:
-        """Say whether a resource exists."""
-        return resource in self._stored
-
     def types(self) -> list[TypeInfo]:
         """Give every served version of every resource."""
         return list(self._served.values())
-
-    def stored_types(self) -> list[TypeInfo]:
-        """Give the stored version of every resource that can be listed."""
-        return [info for info in self._stored.values() if "list" in info.verbs]
 
 
 def shelf_name(info: TypeInfo) -> str:

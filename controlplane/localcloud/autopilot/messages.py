@@ -9,7 +9,6 @@ LONGEST = 250
 OUT_OF_RESOURCES = "GCE out of resources"
 QUOTA_EXCEEDED = "GCE quota exceeded"
 IP_SPACE_EXHAUSTED = "IP space exhausted"
-INTERNAL_ERROR = "Internal error"
 
 IN_BACKOFF = "pod didn't trigger scale-up: 1 in backoff after failed scale-up"
 

@@ -22,7 +22,6 @@ MAINTENANCE_TIME = "cloud.google.com/scheduled-maintenance-time"
 TERMINATION_TAINT = "cloud.google.com/impending-node-termination"
 NOT_READY_TAINT = "node.kubernetes.io/not-ready"
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
-TO_BE_DELETED_TAINT = "ToBeDeletedByClusterAutoscaler"
 
 UNHELPABLE_SINCE = "cloud.google.com/cluster_autoscaler_unhelpable_since"
 UNHELPABLE_UNTIL = "cloud.google.com/cluster_autoscaler_unhelpable_until"

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from controlplane.localcloud.apiserver.api import Api, ApiError, Change, Object
 from controlplane.localcloud.controllers.catalogue import CRDS, Catalogue, custom_kind, is_established
-from controlplane.localcloud.controllers.objects import labels_of, owners_of, uid_of
+from controlplane.localcloud.controllers.objects import labels_of, owners_of
 from controlplane.localcloud.controllers.selectors import matches
 
 # (resource, namespace, name)
@@ -198,8 +198,3 @@ def _index_keys(ref: Ref, obj: Object) -> Iterable[IndexKey]:
             yield ("label", namespace, name, value)
     if resource == "pods" and (node := obj.get("spec", {}).get("nodeName")):
         yield ("node", node)
-
-
-def same_object(one: Object | None, uid: str) -> bool:
-    """Say whether this is still the object of that uid, and not a namesake that came after it."""
-    return one is not None and uid_of(one) == uid

@@ -52,11 +52,3 @@ class BackendHealth(Protocol):
     def forwarding_rules(self) -> Sequence[ForwardingRule]:
         """Give the addresses that the load balancer answers at."""
         ...
-
-
-class Availability(Protocol):
-    """Who knows which regions answer; the stock does."""
-
-    def is_down(self, region: str) -> bool:
-        """Say whether the whole region is gone."""
-        ...

@@ -67,11 +67,6 @@ class TypeInfo:
         """Give the apiVersion of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
-    def qualified_kind(self) -> str:
-        """Give `Kind.group`, as error messages name it."""
-        return f"{self.kind}.{self.group}" if self.group else self.kind
-
     @cached_property
     def node(self) -> Node:
         """Give the compiled schema."""
