@@ -1,0 +1,50 @@
+"""Puts the server together: routes inside, then limits, then who may, then the prefix, then headers and the log.
+
+The layers around the routes are plain ASGI, not Starlette's BaseHTTPMiddleware, because that one hides from a route
+that its client has gone, and everything here rests on knowing that.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI
+
+from webui_image.server import health, problems
+from webui_image.server.a1111 import routes
+from webui_image.server.callers import Callers
+from webui_image.server.context import Context
+from webui_image.server.envelope import Envelope, Prefix
+from webui_image.server.limits import BodyLimits
+from webui_image.server.security import Security
+
+if TYPE_CHECKING:
+    from webui_image.clock import Clock
+    from webui_image.metrics import Metrics
+    from webui_image.server.settings import Settings
+    from webui_image.values.ports import Engine
+
+
+def create(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -> FastAPI:
+    """Build the application; its `state.context` is what the routes share. The engine is not started here."""
+    context = Context(settings, engine, metrics, clock, Callers(settings))
+    # The documentation page would load scripts from other hosts; the document itself is enough for clients.
+    app = FastAPI(title="Stable Diffusion", version=settings.place.version, docs_url=None, redoc_url=None)
+    app.state.context = context
+    problems.install(app)
+    for router in (health.router(context), *routes(context), *_own(context)):
+        app.include_router(router)
+    add: Any = app.add_middleware  # the one added last is outermost
+    add(BodyLimits, context=context)
+    add(Security, context=context)
+    add(Prefix, prefix=settings.path_prefix)
+    add(Envelope, context=context)
+    return app
+
+
+def _own(context: Context) -> list[APIRouter]:
+    names = ("webui_image.server.generate", "webui_image.server.page")
+    found = [import_module(name) for name in names if find_spec(name) is not None]
+    return [module.router(context) for module in found if hasattr(module, "router")]
