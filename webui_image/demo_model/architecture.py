@@ -1,10 +1,10 @@
 """The small model's shape: a complete Stable Diffusion pipeline directory that stays under 10 MB.
 
-The Web UI loads it through the same code as real models, so every part is an ordinary diffusers or transformers class: a CLIP
-text encoder with the full 77 positions, a UNet with cross attention, an autoencoder eight times smaller per side. The
-autoencoder is the "tiny" kind without normalisation, because group norms lose the mean of flat colours at this size.
+It is loaded through the same code as real models, so each part is an ordinary diffusers or transformers class: a CLIP text encoder with the full 77 positions, a UNet with cross attention, an autoencoder eight times smaller per side.
+The autoencoder is the "tiny" kind without normalisation: group norms lose the mean of flat colours at this size.
 """
 
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,14 +30,15 @@ NATIVE_SIDE: Final = 64
 """Side of a picture in pixels as trained; latents are an eighth of it."""
 _TEXT_WIDTH: Final = 128
 _POSITIONS: Final = 77
+_END: Final = "<|endoftext|>"
 
 
 def untrained(directory: Path, seed: int = 0) -> None:
-    """Write the model with random weights (same architecture as the shipped one) as a pipeline directory, in fp32 safetensors.
+    """Write the model with random weights as a pipeline directory in fp32 safetensors, built as the shipped one is.
 
     The global random state of torch is left as it was. Takes well under a second once torch is imported.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -49,8 +50,8 @@ def untrained(directory: Path, seed: int = 0) -> None:
 def assemble(
     tokenizer: "CLIPTokenizer", text_encoder: "CLIPTextModel", unet: "UNet2DConditionModel", vae: "AutoencoderTiny"
 ) -> "StableDiffusionPipeline":
-    """The parts as one pipeline, without safety checker and feature extractor."""
-    from diffusers import StableDiffusionPipeline  # noqa: PLC0415
+    """Join the parts to one pipeline, without safety checker and feature extractor."""
+    from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline(
         vae=vae,
@@ -65,25 +66,28 @@ def assemble(
 
 
 def make_tokenizer(directory: Path) -> "CLIPTokenizer":
-    """A CLIP tokenizer that knows the vocabulary's words whole and spells the rest; leaves its files in `directory`/tokenizer."""
-    from transformers import CLIPTokenizer  # noqa: PLC0415
+    """Make a CLIP tokenizer that knows the vocabulary's words whole and spells the rest.
+
+    Its source files stay in `directory`/tokenizer.
+    """
+    from transformers import CLIPTokenizer
 
     alphabet = [*_byte_characters()]
     merges = _merges(tokenizer_words())
     tokens = [*alphabet, *(f"{c}</w>" for c in alphabet), *(left + right for left, right in merges)]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    tokens += ["<|startoftext|>", _END]
     folder = directory / "tokenizer"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}, ensure_ascii=False))
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
     return CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=_POSITIONS, pad_token="<|endoftext|>"
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=_POSITIONS, pad_token=_END
     )
 
 
 def make_text_encoder(vocabulary: int) -> "CLIPTextModel":
-    from transformers import CLIPTextConfig, CLIPTextModel  # noqa: PLC0415
+    from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(
         vocab_size=vocabulary,
@@ -101,7 +105,7 @@ def make_text_encoder(vocabulary: int) -> "CLIPTextModel":
 
 
 def make_unet() -> "UNet2DConditionModel":
-    from diffusers import UNet2DConditionModel  # noqa: PLC0415
+    from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
         sample_size=NATIVE_SIDE // 8,
@@ -118,15 +122,19 @@ def make_unet() -> "UNet2DConditionModel":
 
 
 def make_autoencoder() -> "AutoencoderTiny":
-    from diffusers import AutoencoderTiny  # noqa: PLC0415
+    from diffusers import AutoencoderTiny
 
     return AutoencoderTiny(
-        encoder_block_out_channels=(32, 32, 32, 32), decoder_block_out_channels=(32, 32, 32, 32), latent_channels=4
+        encoder_block_out_channels=(24, 24, 24, 24),
+        decoder_block_out_channels=(24, 24, 24, 24),
+        num_encoder_blocks=(0, 1, 2, 2),
+        num_decoder_blocks=(3, 2, 1, 1),
+        latent_channels=4,
     )
 
 
 def make_scheduler() -> "DDIMScheduler":
-    from diffusers import DDIMScheduler  # noqa: PLC0415
+    from diffusers import DDIMScheduler
 
     return DDIMScheduler(
         num_train_timesteps=1000,
@@ -142,16 +150,16 @@ def make_scheduler() -> "DDIMScheduler":
 
 
 def _merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
-    """BPE merges, by rank, that make each word one token.
+    """List the BPE merges, by rank, that make each word one token.
 
-    A word is first merged as far as earlier words' merges take it, then joined from the left. Later merges rank lower, so
-    they cannot break an earlier word.
+    A word is first merged as far as earlier words' merges take it, then joined from the left. Later merges rank lower,
+    so they cannot break an earlier word.
     """
     ranks: dict[tuple[str, str], int] = {}
     for word in words:
         pieces = [*word[:-1], f"{word[-1]}</w>"]
         while len(pieces) > 1:
-            pairs = list(zip(pieces, pieces[1:], strict=False))
+            pairs = list(itertools.pairwise(pieces))
             best = min(pairs, key=lambda pair: ranks.get(pair, len(ranks)))
             ranks.setdefault(best, len(ranks))
             pieces = _join(pieces, best)
@@ -169,7 +177,7 @@ def _join(pieces: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def _byte_characters() -> str:
-    """The 256 characters that stand for bytes in every byte-level BPE vocabulary, printable bytes first."""
+    """Name the 256 characters that stand for bytes in every byte-level BPE vocabulary, printable bytes first."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = 256 - len(printable)
     return "".join(map(chr, [*printable, *range(256, 256 + others)]))

@@ -1,7 +1,7 @@
 """What the small model can draw, and the words for it: the one list that drawing, captions, reader and tokenizer share.
 
-Colours lie near the corners of the RGB cube where they can, so that a picture pushed too far by strong guidance is clipped
-back to the colour that was asked for instead of turning into another one.
+Colours lie near the corners of the RGB cube where they can, so that a picture pushed too far by strong guidance is
+clipped back to the colour that was asked for instead of turning into another one.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ PALETTE: Final[dict[str, tuple[int, int, int]]] = {
     "green": (0, 170, 40),
     "cyan": (0, 225, 255),
     "blue": (0, 40, 255),
-    "purple": (130, 0, 190),
+    "purple": (140, 0, 170),
     "pink": (255, 90, 200),
     "white": (255, 255, 255),
     "black": (0, 0, 0),
@@ -24,8 +24,8 @@ PALETTE: Final[dict[str, tuple[int, int, int]]] = {
 COLOURS: Final = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 BACKGROUNDS: Final = ("white", "black", "gray", "blue", "yellow", "green", "pink")
 SHAPES: Final = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring")
-SIZES: Final[dict[str, float]] = {"small": 0.17, "medium": 0.26, "large": 0.36}
-"""Half the width of a shape as a share of the picture's shorter side."""
+SIZES: Final[dict[str, float]] = {"small": 0.19, "medium": 0.27, "large": 0.37}
+"""Half the width of a shape as a share of 64 pixels; a larger picture has more background, not a larger shape."""
 PLACES: Final[dict[str, tuple[int, int]]] = {
     "center": (0, 0),
     "left": (-1, 0),
@@ -40,21 +40,18 @@ PLACES: Final[dict[str, tuple[int, int]]] = {
 NOISE_WORDS: Final = (
     "masterpiece", "best quality", "high quality", "highly detailed", "detailed", "8k", "4k", "simple", "clean", "flat",
     "minimal", "vector", "vector art", "icon", "logo", "beautiful", "nice", "cute", "sharp", "vivid", "digital art",
-    "trending on artstation", "illustration", "graphic", "geometric", "crisp", "bold", "modern", "artwork", "ultra sharp",
+    "trending on artstation", "illustration", "graphic", "geometric", "crisp", "bold", "modern", "artwork",
 )  # fmt: skip
 """What people add to any prompt; it changes nothing in the picture."""
 
-_SENTENCE_WORDS: Final = (
-    "a", "an", "the", "of", "on", "in", "at", "and", "with", "is", "it", "one", "there", "please", "draw", "me", "i", "want", "this",
-    "picture", "drawing", "image", "painting", "photo", "art", "background", "backdrop", "shape", "colored", "color", "colour",
-    "coloured", "solid", "plain", "over", "against", "before", "big", "little", "tiny", "huge", "middle", "centre", "corner",
-    "upper", "lower", "side", "grey", "love", "moon", "donut", "plus", "sign", "rhombus", "rectangle", "disc", "side", "located",
-    "placed", "sized", "quality", "best", "high", "highly", "digital", "ultra", "trending", "bad", "blurry", "low", "ugly", "worst",
-    ",", ".", ":", "(", ")", "!", "-",
-)  # fmt: skip
+_SENTENCE_WORDS: Final = """
+    a an the of on in at and with is it one there please draw me i want this picture drawing image painting photo art
+    background backdrop shape colored color colour coloured solid plain over against big little tiny huge middle centre
+    corner side grey located placed sized bad blurry low ugly worst , . : ( ) ! -
+"""
 
 
 def tokenizer_words() -> tuple[str, ...]:
     """Words that are one token each, in a fixed order; every other word is spelt in bytes."""
-    phrases = (*PALETTE, *SHAPES, *SIZES, *PLACES, *NOISE_WORDS, *_SENTENCE_WORDS)
+    phrases = (*PALETTE, *SHAPES, *SIZES, *PLACES, *NOISE_WORDS, _SENTENCE_WORDS)
     return tuple(dict.fromkeys(word for phrase in phrases for word in phrase.split()))

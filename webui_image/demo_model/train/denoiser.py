@@ -1,0 +1,177 @@
+"""Second and third phase: UNet and text encoder learn to draw what a caption says, then to survive strong guidance.
+
+Guidance at 7, which most clients send, pushes the early steps' estimates far outside anything a network saw in
+training, and the error stays. So the last phase lets the network take a few guided sampler steps itself, and trains it
+to name the true picture from where it got to (input perturbation: Ning et al., arXiv 2301.11706; here with the
+sampler's own errors).
+"""
+
+import copy
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from webui_image.demo_model.architecture import make_scheduler, make_text_encoder, make_unet
+from webui_image.demo_model.train.pool import Batch, Pool
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+__all__ = ["Denoiser", "DenoiserPlan", "train_denoiser"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserPlan:
+    """One phase; `guided` is the share of a batch that starts from the network's own guided steps."""
+
+    steps: int
+    rate: float
+    batch: int = 48
+    noises: int = 2  # noise levels per caption, which share one pass of the text encoder
+    dropout: float = 0.18
+    guided: float = 0.0
+    other_sizes: float = 0.0
+    averaging: float = 0.9985
+    warm_up: float = 0.05
+
+
+class Denoiser(torch.nn.Module):
+    """UNet and text encoder with the noise schedule: what a step of training or sampling needs."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.text_encoder: CLIPTextModel = make_text_encoder(vocabulary)
+        self.unet: UNet2DConditionModel = make_unet().to(memory_format=torch.channels_last)
+        kept = make_scheduler().alphas_cumprod
+        self.signal = kept.sqrt()
+        self.noise = (1 - kept).sqrt()
+
+    def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.text_encoder(tokens).last_hidden_state
+
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """Velocity (signal * noise - noise * picture) of noisy latents (n, 4, h, w) at integer times (n,)."""
+        return self.unet(noisy.contiguous(memory_format=torch.channels_last), times, words).sample
+
+    def levels(self, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Factors of picture and noise at these times, each (n, 1, 1, 1)."""
+        return self.signal[times].view(-1, 1, 1, 1), self.noise[times].view(-1, 1, 1, 1)
+
+    @torch.no_grad()
+    def guided_step(
+        self,
+        noisy: torch.Tensor,
+        times: torch.Tensor,
+        later: torch.Tensor,
+        both: torch.Tensor,
+        scale: torch.Tensor,
+        *,
+        fresh: float,
+    ) -> torch.Tensor:
+        """One sampler step from `times` to `later` with guidance; `fresh` is the share of rows that get new noise.
+
+        `both` holds the word embeddings of nothing, then of the captions (2n, 77, width).
+        """
+        without, with_words = self(noisy.repeat(2, 1, 1, 1), times.repeat(2), both).chunk(2)
+        velocity = without + scale.view(-1, 1, 1, 1) * (with_words - without)
+        signal, noise = self.levels(times)
+        picture = signal * noisy - noise * velocity
+        implied = signal * velocity + noise * noisy
+        renewed = torch.rand(len(noisy), 1, 1, 1) < fresh
+        signal, noise = self.levels(later)
+        return signal * picture + noise * torch.where(renewed, torch.randn_like(noisy), implied)
+
+
+def train_denoiser(model: Denoiser, plan: DenoiserPlan, pools: list[Pool], *, seed: int, checkpoint: Path) -> Denoiser:
+    """Train `model` in place, and return the average of its weights; or load that from `checkpoint` if it is there."""
+    torch.manual_seed(seed)
+    average = copy.deepcopy(model).eval().requires_grad_(False)
+    if checkpoint.exists():
+        average.load_state_dict(torch.load(checkpoint, weights_only=True))
+        model.load_state_dict(average.state_dict())
+        return average
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, plan.rate, plan.steps, pct_start=plan.warm_up, div_factor=10, cycle_momentum=False
+    )
+    smooth = 0.0
+    for step in range(plan.steps):
+        pool = _choose(pools, plan.other_sizes if step > plan.steps // 2 else 0.0)
+        loss = _loss(model, average, pool, plan)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        _follow(average, model, min(plan.averaging, (step + 1) / (step + 10)))
+        smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
+        if step % 50 == 0 or step == plan.steps - 1:
+            log.info("%s %d/%d: loss %.4f", checkpoint.stem, step, plan.steps, smooth)
+        if step % 500 == 499:
+            torch.save(average.state_dict(), checkpoint.with_suffix(".partial"))
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(average.state_dict(), checkpoint)
+    model.load_state_dict(average.state_dict())
+    return average
+
+
+def _choose(pools: list[Pool], others: float) -> Pool:
+    if torch.rand(()) >= others:
+        return pools[0]
+    return pools[1 + int(torch.randint(len(pools) - 1, ()))]
+
+
+def _loss(model: Denoiser, average: Denoiser, pool: Pool, plan: DenoiserPlan) -> torch.Tensor:
+    square = pool.latents.shape[-1] * pool.latents.shape[-2] == 64
+    captions = pool.draw((plan.batch if square else plan.batch // 2) // plan.noises)
+    batch = Batch(captions.latents.repeat(plan.noises, 1, 1, 1), captions.tokens)
+    count = len(batch.latents)
+    times = _times(count)
+    signal, noise = model.levels(times)
+    noisy = signal * batch.latents + noise * torch.randn_like(batch.latents)
+    if plan.guided:
+        rows = round(plan.guided * count)
+        tokens = captions.tokens.repeat(plan.noises, 1)[:rows]
+        noisy[:rows], times[:rows] = _led_astray(average, pool, noisy[:rows], times[:rows], tokens)
+        signal, noise = model.levels(times)
+    words = model.encode(pool.dropped(captions.tokens, plan.dropout)).repeat(plan.noises, 1, 1)
+    # The velocity whose implied picture is the true one, whichever way the noisy state came about. Near the end of
+    # sampling a wandered state would need a huge velocity, hence the bound and a weight that follows the picture's error.
+    target = (signal * noisy - batch.latents) / noise.clamp(min=0.05)
+    weight = (noise * (2 if plan.guided else 100)).clamp(max=1).square()
+    error = (model(noisy, times, words) - target).square() * weight
+    return error.mean()
+
+
+def _times(count: int) -> torch.Tensor:
+    """Half uniform, half towards pure noise: there the picture's plan is decided, and few draws would starve it."""
+    even = torch.rand(count)
+    leaning = even.sqrt()
+    return (1000 * torch.where(torch.rand(count) < 0.5, even, leaning)).long().clamp(0, 999)
+
+
+def _led_astray(
+    model: Denoiser, pool: Pool, noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Let the network take one to three guided steps; the noisy latents after them, and the times they are at then."""
+    count = len(noisy)
+    scale = 1 + 8 * torch.rand(count)
+    with torch.no_grad():
+        both = model.encode(torch.cat([pool.empty[:1].long().expand(count, -1), tokens]))
+    for _ in range(int(torch.randint(1, 4, ()))):
+        later = (times - torch.randint(30, 130, (count,))).clamp(min=20)
+        later = torch.minimum(later, times)
+        noisy = model.guided_step(noisy, times, later, both, scale, fresh=0.3)
+        times = later
+    return noisy, times
+
+
+@torch.no_grad()
+def _follow(average: Denoiser, model: Denoiser, share: float) -> None:
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - share)
