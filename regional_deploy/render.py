@@ -108,6 +108,8 @@ def _fill_pod(pod: dict[str, Any], spec: ServiceSpec, offering: Offering) -> Non
         "limits": {"nvidia.com/gpu": str(offering.accelerator.count)},
     }
     _fill_probes(container, spec)
+    _fill_security(pod, container, spec)
+    _fill_scratch(pod, container, spec)
     if spec.pod.pre_stop_seconds > 0:
         container["lifecycle"]["preStop"]["sleep"]["seconds"] = spec.pod.pre_stop_seconds
     else:
@@ -137,6 +139,21 @@ def _fill_probes(container: dict[str, Any], spec: ServiceSpec) -> None:
     for key, probe in given.items():
         if probe is not None:
             container[key] = _plain(probe)
+
+
+def _fill_security(pod: dict[str, Any], container: dict[str, Any], spec: ServiceSpec) -> None:
+    user = spec.pod.run_as_user
+    pod["securityContext"] |= {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
+    container["securityContext"]["readOnlyRootFilesystem"] = spec.pod.read_only_root
+
+
+def _fill_scratch(pod: dict[str, Any], container: dict[str, Any], spec: ServiceSpec) -> None:
+    """Mount an empty folder at each scratch path; they count against the Pod's ephemeral storage."""
+    for number, scratch in enumerate(spec.pod.scratch):
+        name = f"scratch-{number}"
+        limit = {"sizeLimit": scratch.size} if scratch.size else {}
+        pod.setdefault("volumes", []).append({"name": name, "emptyDir": limit})
+        container.setdefault("volumeMounts", []).append({"name": name, "mountPath": scratch.path})
 
 
 def _metadata(spec: ServiceSpec) -> dict[str, Any]:

@@ -159,6 +159,15 @@ class ProbeSpec(Strict):
     initial_delay_seconds: StrictInt = Field(default=0, ge=0, le=3600, description="Rest before the first one.")
 
 
+class ScratchSpec(Strict):
+    """An empty folder of the Pod's own, gone when the Pod goes."""
+
+    path: StrictStr = Field(pattern=r"^/[^:]*[^:/]$", max_length=1024, description="Where the app finds it.")
+    size: Annotated[StrictStr, Field(pattern=QUANTITY)] | None = Field(
+        default=None, description="A Pod that writes more is evicted. Leave out for the Pod's ephemeral storage."
+    )
+
+
 class PodSpec(Strict):
     """The app's container."""
 
@@ -168,6 +177,15 @@ class PodSpec(Strict):
     args: list[StrictStr] = Field(default_factory=list, description="Instead of the image's arguments.")
     env: list[EnvSpec] = Field(default_factory=list, description="Environment of the app.")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="Requests besides the GPUs.")
+    run_as_user: StrictInt = Field(
+        default=1000, ge=1, le=2147483647, description="User and group id that the app runs as; never root."
+    )
+    read_only_root_filesystem: StrictBool = Field(
+        default=False, description="The app can write nowhere but in its scratch folders."
+    )
+    scratch: list[ScratchSpec] = Field(
+        default_factory=list, max_length=8, description="Folders to write in, such as /tmp and a cache."
+    )
     startup_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path, 15 minutes.")
     readiness_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path.")
     liveness_probe: ProbeSpec | None = Field(default=None, description="Default: none.")
@@ -183,6 +201,14 @@ class PodSpec(Strict):
         if self.pre_stop >= self.termination_grace:
             raise ValueError("preStop uses up the whole terminationGrace; give terminationGrace more than preStop")
         return self
+
+    @field_validator("scratch")
+    @classmethod
+    def _apart(cls, value: list[ScratchSpec]) -> list[ScratchSpec]:
+        paths = [item.path for item in value]
+        if double := next((path for path in paths if paths.count(path) > 1), None):
+            raise ValueError(f'"{double}" is named twice; keep one of them')
+        return value
 
     @field_validator("env")
     @classmethod

@@ -11,7 +11,7 @@ from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
 from controlplane.api.problems import Problem, SpecError, did_you_mean
 from controlplane.model.naming import GROUP
 from controlplane.model.offering import Accelerator, Capacity
-from controlplane.model.service import Ingress, PodTemplate, Regions, ServiceSpec, Spread, Timing
+from controlplane.model.service import Ingress, PodTemplate, Regions, Scratch, ServiceSpec, Spread, Timing
 
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -179,6 +179,9 @@ def _pod(spec: GPUServiceSpec) -> PodTemplate:
         liveness_probe=_probe(pod.liveness_probe, pod.port),
         termination_grace_seconds=round(pod.termination_grace.total_seconds()),
         pre_stop_seconds=round(pod.pre_stop.total_seconds()),
+        run_as_user=pod.run_as_user,
+        read_only_root=pod.read_only_root_filesystem,
+        scratch=tuple(Scratch(item.path, item.size) for item in pod.scratch),
     )
 
 

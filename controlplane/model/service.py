@@ -42,6 +42,14 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Scratch:
+    """An empty folder of the Pod's own; `size` is a Kubernetes quantity, None for no limit of its own."""
+
+    path: str
+    size: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PodTemplate:
     """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`."""
 
@@ -56,6 +64,9 @@ class PodTemplate:
     liveness_probe: Mapping[str, Any] | None = None
     termination_grace_seconds: int = 15
     pre_stop_seconds: int = 5
+    run_as_user: int = 1000
+    read_only_root: bool = False
+    scratch: tuple[Scratch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

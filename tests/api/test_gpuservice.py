@@ -102,6 +102,16 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
             "preStop uses up the whole terminationGrace",
             id="grace",
         ),
+        pytest.param("spec.pod", {"image": "a", "runAsUser": 0}, "give at least 1", id="root"),
+        pytest.param(
+            "spec.pod", {"image": "a", "scratch": [{"path": "tmp"}]}, "spec.pod.scratch[0].path: 'tmp'", id="no-path"
+        ),
+        pytest.param(
+            "spec.pod",
+            {"image": "a", "scratch": [{"path": "/tmp"}, {"path": "/tmp"}]},
+            'spec.pod.scratch: "/tmp" is named twice; keep one',
+            id="scratch-twice",
+        ),
         pytest.param("metadata.name", "Demo", "metadata.name: 'Demo' is not a name", id="name"),
         pytest.param("metadata.name", "x" * 40, "metadata.name: has 40 characters; use at most 30", id="long-name"),
         pytest.param("kind", "GpuService", "kind: is 'GpuService'; write kind: GPUService", id="kind"),

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
-from controlplane.model.service import Ingress, PodTemplate, Regions, ServiceSpec, Spread
+from controlplane.model.service import Ingress, PodTemplate, Regions, Scratch, ServiceSpec, Spread
 from controlplane.model.template import ingress_spec_hash, spec_template_hash
 
 SPEC = ServiceSpec(
@@ -39,6 +39,8 @@ POD = {
     "requests": {"requests": {"cpu": "2", "memory": "2Gi"}},
     "probe": {"readiness_probe": {"httpGet": {"path": "/readyz", "port": 7860}}},
     "grace": {"termination_grace_seconds": 60},
+    "user": {"run_as_user": 10001},
+    "scratch": {"scratch": (Scratch("/tmp"),)},
 }
 
 

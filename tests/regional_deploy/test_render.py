@@ -145,6 +145,40 @@ def test_pods_are_restricted():
     assert "hostNetwork" not in pod
 
 
+def test_an_app_that_may_write_nowhere_gets_its_folders():
+    """User id, read-only root and scratch folders are as the service asks; without asking, the root is writable."""
+    asked = {
+        "image": "x:1",
+        "runAsUser": 10001,
+        "readOnlyRootFilesystem": True,
+        "scratch": [{"path": "/tmp"}, {"path": "/cache", "size": "25Gi"}],
+    }
+    pod = render(spec=service(pod=asked))["spec"]["template"]["spec"]
+    assert {pod["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {10001}
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    folders = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"]}
+    mounted = {mount["mountPath"]: folders[mount["name"]] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounted == {"/tmp": {}, "/cache": {"sizeLimit": "25Gi"}}
+    plain = render()["spec"]["template"]["spec"]
+    assert plain["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is False
+    assert "volumes" not in plain
+
+
+def test_the_web_uis_example_is_a_valid_deployment():
+    """The GPUService that comes with the web UI renders to what the API server takes, probes and folders included."""
+    spec = parse_service(yaml.safe_load((FOLDER.parent / "webui_image" / "deploy" / "sd-webui.yaml").read_text()))
+    manifest = render(spec=spec, placed=offering(count=1))
+    kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
+    app = manifest["spec"]["template"]["spec"]["containers"][0]
+    probes = {kind: app[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
+    assert {kind: probe["httpGet"]["path"] for kind, probe in probes.items()} == {
+        "startup": "/startupz",
+        "readiness": "/readyz",
+        "liveness": "/livez",
+    }
+    assert probes["startup"]["periodSeconds"] * probes["startup"]["failureThreshold"] >= 15 * 60
+
+
 def test_labels_select_what_they_should():
     """A Deployment selects its own Pods; Service and budget select all placements of the service and no other's."""
     manifests = {m["kind"]: m for m in regional_deploy.region_manifests(service())}
