@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webui_image.prompts.grammar import Piece
+    from webui_image.prompts.plan import Piece
 
 __all__ = ["CHUNK", "Chunk", "Vectors", "cut"]
 

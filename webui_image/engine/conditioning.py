@@ -22,9 +22,8 @@ from webui_image.values.errors import Invalid
 if TYPE_CHECKING:
     import torch
 
-    from webui_image.engine.embeddings import EmbeddingTable
     from webui_image.engine.model import LoadedModel
-    from webui_image.prompts.grammar import Piece, PromptPlan, Subprompt
+    from webui_image.prompts.plan import Piece, PromptPlan, Subprompt
 
 __all__ = ["Conditioner", "Conditioning", "Row", "StepRows"]
 
@@ -64,9 +63,8 @@ class Conditioning:
 class Conditioner:
     """Encodes prompts for one model; remembers the chunks it encoded last. For the engine's thread only."""
 
-    def __init__(self, model: LoadedModel, embeddings: EmbeddingTable | None = None) -> None:
+    def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._embeddings = embeddings
         self._tokenizer = model.tokenizers[0]
         comma = self._tokenizer.convert_tokens_to_ids(",</w>")
         self._comma = comma if comma not in {None, self._tokenizer.unk_token_id} else None
@@ -113,7 +111,7 @@ class Conditioner:
 
     def _tokenize(self, text: str) -> list[Token]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return self._embeddings.insert(ids) if self._embeddings is not None else [*ids]
+        return self._model.embeddings.insert(ids) if self._model.embeddings is not None else [*ids]
 
     def _row(self, chunks: tuple[Chunk, ...], count: int, clip_skip: int, *, zero: bool) -> Row:
         import torch
@@ -165,8 +163,8 @@ class Conditioner:
     def _inserted(self, encoder: Any, chunk: Chunk, index: int) -> Iterator[None]:
         """Let the embeddings' vectors stand in the places that the chunk keeps for them."""
         with ExitStack() as stack:
-            if chunk.inserts and self._embeddings is not None:
-                vectors = [(place + 1, self._embeddings.vectors(name, index)) for place, name in chunk.inserts]
+            if chunk.inserts and self._model.embeddings is not None:
+                vectors = [(place + 1, self._model.embeddings.vectors(name, index)) for place, name in chunk.inserts]
 
                 def insert(_layer: Any, _arguments: Any, output: torch.Tensor) -> torch.Tensor:
                     output = output.clone()

@@ -9,7 +9,6 @@ misshapen is an error.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +19,16 @@ from webui_image.engine.files import check_weights
 from webui_image.engine.model import Parts
 from webui_image.values.errors import ModelError
 
-__all__ = ["LoadOptions", "kind_of", "load_parts", "read_index", "silence_libraries"]
+__all__ = [
+    "LoadOptions",
+    "check_fit",
+    "first_line",
+    "kind_of",
+    "load_parts",
+    "read_index",
+    "silence_libraries",
+    "vae_dtype",
+]
 
 _PIPELINES = frozenset(f"StableDiffusion{xl}{task}Pipeline" for xl in ("", "XL") for task in ("", "Img2Img", "Inpaint"))
 _CLASSES = {
@@ -137,14 +145,18 @@ def silence_libraries() -> None:
     transformers_logging.disable_progress_bar()
 
 
+def vae_dtype(folder: Path, device: Device) -> Any:
+    """Give the precision for the autoencoder in this folder: SDXL's says itself that it overflows in fp16."""
+    import torch
+
+    upcast = device.vae_dtype == torch.float16 and _json(folder / "config.json").get("force_upcast")
+    return torch.float32 if upcast else device.vae_dtype
+
+
 def _weights(directory: Path, index: dict[str, Any], part: str, device: Device, options: LoadOptions) -> Any:
     folder = _folder(directory, part)
-    dtype = device.vae_dtype if part == "vae" else device.dtype
-    variant = check_weights(folder, prefer_half=dtype.itemsize == 2)
-    if part == "vae" and _json(folder / "config.json").get("force_upcast") and dtype.itemsize == 2:
-        import torch
-
-        dtype = torch.float32 if dtype == torch.float16 else dtype
+    dtype = vae_dtype(folder, device) if part == "vae" else device.dtype
+    variant = check_weights(folder, prefer_half=device.dtype.itemsize == 2)
     diffusers = part in {"unet", "vae"}
     arguments: dict[str, Any] = {"torch_dtype" if diffusers else "dtype": dtype, "variant": variant}
     if diffusers:
@@ -172,7 +184,7 @@ def _load(folder: Path, loader: Any, **arguments: Any) -> Any:
     except Exception as error:  # whatever the libraries raise about a file, the file is what is wrong
         if type(error).__name__ == "OutOfMemoryError":
             raise
-        raise ModelError(str(folder), f"cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(str(folder), f"cannot be loaded: {first_line(error)}") from error
 
 
 def _refuse_incomplete(folder: Path, report: Any) -> None:
@@ -216,13 +228,14 @@ def _json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(str(path), "this file of the model is missing; copy the whole directory anew") from None
     except (OSError, ValueError) as error:
-        raise ModelError(str(path), f"cannot be read: {_first_line(error)}") from error
+        raise ModelError(str(path), f"cannot be read: {first_line(error)}") from error
     if not isinstance(value, dict):
         raise ModelError(str(path), "not a JSON object")
     return value
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Give the first line of what a library says, at most 256 characters of it."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:256]
 
@@ -231,6 +244,3 @@ def _memory_format(device: Device) -> Any:
     import torch
 
     return torch.channels_last if device.channels_last else torch.preserve_format
-
-
-Loader = Callable[[Path, Device], Parts]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from webui_image.engine.devices import Device
+    from webui_image.engine.embeddings import EmbeddingTable
     from webui_image.values.generation import Lora
     from webui_image.values.ports import ModelInfo
 
@@ -68,6 +69,7 @@ class LoadedModel:
         self.prediction_type: str = parts.scheduler_config.get("prediction_type", "epsilon")
         self.inpainting: bool = parts.unet.config.in_channels == 2 * self.latent_channels + 1
         self.is_sdxl = len(parts.text_encoders) == 2
+        self.embeddings: EmbeddingTable | None = None  # what the registry's folder has for these text encoders
         self._loras = loras
         self._decoded_at_once = _DECODED_AT_ONCE
         if device.short_of_memory:
@@ -77,6 +79,12 @@ class LoadedModel:
     def loras(self) -> tuple[Lora, ...]:
         """The LoRAs now in force."""
         return self._loras.active if self._loras is not None else ()
+
+    @property
+    def bytes(self) -> int:
+        """What the weights take in memory."""
+        parts = (self.unet, self.vae, *self.text_encoders)
+        return sum(value.numel() * value.element_size() for part in parts for value in part.parameters())
 
     def use_loras(self, loras: tuple[Lora, ...]) -> None:
         """Mix in exactly these LoRAs; costs nothing where they are already in force.
