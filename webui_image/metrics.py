@@ -1,7 +1,8 @@
 """What the server and the engine count, for Prometheus: one object with a registry of its own.
 
 Its methods are named after what happened, so that those who report know nothing of Prometheus, and every name, label
-and unit stands here. Labels have few values by construction: kinds, reasons and route patterns, never users or prompts.
+and unit stands here. Labels have few values by construction: kinds, reasons and route patterns, never users or
+prompts.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.device_memory: tuple[int, int] | None = None  # used and total bytes, as last noted
         self._engine_metrics()
         self._server_metrics()
 
@@ -66,6 +68,7 @@ class Metrics:
 
     def memory(self, used: int, total: int) -> None:
         """Note the device's memory, in bytes."""
+        self.device_memory = (used, total)
         self._memory.labels("used").set(used)
         self._memory.labels("total").set(total)
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from webui_image.server import health, problems
 from webui_image.server.a1111 import routes
@@ -39,9 +40,23 @@ def create(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -
     add: Any = app.add_middleware  # the one added last is outermost
     add(BodyLimits, context=context)
     add(Security, context=context)
+    if settings.allowed_origins:
+        add(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
     add(Prefix, prefix=settings.path_prefix)
     add(Envelope, context=context)
     return app
+
+
+def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -> None:
+    """Serve until SIGTERM or SIGINT; see `serving.serve`."""
+    from webui_image.server import serving
+
+    serving.serve(settings, engine, metrics, clock)
 
 
 def _own(context: Context) -> list[APIRouter]:

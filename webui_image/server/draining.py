@@ -1,10 +1,25 @@
 """The way down: not ready at once, serving until load balancers have turned away, then no longer than the grace.
 
 A replica on a Spot GPU is told seconds before it goes. What it cannot finish is handed back with an answer that says
-"send it again", so that no request is lost with it.
+"send it again", so that no request is lost with it. The signals are handled here and not by uvicorn, which would stop
+accepting at once, while load balancers still send. A second signal ends the process without further ado.
 """
 
 from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from webui_image.server.settings import Settings
+    from webui_image.values.ports import Lifecycle
+
+# What remains of the grace for sending the last answers and ending threads.
+MARGIN_SECONDS = 2.0
 
 
 class Draining:
@@ -19,3 +34,41 @@ class Draining:
 
     def __bool__(self) -> bool:
         return self._begun
+
+
+class Signals:
+    """The first SIGTERM or SIGINT begins the way down, the second ends the process at once."""
+
+    def __init__(self, draining: Draining) -> None:
+        self.received = asyncio.Event()
+        self.number: int | None = None
+        self._draining = draining
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._receive, number)
+
+    def _receive(self, number: int) -> None:
+        if self.received.is_set():
+            os._exit(128 + number)
+        self.number = number
+        self._draining.begin()
+        self.received.set()
+
+
+class Budget:
+    """How the grace between SIGTERM and SIGKILL is spent, in seconds."""
+
+    def __init__(self, settings: Settings, *, interactive: bool) -> None:
+        # With Ctrl-C no load balancer has to be told.
+        self.turning_away = 0.0 if interactive else settings.drain_seconds
+        left = settings.termination_grace - self.turning_away
+        self.sending = min(MARGIN_SECONDS, left / 2)
+        self.finishing = max(left - self.sending, 0.0)
+
+
+async def hand_over(engine: Lifecycle, budget: Budget) -> None:
+    """Let the engine finish what fits and hand back the rest; returns when it holds nothing more."""
+    log = structlog.get_logger()
+    log.info("draining: finishing what fits", seconds=round(budget.finishing, 1))
+    await asyncio.to_thread(engine.drain, budget.finishing)
+    log.info("drained")

@@ -73,7 +73,7 @@ class Envelope:
 
     def _dress(self, headers: MutableHeaders, request_id: str) -> None:
         for name, value in self._fixed.items():
-            headers[name] = value
+            headers.setdefault(name, value)  # the page's own policy names its scripts by their hashes
         headers["X-Request-ID"] = request_id
         headers.setdefault("Cache-Control", "no-store")
         if self._context.draining:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import JSONResponse
 
-RETRY_HEADER = "X-GPU-Hunter-Retry"  # 1: this replica gave the request back unharmed, send it again as it was
+RETRY_HEADER = "X-GPU-Hunter-Retry"  # 1: nothing was done with the request here, send it again as it was
 
 
 class Unauthorised(errors.WebUIError):
@@ -132,8 +132,10 @@ def _headers(error: BaseException, status: int) -> dict[str, str]:
     headers = {}
     if isinstance(error, errors.NotReady | errors.QueueFull):
         headers["Retry-After"] = str(max(ceil(error.retry_after), 1))
+    if isinstance(error, errors.NotReady):
+        headers[RETRY_HEADER] = "1"
     if isinstance(error, errors.HandedBack):
-        headers |= {RETRY_HEADER: "1", "Connection": "close"}
+        headers["Connection"] = "close"
     if status in {413, 504}:
         headers["Connection"] = "close"
     if status == 401:

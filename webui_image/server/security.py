@@ -87,7 +87,7 @@ class Security:
         state["caller"] = self._context.callers.of(HTTPConnection(scope))
         self._check_host(headers, path)
         if scope["method"] not in _SAFE and not headers.get("authorization", "").lower().startswith("bearer "):
-            check_origin(headers)
+            check_origin(headers, self._settings.allowed_origins)
 
     def by_authorization(self, header: str) -> str | None:
         """Give the user whose key or password the header carries, or None."""
@@ -118,15 +118,16 @@ def is_open(path: str, access: Access) -> bool:
     return path in OPEN or (path == "/metrics" and access.metrics_open)
 
 
-def check_origin(headers: Headers) -> None:
-    """Raise Forbidden where a browser sends the request on behalf of another site's page."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        if site not in {"same-origin", "none"}:
-            raise Forbidden("sent by a page of another site")
+def check_origin(headers: Headers, allowed: tuple[str, ...] = ()) -> None:
+    """Raise Forbidden where a browser sends the request on behalf of a page of another, not allowed site."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin in allowed and origin is not None:
         return
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if site is not None:
+        foreign = site not in {"same-origin", "none"}
+    else:
+        foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if foreign:
         raise Forbidden("sent by a page of another site")
 
 

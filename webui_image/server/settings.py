@@ -79,6 +79,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
     google_balancer: bool = False  # the last entry of X-Forwarded-For is the balancer's own, the caller is before it
+    allowed_origins: tuple[str, ...] = ()  # pages of other sites that may use the API from a browser
     limits: Limits = field(default_factory=Limits)
     place: Place = field(default_factory=Place)
     drain_seconds: float = 3.0  # after SIGTERM: not ready, but serving, until load balancers have turned away

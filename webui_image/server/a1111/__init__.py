@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webui_image.server.a1111 import extras, generation, leftout, listings, options, progress
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,4 +20,11 @@ if TYPE_CHECKING:
 
 def routes(context: Context) -> Sequence[APIRouter]:
     """Give all routers of the API."""
-    return ()
+    return (
+        generation.router(context),
+        extras.router(context),
+        progress.router(context),
+        options.router(context),
+        listings.router(context),
+        leftout.router(),
+    )
