@@ -1,0 +1,1 @@
+"""Files of parameters become folders of pictures, without a server: `parameters` reads, `run` renders."""
