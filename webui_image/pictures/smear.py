@@ -7,11 +7,13 @@ number of pixels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_Array = NDArray[np.float32]
+_Array = NDArray[np.floating[Any]]
 
 
 def smear(image: Image.Image, mask: Image.Image) -> Image.Image:
