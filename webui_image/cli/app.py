@@ -1,7 +1,8 @@
 """The root of the command line: the commands, and the one place where errors become one line and an exit code.
 
 Exit codes: 0 done, 1 a figure is not reached (`bench`), 3 some pictures failed (`render`), 64 bad configuration, file
-or usage, 69 something needed cannot be used, 70 a bug, 75 interrupted: run it again to go on, 130 interrupted elsewhere.
+or usage, 69 something needed cannot be used, 70 a bug, 75 interrupted, run it again to go on, 130 interrupted
+elsewhere.
 """
 
 import os

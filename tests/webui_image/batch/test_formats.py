@@ -27,11 +27,11 @@ SAME = {
     "merge.yaml": "- &a {prompt: b, seed: 7, steps: 12, size: 64x128}\n- <<: *a\n  prompt: a red circle\n",
     "one.json": '{"prompt": "a red circle",\n "seed": 7, "steps": 12.0, "width": 64, "height": 128}',
     "list.json": '[{"prompt": "a red circle", "seed": 7, "steps": 12, "size": "64x128"}]',
-    "a1111.json": '{"prompt": "a red circle", "seed": 7, "num_inference_steps": 12, "size": "64x128"}',
     "lines.jsonl": '\n{"prompt": "a red circle", "seed": 7, "steps": 12, "size": "64x128"}\n\n',
     "table.csv": "prompt,seed,steps,width,height,cfg\na red circle,7,12,64,128,\n",
     "excel.csv": '\ufeffprompt;seed;steps;size\r\n"a red circle";7;12;64x128\r\n',
     "table.tsv": "prompt\tseed\tsteps\tsize\na red circle\t7\t12\t64x128\n",
+    "a1111.json": '{"prompt": "a red circle", "seed": 7, "num_inference_steps": 12, "width": 64, "height": 128}',
     "infotext.yaml": "infotext: |\n  a red circle\n  Steps: 12, Sampler: DPM++ 2M, CFG scale: 7, Seed: 7, Size: 64x128\n",
     "infotext.txt": "a red circle\nSteps: 12, Sampler: DPM++ 2M, CFG scale: 7, Seed: 7, Size: 64x128",
 }

@@ -52,7 +52,7 @@ YAML = {
     ),
     "unknown sampler": (
         "{prompt: a, sampler: Eular}",
-        'a.yaml:1: sampler: unknown name \'Eular\'; did you mean "Euler" or "Euler a"?',
+        "a.yaml:1: sampler: 'Eular' is unknown; did you mean Euler?",
     ),
     "sampler and schedule type": (
         "defaults:\n  scheduler: Karras\nimages:\n- {prompt: a, sampler: Euler}\n",

@@ -46,6 +46,8 @@ class Values:
 
     def over(self, defaults: Values) -> Values:
         """Give these, and the defaults for what is not given; the second pass key by key."""
+        if not defaults.given:
+            return self
         given = defaults.given | self.given
         below, above = defaults.given.get("hires"), self.given.get("hires")
         if below and above is not None:
@@ -76,7 +78,7 @@ class Entry:
     """One entry: its values over the defaults, and what is multiplied."""
 
     values: Values
-    own: frozenset[str]  # keys that the entry itself gives
+    own: set[str]  # keys that the entry itself gives
     axes: Axes
     key: str  # e.g. "images[3]"
     file: str
@@ -95,11 +97,12 @@ def entries(node: Node, key: str, defaults: Values, axes: Axes, context: Context
     own = values_of(node, key, context)
     own_axes = axes_of(node.value.get("matrix"), key, context)
     for listed in _listed(node, key, context):
-        inner = values_of(listed, key, context) if listed is not node else Values()
-        given = own.over(inner) if listed.file == node.file else inner.over(own)
+        given = own
+        if listed is not node:
+            inner = values_of(listed, key, context)
+            given = own.over(inner) if listed.file == node.file else inner.over(own)
         all_axes = {name: axis for name, axis in axes.items() if not _settled(axis, given)} | own_axes
-        written = frozenset(given.given) | frozenset(own_axes)
-        yield Entry(given.over(defaults), written, all_axes, key, listed.file, listed.line)
+        yield Entry(given.over(defaults), {*given.given, *own_axes}, all_axes, key, listed.file, listed.line)
 
 
 def _settled(axis: list[Values], given: Values) -> bool:

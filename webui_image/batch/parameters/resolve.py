@@ -40,6 +40,7 @@ class Resolver:
     pictures: list[Picture] = field(default_factory=list)
     asked: int = 0
     _repeats: Counter[str] = field(default_factory=Counter)
+    _names: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Add an entry's pictures; what does not fit is written down once for each entry."""
@@ -98,22 +99,26 @@ class Resolver:
         resize = values.get("seed_resize", {})  # A1111's two fields; -1 and 0 are its "not at all"
         if min(resize.get("w", 0), resize.get("h", 0)) > 0:
             given["seed_resize_from"] = (resize["w"], resize["h"])
+        given["sampler"], given["scheduler"] = self._resolved(given["sampler"], given["scheduler"], "")
         if values.get("hires") is not None:
-            given["hires"] = _hires(values)
-        return self._named(Generation(**given))
+            given["hires"] = self._hires(values, given["sampler"], given["scheduler"])
+        return Generation(**given)
 
-    def _named(self, generation: Generation) -> Generation:
-        """Give it with the names that the engine lists; samplers and schedule types must fit together."""
-        sampler, scheduler = self._resolved(generation.sampler, generation.scheduler, "")
-        hires = generation.hires
-        if hires is not None and (hires.sampler or hires.scheduler):
-            names = self._resolved(hires.sampler or sampler, hires.scheduler or scheduler, "hires.")
-            hires = replace(hires, sampler=names[0], scheduler=names[1])
-        return replace(generation, sampler=sampler, scheduler=scheduler, hires=hires)
+    def _hires(self, values: dict[str, Any], sampler: str, scheduler: str) -> HiresFix:
+        given = dict(values["hires"])
+        if "denoising_strength" in values and "image" not in values:
+            given.setdefault("denoising_strength", values["denoising_strength"])
+        if given.get("sampler") or given.get("scheduler"):
+            names = given.get("sampler") or sampler, given.get("scheduler") or scheduler
+            given["sampler"], given["scheduler"] = self._resolved(*names, "hires.")
+        return HiresFix(**given)
 
     def _resolved(self, sampler: str, scheduler: str, group: str) -> tuple[str, str]:
+        names = self._names.get((sampler, scheduler))
+        if names is not None:
+            return names
         try:
-            return self.context.names.resolve(sampler, scheduler)
+            return self._names.setdefault((sampler, scheduler), self.context.names.resolve(sampler, scheduler))
         except Invalid as error:
             key = {"sampler_name": "sampler"}.get(error.field, error.field)
             message, _, remedy = error.message.partition("; ")
@@ -173,13 +178,6 @@ def _derived(prompt: str, repeat: int, what: str = "seed") -> int:
     """Give an open seed: the same in each run, and not changed by editing other entries or other settings."""
     digest = hashlib.sha256(f"{what}\0{repeat}\0{prompt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % (LARGEST_SEED - MOST_PICTURES)
-
-
-def _hires(values: dict[str, Any]) -> HiresFix:
-    given = dict(values["hires"])
-    if "denoising_strength" in values and "image" not in values:
-        given.setdefault("denoising_strength", values["denoising_strength"])
-    return HiresFix(**given)
 
 
 def _check_together(entry: Entry, values: dict[str, Any]) -> None:
