@@ -1,0 +1,276 @@
+"""A request on its way through the engine: what is to be computed for each of its pictures, and how far each has come.
+
+Planning is pure and done by whoever submits, so that a wrong sampler or LoRA is refused at once and no text is read
+on the engine's thread. The state that changes belongs to the engine's thread alone, but for three flags, by which
+others ask it to cancel, interrupt or skip at the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from webui_image.engine.batching import Work
+from webui_image.engine.samplers import Choice, resolve
+from webui_image.engine.seeds import Seeds, of_picture
+from webui_image.prompts.grammar import PromptPlan, parse
+from webui_image.values.errors import Invalid
+from webui_image.values.generation import Lora, final_size
+
+if TYPE_CHECKING:
+    from webui_image.engine.batching import Tag
+    from webui_image.engine.stepping import Sampling
+    from webui_image.values.events import Event
+    from webui_image.values.generation import Generation
+    from webui_image.values.ports import ModelInfo, Recommended
+
+__all__ = ["Group", "Job", "Pass", "Picture", "Plan", "Stage", "plan"]
+
+_MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What must agree in one call. `chunks`, of 77 text tokens, is a guess until the prompt is encoded."""
+
+    model: str
+    vae: str
+    loras: tuple[Lora, ...]
+    height: int  # of the latents
+    width: int
+    chunks: int = 1
+
+    @property
+    def pixels(self) -> float:
+        """Latent pixels of one row: what its cost grows with."""
+        return float(self.height * self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One denoising: prompts, sampler, steps and size (in pixels, as drawn); `strength` where it starts from a picture."""
+
+    prompt: PromptPlan
+    negative: PromptPlan
+    choice: Choice
+    steps: int
+    width: int
+    height: int
+    strength: float | None = None
+    loras: tuple[Lora, ...] = ()
+
+    @property
+    def executed(self) -> int:
+        """Steps that are taken: those that the strength leaves, as diffusers' image-to-image pipeline counts them."""
+        return self.steps if self.strength is None else min(int(self.steps * self.strength), self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a request that its generation and the model's description decide."""
+
+    model: ModelInfo
+    passes: tuple[Pass, ...]
+    guidance_rescale: float
+    final_width: int
+    final_height: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of one picture, all passes together."""
+        return sum(each.executed for each in self.passes)
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether pictures are drawn smaller than asked for, as the model cannot draw so large, and then enlarged."""
+        return (self.passes[-1].width, self.passes[-1].height) != (self.final_width, self.final_height)
+
+    def group(self, index: int, vae: str, chunks: int = 1) -> Group:
+        """Give the group that pass `index` is computed in."""
+        at = self.passes[index]
+        return Group(self.model.name, vae, at.loras, at.height // _MULTIPLE, at.width // _MULTIPLE, chunks)
+
+
+def plan(generation: Generation, model: ModelInfo) -> Plan:
+    """Plan a request. Raises Invalid naming the field for samplers, prompts, sizes and steps that cannot be."""
+    for name in ("width", "height"):
+        value = getattr(generation, name)
+        if value < _MULTIPLE or value % _MULTIPLE:
+            raise Invalid(name, f"{value} is not a positive multiple of {_MULTIPLE}")
+    for name, value in (("steps", generation.steps), ("batch_size", generation.count)):
+        if value < 1:
+            raise Invalid(name, f"{value} is less than 1")
+    width, height = drawn_size(generation.width, generation.height, model.recommended)
+    strength = None if generation.source is None else generation.source.denoising_strength
+    first = _pass(generation, width, height, strength)
+    passes = (first,) if generation.hires is None else (first, _second_pass(generation, model.recommended, first))
+    rescale = generation.guidance_rescale
+    return Plan(
+        model,
+        passes,
+        model.recommended.guidance_rescale if rescale is None else rescale,
+        *final_size(generation),
+    )
+
+
+def drawn_size(width: int, height: int, recommended: Recommended) -> tuple[int, int]:
+    """Give the size to draw at: the one asked for, or within the native side where the model cannot draw so large."""
+    longest = max(width, height)
+    if not recommended.largest_side or longest <= recommended.largest_side:
+        return width, height
+    factor = recommended.native_side / longest
+    return _rounded(width * factor), _rounded(height * factor)
+
+
+def merged(loras: Sequence[Lora]) -> tuple[Lora, ...]:
+    """Give each LoRA once, its weights added, in an order of names, so that equal sets are equal."""
+    weights: dict[str, float] = {}
+    for lora in loras:
+        weights[lora.name] = weights.get(lora.name, 0.0) + lora.weight
+    return tuple(Lora(name, weight) for name, weight in sorted(weights.items()) if weight)
+
+
+def _rounded(side: float) -> int:
+    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
+
+
+def _pass(generation: Generation, width: int, height: int, strength: float | None) -> Pass:
+    choice = resolve(generation.sampler, generation.scheduler, generation.eta)
+    executed = generation.steps if strength is None else max(1, int(generation.steps * strength))
+    prompt = parse(generation.prompt, executed)
+    return Pass(
+        prompt,
+        parse(generation.negative_prompt, executed, field="negative_prompt"),
+        choice,
+        generation.steps,
+        width,
+        height,
+        strength,
+        merged((*generation.loras, *prompt.loras)),
+    )
+
+
+def _second_pass(generation: Generation, recommended: Recommended, first: Pass) -> Pass:
+    hires = generation.hires
+    if hires is None:
+        raise AssertionError
+    steps = hires.steps or generation.steps
+    executed, done = max(1, int(steps * hires.denoising_strength)), first.executed
+    width, height = drawn_size(*final_size(generation), recommended)
+    if width < _MULTIPLE or height < _MULTIPLE:
+        raise Invalid("hr_scale", f"the second pass would be {width} x {height} pixels")
+    prompt = parse(hires.prompt or generation.prompt, executed, done=done, field="hr_prompt")
+    return Pass(
+        prompt,
+        parse(hires.negative_prompt or generation.negative_prompt, executed, done=done, field="hr_negative_prompt"),
+        resolve(hires.sampler or generation.sampler, hires.scheduler or generation.scheduler, generation.eta),
+        steps,
+        width,
+        height,
+        hires.denoising_strength,
+        merged((*generation.loras, *prompt.loras)),
+    )
+
+
+class Stage(Enum):
+    """What a picture waits for."""
+
+    START = "start"  # of its next pass: prompts encoded, first noise drawn
+    DENOISING = "denoising"
+    DRAWN = "drawn"  # latents are final, to be decoded
+    OVER = "over"
+
+
+_WORK = {Stage.START: Work.PREPARE, Stage.DENOISING: Work.STEP, Stage.DRAWN: Work.FINISH}
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """One picture and how far it is; a `batching.Candidate`. Only the engine's thread touches it."""
+
+    job: Job
+    index: int
+    seeds: Seeds
+    order: int
+    tag: Tag
+    group: Group
+    alone: bool = False
+    rows: int = 2
+    stage: Stage = Stage.START
+    at_pass: int = 0
+    sampling: Sampling | None = None  # while denoising
+    latents: Any = None  # of the last finished pass
+    seconds: float = 0.0  # that it takes alone, all of it, as estimated when it came
+    previewed: float = 0.0  # when its last preview was made
+    partial: bool = False  # interrupted or skipped
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        return self.job.user
+
+    @property
+    def work(self) -> Work:
+        """What it needs next."""
+        return _WORK[self.stage]
+
+    @property
+    def current(self) -> Pass:
+        """The pass that it is in."""
+        return self.job.plan.passes[self.at_pass]
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to show yet."""
+        return self.at_pass > 0 or self.stage is Stage.DRAWN or (self.sampling is not None and self.sampling.index > 0)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps taken in all passes."""
+        done = sum(each.executed for each in self.job.plan.passes[: self.at_pass])
+        if self.stage is Stage.DRAWN:
+            return done + self.current.executed
+        return done + (self.sampling.step if self.sampling is not None else 0)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request in the engine's hands; it is its own ticket."""
+
+    generation: Generation
+    plan: Plan
+    user: str
+    deliver: Callable[[Event], None]
+    submitted: float
+    wake: Callable[[], None]
+    vae: str = ""
+    pictures: list[Picture] = field(default_factory=list)
+    conditionings: dict[int, Any] = field(default_factory=dict)  # by pass
+    shared: dict[str, Any] = field(default_factory=dict)  # what its pictures have in common, e.g. the encoded source
+    first_step: float | None = None
+    position: int | None = None  # as last told
+    over: bool = False
+    cancelled: bool = False
+    interrupted: bool = False
+    skipped: bool = False
+
+    def cancel(self) -> None:
+        """Forget it at the next step."""
+        self.cancelled = True
+        self.wake()
+
+    def interrupt(self) -> None:
+        """Finish at the next step with what there is."""
+        self.interrupted = True
+        self.wake()
+
+    def skip(self) -> None:
+        """Hand over the pictures being drawn at the next step, and go on with the others."""
+        self.skipped = True
+        self.wake()
+
+    def picture_seeds(self, index: int) -> Seeds:
+        """Give the seeds of picture `index`."""
+        return of_picture(self.generation, index)
