@@ -1,4 +1,4 @@
-"""The demo app that Pods run until there is a real one: it tells where it runs, and pretends to render.
+"""The demo app, for Pods in which the app is not the point: it tells where it runs, and pretends to render.
 
 A program of its own (`python -I -S demoapp.py`), standard library only, light enough to run dozens of times: a thread
 for each connection, HTTP/1.1 with keep-alive, no framework. It does what an app behind a load balancer should: on
@@ -200,12 +200,12 @@ class Connection:
             milliseconds = render_time(query)
             pause(milliseconds / 1000)
             return 200, "application/json", to_json({**PLACE, "rendered_ms": milliseconds})
-        if path == "/":
+        if path in {"/", "/about"}:
             if "text/html" in headers.get("accept", ""):
                 safe = {key: escape(value) for key, value in PLACE.items()}
                 return 200, "text/html; charset=utf-8", PAGE.format(**safe).encode()
             return 200, "application/json", to_json(dict(PLACE))
-        return 404, "text/plain", b"not found: try /, /render?ms=100, /healthz, /readyz\n"
+        return 404, "text/plain", b"not found: try /, /about, /render?ms=100, /healthz, /readyz\n"
 
     def _control(self, method: str, path: str) -> tuple[int, str, bytes]:
         if method != "POST":

@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-LOCALCLOUD = Path(__file__).resolve().parent.parent
+LOCALCLOUD = Path(__file__).resolve().parents[1]
+PROJECT = LOCALCLOUD.parents[1]
 DEFAULT_FILE = LOCALCLOUD / "images.yaml"
 KEYS = frozenset({"entrypoint", "command", "env", "tags", "pull"})
 
@@ -126,4 +127,8 @@ def _image(path: Path, name: str, entry: Any) -> Image:
 
 
 def _fill(text: Any) -> str:
-    return str(text).replace("{python}", sys.executable).replace("{localcloud}", str(LOCALCLOUD))
+    places = {"{python}": sys.executable, "{localcloud}": str(LOCALCLOUD), "{project}": str(PROJECT)}
+    filled = str(text)
+    for word, place in places.items():
+        filled = filled.replace(word, place)
+    return filled

@@ -2,6 +2,8 @@
 
 import base64
 
+from pathlib import Path
+
 import pytest
 
 from controlplane.localcloud.kubelet.environment import ConfigError, container_environment, expand
@@ -205,6 +207,15 @@ def test_the_projects_own_image_map_knows_the_demo_app():
     assert found.pull_seconds == 4
     assert images.find("busybox").pull_seconds == 0
     assert images.find("gpu-hunter/demo-ap:3") is None
+
+
+def test_the_web_ui_is_run_from_the_projects_folder():
+    """Its image is a Python module with one thread; the folder that PYTHONPATH names holds that module."""
+    found = ImageMap.load().find("us-docker.pkg.dev/p/gpu-hunter/sd-webui:2")
+    assert found.argv([], [])[1:] == ["-m", "webui_image", "serve"]
+    assert (Path(found.env["PYTHONPATH"]) / "webui_image" / "__main__.py").exists()
+    assert found.env["APP_VERSION"] == "2"
+    assert found.env["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(
