@@ -1,7 +1,6 @@
 """A container's environment and volumes: references, the downward API, and what cannot be resolved."""
 
 import base64
-
 from pathlib import Path
 
 import pytest
