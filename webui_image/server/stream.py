@@ -43,21 +43,13 @@ class EventStream(Response):
 
     media_type = "application/x-ndjson"
 
-    def __init__(
-        self,
-        context: Context,
-        submission: Submission,
-        generation: Generation,
-        model: ModelInfo,
-        silence: float = SILENCE,
-    ) -> None:
+    def __init__(self, context: Context, submission: Submission, generation: Generation, model: ModelInfo) -> None:
         # X-Accel-Buffering and no-transform: nobody on the way may hold lines back.
         headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._lines = Lines(context, generation, model, submission.running.started)
         self._submission = submission
-        self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def line(value: Line) -> None:
@@ -74,7 +66,7 @@ class EventStream(Response):
                 return  # leaving the submission cancels it
 
     async def _speak(self, line: Callable[[Line], Awaitable[None]]) -> None:
-        pulse = Pulse(line, self._silence)
+        pulse = Pulse(line, SILENCE)
         await pulse.say(self._lines.accepted(self._submission.running.task_id))
         async with pulse:
             try:
@@ -175,7 +167,6 @@ class Lines:
             seed=done.seed,
             variation_seed=done.variation_seed,
         )
-        self._context.metrics.picture("generate")
         return {
             "type": "picture",
             "index": done.index,
