@@ -18,6 +18,7 @@ from webui_image.server.a1111 import routes
 from webui_image.server.callers import Callers
 from webui_image.server.context import Context
 from webui_image.server.envelope import Envelope, Prefix
+from webui_image.server.health import not_ready
 from webui_image.server.limits import BodyLimits
 from webui_image.server.security import Security
 
@@ -34,6 +35,13 @@ def create(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -
     # The documentation page would load scripts from other hosts; the document itself is enough for clients.
     app = FastAPI(title="Stable Diffusion", version=settings.place.version, docs_url=None, redoc_url=None)
     app.state.context = context
+    metrics.watch(
+        waiting=lambda: engine.status().waiting,
+        running=lambda: engine.status().running,
+        ready=lambda: float(not not_ready(context)),
+    )
+    place = settings.place
+    metrics.about(version=place.version, region=place.region, accelerator=place.accelerator, capacity=place.capacity)
     problems.install(app)
     for router in (health.router(context), *routes(context), *_own(context)):
         app.include_router(router)

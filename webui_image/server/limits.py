@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
@@ -114,8 +113,8 @@ def check(generation: Generation, limits: Limits, names: Mapping[str, str] | Non
         raise Invalid(called.get(name, name), message)
 
     def within(name: str, value: float | None, least: float, most: float) -> None:
-        if value is not None and not (isfinite(value) and least <= value <= most):
-            refuse(name, f"{value:g} is not from {least:g} to {most:g}")
+        if value is not None and not least <= value <= most:  # NaN is not either
+            refuse(name, f"{str(value)[:20]} is not from {least:.10g} to {most:.10g}")
 
     _check_prompts(generation, limits, refuse)
     for name, side in (("width", generation.width), ("height", generation.height)):

@@ -34,7 +34,14 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     last: list[Any] = (
         [structlog.processors.format_exc_info, for_cloud_logging, structlog.processors.JSONRenderer()]
         if settings.log_json
-        else [structlog.dev.ConsoleRenderer(timestamp_key="time", colors=False)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                timestamp_key="time",
+                colors=False,
+                # The prettier one shows local variables, and with them prompts and keys.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     target = stream or sys.stderr
     structlog.configure(

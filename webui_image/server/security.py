@@ -70,6 +70,9 @@ class Security:
                 await self._admit(scope)
             except WebUIError as error:
                 found = problem(error)
+                if Headers(scope=scope).get("sec-fetch-dest") == "empty":
+                    # A script's fetch: the page asks for the key itself, without the browser's own dialog before it.
+                    found.headers.pop("WWW-Authenticate", None)
                 await JSONResponse(found.body, found.status, found.headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -24,6 +24,8 @@ from webui_image.values.errors import WebUIError
 from webui_image.values.ports import Phase, Status
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from webui_image.clock import Clock
     from webui_image.metrics import Metrics
     from webui_image.server.context import Context
@@ -40,7 +42,16 @@ class CannotServe(WebUIError):  # noqa: N818
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own handling of signals."""
+    """uvicorn without its own handling of signals; starts the engine once the port is open."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, then start the engine."""
+        await super().startup(sockets)
+        self._engine.start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,7 +65,22 @@ def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) ->
     listener = listen(settings.host, settings.port)
     app = create(settings, engine, metrics, clock)
     context: Context = app.state.context
-    config = uvicorn.Config(
+    config = configuration(app)
+    host, port = listener.getsockname()[:2]
+    structlog.get_logger().info("listening", host=host, port=port, prefix=settings.path_prefix or "/")
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_run(_Server(config, engine), listener, context))
+    finally:
+        engine.close()
+        context.pool.shutdown(wait=False, cancel_futures=True)
+        listener.close()
+    structlog.get_logger().info("stopped")
+
+
+def configuration(app: FastAPI) -> uvicorn.Config:
+    """Give how uvicorn is to serve the app."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -64,16 +90,6 @@ def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) ->
         proxy_headers=False,  # the client's address is `addresses.py`'s business
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    host, port = listener.getsockname()[:2]
-    structlog.get_logger().info("listening", host=host, port=port, prefix=settings.path_prefix or "/")
-    try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_run(_Server(config), listener, context))
-    finally:
-        engine.close()
-        context.pool.shutdown(wait=False, cancel_futures=True)
-        listener.close()
-    structlog.get_logger().info("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -95,7 +111,7 @@ async def _run(server: _Server, listener: socket.socket, context: Context) -> No
     signals = Signals(context.draining)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(signals.received.wait())
-    failure = await _until_told(server, serving, stopped, context)
+    failure = await _until_told(serving, stopped, context)
     interactive = signals.number == signal.SIGINT
     budget = Budget(context.settings, interactive=interactive or failure is not None)
     if failure is None:
@@ -111,17 +127,11 @@ async def _run(server: _Server, listener: socket.socket, context: Context) -> No
         raise failure
 
 
-async def _until_told(
-    server: _Server, serving: asyncio.Task[None], stopped: asyncio.Task[bool], context: Context
-) -> CannotServe | None:
+async def _until_told(serving: asyncio.Task[None], stopped: asyncio.Task[bool], context: Context) -> CannotServe | None:
     """Wait for a signal while the engine starts and works; logs its phases. Gives what makes serving pointless."""
-    started, shown = False, None
     log, clock = structlog.get_logger(), context.clock
-    begun = clock.monotonic()
+    begun, shown = clock.monotonic(), None
     while not (serving.done() or stopped.done()):
-        if server.started and not started:
-            started = True
-            context.engine.start()
         await asyncio.wait({serving, stopped}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         status = context.engine.status()
         if status.phase is not shown:

@@ -1,4 +1,4 @@
-"""A server over loopback with an engine that draws plain colours, in steps that the test may hold, fail or slow down."""
+"""A server over loopback, with an engine that draws plain colours in steps that a test may hold, fail or slow down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
@@ -15,7 +16,9 @@ from PIL import Image
 
 from webui_image.clock import SystemClock
 from webui_image.metrics import Metrics
+from webui_image.server import logs
 from webui_image.server.app import create
+from webui_image.server.serving import configuration
 from webui_image.server.settings import Settings
 from webui_image.values.errors import HandedBack, Invalid, NotReady, QueueFull, WebUIError
 from webui_image.values.events import Cancelled, Event, Failed, Finished, PictureDone, Queued, Step
@@ -239,51 +242,69 @@ class Running:
         return httpx.Client(base_url=self.url, timeout=20, **options)  # type: ignore[arg-type]
 
 
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    """Log as the server does: the renderer that stands in before it is set up takes seconds for one traceback."""
+    logs.configure(Settings(log_level="warning"))
+
+
 @pytest.fixture
 def engine() -> Iterator[FakeEngine]:
-    """An engine without a model."""
+    """Make an engine without a model."""
     made = FakeEngine()
     yield made
     made.release()
     made.close()
 
 
-@pytest.fixture
-def start(engine: FakeEngine) -> Iterator[Callable[..., Running]]:
-    """Start a server with fields of `Settings`, on a free port of loopback."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def begin(settings: Settings | None = None, **changes: object) -> Running:
-        metrics = Metrics()
-        app = create(replace(settings or Settings(), **changes), engine, metrics, SystemClock())
-        config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        deadline = threading.Event()
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            deadline.wait(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        running.append((server, thread))
-        return Running(f"http://127.0.0.1:{port}", port, engine, metrics, app)
-
-    yield begin
-    engine.release()
-    for server, thread in running:
+@contextmanager
+def serving(engine: FakeEngine, settings: Settings) -> Iterator[Running]:
+    """Serve on a free port of loopback, in a thread."""
+    metrics = Metrics()
+    app = create(settings, engine, metrics, SystemClock())
+    config = configuration(app)
+    config.port = 0
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    pause = threading.Event()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        pause.wait(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Running(f"http://127.0.0.1:{port}", port, engine, metrics, app)
+    finally:
+        engine.release()
         server.force_exit = server.should_exit = True
         thread.join(5)
         assert not thread.is_alive()
 
 
 @pytest.fixture
+def start(engine: FakeEngine) -> Iterator[Callable[..., Running]]:
+    """Start servers over the engine, with fields of `Settings`."""
+    with ExitStack() as stack:
+        yield lambda **fields: stack.enter_context(serving(engine, Settings(**fields)))
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    """Start one server for all tests of a module, which leave it as it was."""
+    engine = FakeEngine()
+    with serving(engine, Settings()) as running:
+        yield running
+    engine.close()
+
+
+@pytest.fixture
 def server(start: Callable[..., Running]) -> Running:
-    """A server with the settings as they are by default."""
+    """Start a server with the settings as they are by default."""
     return start()
 
 
 @pytest.fixture
 def client(server: Running) -> Iterator[httpx.Client]:
-    """A client of that server."""
+    """Make a client of that server."""
     with server.client() as made:
         yield made

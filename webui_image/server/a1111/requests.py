@@ -133,7 +133,7 @@ def _with_hires(made: Generation, body: TextToImage) -> Generation:
 
 def _seed(seed: int, field: str) -> int:
     if seed < -1:
-        raise Invalid(field, f"{seed} is no seed: take -1, which draws one, or 0 to 4294967295")
+        raise Invalid(field, f"{str(seed)[:20]} is no seed: take -1, which draws one, or 0 to 4294967295")
     return random_seed() if seed == -1 else seed
 
 
@@ -141,7 +141,9 @@ def _count(context: Context, body: Generate) -> int:
     most, count = context.settings.limits.pictures, body.batch_size * body.n_iter
     if count > most:
         field = "batch_size" if body.batch_size > most else "n_iter"
-        raise Invalid(field, f"batch_size x n_iter is {count}, at most {most} pictures are drawn in one request")
+        raise Invalid(
+            field, f"batch_size x n_iter is {str(count)[:20]}, at most {most} pictures are drawn in one request"
+        )
     return count
 
 
