@@ -32,7 +32,7 @@ SAME = {
     "excel.csv": '\ufeffprompt;seed;steps;size\r\n"a red circle";7;12;64x128\r\n',
     "table.tsv": "prompt\tseed\tsteps\tsize\na red circle\t7\t12\t64x128\n",
     "a1111.json": '{"prompt": "a red circle", "seed": 7, "num_inference_steps": 12, "width": 64, "height": 128}',
-    "infotext.yaml": "infotext: |\n  a red circle\n  Steps: 12, Sampler: DPM++ 2M, CFG scale: 7, Seed: 7, Size: 64x128\n",
+    "infotext.yaml": "infotext: |\n a red circle\n Steps: 12, Sampler: DPM++ 2M, CFG scale: 7, Seed: 7, Size: 64x128\n",
     "infotext.txt": "a red circle\nSteps: 12, Sampler: DPM++ 2M, CFG scale: 7, Seed: 7, Size: 64x128",
 }
 
