@@ -86,6 +86,10 @@ def load_parts(directory: Path, device: Device, options: LoadOptions | None = No
     options = options or LoadOptions()
     index = read_index(directory)
     suffixes = ("", "_2") if "XL" in index["_class_name"] else ("",)
+    for part in ("unet", "vae", *(f"text_encoder{suffix}" for suffix in suffixes)):
+        _class_name(index, part, directory)
+        _json(_folder(directory, part) / "config.json")
+        check_weights(directory / part, prefer_half=device.dtype.itemsize == 2)
     tokenizers = tuple(_tokenizer(directory, index, f"tokenizer{suffix}") for suffix in suffixes)
     encoders = tuple(_weights(directory, index, f"text_encoder{suffix}", device, options) for suffix in suffixes)
     unet = _weights(directory, index, "unet", device, options)
@@ -162,7 +166,7 @@ def _weights(directory: Path, index: dict[str, Any], part: str, device: Device, 
     if diffusers:
         arguments["disable_mmap"] = options.one_read
     model, report = _load(
-        folder, _class(index, part, folder), output_loading_info=True, use_safetensors=True, **arguments
+        folder, _class(index, part, directory), output_loading_info=True, use_safetensors=True, **arguments
     )
     _refuse_incomplete(folder, report)
     return model.to(device.device).eval().requires_grad_(requires_grad=False)
@@ -175,7 +179,7 @@ def _tokenizer(directory: Path, index: dict[str, Any], part: str) -> Any:
         raise ModelError(
             str(folder), "no tokenizer.json, nor vocab.json with merges.txt: copy the folder from the original model"
         )
-    return _load(folder, _class(index, part, folder))
+    return _load(folder, _class(index, part, directory))
 
 
 def _load(folder: Path, loader: Any, **arguments: Any) -> Any:
@@ -196,18 +200,19 @@ def _refuse_incomplete(folder: Path, report: Any) -> None:
             )
 
 
-def _class(index: dict[str, Any], part: str, folder: Path) -> Any:
-    name = _named(index, part)
+def _class_name(index: dict[str, Any], part: str, directory: Path) -> str:
+    name = _named(index, part).removesuffix("Fast")
     if not name:
-        raise ModelError(str(folder.parent / "model_index.json"), f"{part} is missing; the model is not complete")
-    name = name.removesuffix("Fast")
-    module = _CLASSES.get((part, name))
-    if module is None:
+        raise ModelError(str(directory / "model_index.json"), f"{part} is missing; the model is not complete")
+    if (part, name) not in _CLASSES:
         allowed = ", ".join(known for at, known in _CLASSES if at == part)
-        raise ModelError(
-            str(folder.parent / "model_index.json"), f"{part} is a {name}, which is not supported ({allowed})"
-        )
-    return getattr(import_module(module), name)
+        raise ModelError(str(directory / "model_index.json"), f"{part} is a {name}, which is not supported ({allowed})")
+    return name
+
+
+def _class(index: dict[str, Any], part: str, directory: Path) -> Any:
+    name = _class_name(index, part, directory)
+    return getattr(import_module(_CLASSES[part, name]), name)
 
 
 def _named(index: dict[str, Any], part: str) -> str:
