@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from webui_image.pictures.containers.parts import Damaged, Parts, check_count
 
-MOST_SCANS = 64  # a progressive file has about ten; each costs a pass over all pixels
+MOST_SCANS = 32  # a progressive file has about ten; each costs a pass over all pixels
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
