@@ -1,7 +1,8 @@
 """The small model's shape: a complete Stable Diffusion pipeline directory that stays under 10 MB.
 
-It is loaded through the same code as real models, so each part is an ordinary diffusers or transformers class: a CLIP text encoder with the full 77 positions, a UNet with cross attention, an autoencoder eight times smaller per side.
-The autoencoder is the "tiny" kind without normalisation: group norms lose the mean of flat colours at this size.
+It is loaded through the same code as real models, so each part is an ordinary diffusers or transformers class: a CLIP
+text encoder with the full 77 positions, a UNet with cross attention, an autoencoder eight times smaller per side. The
+autoencoder is the "tiny" kind without normalisation: group norms lose the mean of flat colours at this size.
 """
 
 import itertools
@@ -128,7 +129,7 @@ def make_autoencoder() -> "AutoencoderTiny":
         encoder_block_out_channels=(24, 24, 24, 24),
         decoder_block_out_channels=(24, 24, 24, 24),
         num_encoder_blocks=(0, 1, 2, 2),
-        num_decoder_blocks=(3, 2, 1, 1),
+        num_decoder_blocks=(3, 2, 2, 0),
         latent_channels=4,
     )
 

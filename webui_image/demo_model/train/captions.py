@@ -42,15 +42,15 @@ HELD_OUT_PHRASINGS: Final = (
 
 _LEADS: Final = (
     "a picture of ", "a drawing of ", "an image of ", "drawing of ", "a painting of ", "photo of ", "art of ",
-    "draw ", "draw me ", "please draw ", "a simple drawing of ", "an illustration of ", "there is ", "i want ", "this is ",
+    "draw ", "please draw ", "a simple drawing of ", "an illustration of ", "there is ", "i want ", "this is ",
 )  # fmt: skip
 _BACKGROUND_PHRASES: Final = (
     "on a {} background", "on a {} background", "on {}", "on a plain {} background", "on a solid {} backdrop",
     "{} background", "with a {} background", "over a {} background", "against a {} backdrop", "in a {} picture",
 )  # fmt: skip
 _TAGGED_BACKGROUNDS: Final = (
-    "{} background", "{} background", "plain {} background", "background is {}", "on {}", "background {}", "{} backdrop",
-    "solid {} background",
+    "{} background", "{} background", "plain {} background", "background is {}", "on {}", "background {}",
+    "{} backdrop", "solid {} background",
 )  # fmt: skip
 _SUBJECTS: Final = (
     "{colour} {shape}", "{colour} {shape}", "{colour} {shape}", "{shape} in {colour}", "{colour} colored {shape}",

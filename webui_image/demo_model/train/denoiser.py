@@ -10,7 +10,7 @@ import copy
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Denoiser", "DenoiserPlan", "train_denoiser"]
 
 log = logging.getLogger(__name__)
+_SHORT: Final = 48  # longer than any caption
+_POSITIONS: Final = 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class DenoiserPlan:
     batch: int = 48
     noises: int = 2  # noise levels per caption, which share one pass of the text encoder
     dropout: float = 0.18
+    short: float = 0.0  # share of the steps, at the start, that see captions without most of their padding
     guided: float = 0.0
     other_sizes: float = 0.0
     averaging: float = 0.9985
@@ -103,7 +106,8 @@ def train_denoiser(model: Denoiser, plan: DenoiserPlan, pools: list[Pool], *, se
     smooth = 0.0
     for step in range(plan.steps):
         pool = _choose(pools, plan.other_sizes if step > plan.steps // 2 else 0.0)
-        loss = _loss(model, average, pool, plan)
+        length = _SHORT if step < plan.short * plan.steps else _POSITIONS
+        loss = _loss(model, average, pool, plan, length)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -127,7 +131,7 @@ def _choose(pools: list[Pool], others: float) -> Pool:
     return pools[1 + int(torch.randint(len(pools) - 1, ()))]
 
 
-def _loss(model: Denoiser, average: Denoiser, pool: Pool, plan: DenoiserPlan) -> torch.Tensor:
+def _loss(model: Denoiser, average: Denoiser, pool: Pool, plan: DenoiserPlan, length: int) -> torch.Tensor:
     square = pool.latents.shape[-1] * pool.latents.shape[-2] == 64
     captions = pool.draw((plan.batch if square else plan.batch // 2) // plan.noises)
     batch = Batch(captions.latents.repeat(plan.noises, 1, 1, 1), captions.tokens)
@@ -140,9 +144,9 @@ def _loss(model: Denoiser, average: Denoiser, pool: Pool, plan: DenoiserPlan) ->
         tokens = captions.tokens.repeat(plan.noises, 1)[:rows]
         noisy[:rows], times[:rows] = _led_astray(average, pool, noisy[:rows], times[:rows], tokens)
         signal, noise = model.levels(times)
-    words = model.encode(pool.dropped(captions.tokens, plan.dropout)).repeat(plan.noises, 1, 1)
+    words = model.encode(pool.dropped(captions.tokens, plan.dropout)[:, :length]).repeat(plan.noises, 1, 1)
     # The velocity whose implied picture is the true one, whichever way the noisy state came about. Near the end of
-    # sampling a wandered state would need a huge velocity, hence the bound and a weight that follows the picture's error.
+    # sampling a wandered state would need a huge velocity: hence the bound, and a weight by the picture's error.
     target = (signal * noisy - batch.latents) / noise.clamp(min=0.05)
     weight = (noise * (2 if plan.guided else 100)).clamp(max=1).square()
     error = (model(noisy, times, words) - target).square() * weight
@@ -163,7 +167,8 @@ def _led_astray(
     count = len(noisy)
     scale = 1 + 8 * torch.rand(count)
     with torch.no_grad():
-        both = model.encode(torch.cat([pool.empty[:1].long().expand(count, -1), tokens]))
+        nothing = model.encode(pool.empty[:1].long()).expand(count, -1, -1)
+        both = torch.cat([nothing, model.encode(tokens)])
     for _ in range(int(torch.randint(1, 4, ()))):
         later = (times - torch.randint(30, 130, (count,))).clamp(min=20)
         later = torch.minimum(later, times)

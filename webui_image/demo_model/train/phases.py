@@ -13,21 +13,18 @@ from webui_image.demo_model.train.pool import Pool, make_pools
 
 __all__ = ["run"]
 
-_AUTOENCODER: Final = (
-    AutoencoderPlan(steps=1700, batch=16, rate=1.5e-3, stretch=0.25, disturbance=0.08),
-    AutoencoderPlan(steps=3600, batch=8, rate=6e-4, stretch=0, disturbance=0.05, drawings=20_000, collages=2000),
-)
-_DRAW: Final = DenoiserPlan(steps=7000, rate=1.2e-3, other_sizes=0.12)
-_HOLD: Final = DenoiserPlan(steps=2000, rate=3e-4, guided=0.5, other_sizes=0.12, warm_up=0.1)
-_POOL: Final = 60_000
+_AUTOENCODER: Final = AutoencoderPlan()
+_DRAW: Final = DenoiserPlan(steps=3600, rate=1.2e-3, short=0.6, other_sizes=0.12)
+_HOLD: Final = DenoiserPlan(steps=1000, rate=4e-4, guided=0.4, other_sizes=0.12, warm_up=0.1)
+_POOL: Final = 30_000
 _CAPTIONS: Final = 3
 
 
 def run(out: Path, *, seed: int, work: Path, share: float) -> None:
     """Train in three phases, with checkpoints in `work`, and write the pipeline to `out`."""
     work.mkdir(parents=True, exist_ok=True)
-    plans = [replace(plan, steps=_scaled(plan.steps, share)) for plan in _AUTOENCODER]
-    vae = train_autoencoder(plans, seed=seed, folder=work)
+    plan = replace(_AUTOENCODER, steps=_scaled(_AUTOENCODER.steps, share))
+    vae = train_autoencoder(plan, seed=seed, checkpoint=work / "autoencoder.pt")
     tokenizer = make_tokenizer(out)
     pools = _pools(vae, tokenizer, share, seed, work / "pool.pt")
     torch.manual_seed(seed)
