@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -67,8 +70,29 @@ class Budget:
 
 
 async def hand_over(engine: Lifecycle, budget: Budget) -> None:
-    """Let the engine finish what fits and hand back the rest; returns when it holds nothing more."""
+    """Let the engine finish what fits and hand back the rest; returns when it has, or time is up."""
     log = structlog.get_logger()
     log.info("draining: finishing what fits", seconds=round(budget.finishing, 1))
-    await asyncio.to_thread(engine.drain, budget.finishing)
-    log.info("drained")
+    if await finished(engine.drain, budget.finishing, within=budget.finishing + budget.sending / 2):
+        log.info("drained")
+    else:
+        log.error("draining: the engine did not end in time, and is left behind")
+
+
+async def finished(work: Callable[..., object], *arguments: object, within: float) -> bool:
+    """Run what blocks in a thread that nobody has to wait for; tell whether it ended within so many seconds."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        try:
+            work(*arguments)
+        except Exception:  # noqa: BLE001 - whatever it is, the process goes on to end
+            structlog.get_logger().exception("draining: failed")
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=run, name="draining", daemon=True).start()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), within)
+    return ended.is_set()

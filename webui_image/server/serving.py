@@ -18,7 +18,7 @@ import uvicorn
 
 from webui_image.server import logs
 from webui_image.server.app import create
-from webui_image.server.draining import Budget, Signals, hand_over
+from webui_image.server.draining import Budget, Signals, finished, hand_over
 from webui_image.server.security import refuse_unsafe
 from webui_image.values.errors import WebUIError
 from webui_image.values.ports import Phase, Status
@@ -72,7 +72,6 @@ def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) ->
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_run(_Server(config, engine), listener, context))
     finally:
-        engine.close()
         context.pool.shutdown(wait=False, cancel_futures=True)
         listener.close()
     structlog.get_logger().info("stopped")
@@ -123,6 +122,7 @@ async def _run(server: _Server, listener: socket.socket, context: Context) -> No
     server.force_exit = True
     stopped.cancel()
     await serving
+    await finished(context.engine.close, within=budget.sending / 2)
     if failure is not None:
         raise failure
 

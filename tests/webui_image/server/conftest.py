@@ -239,7 +239,7 @@ class Running:
 
     def client(self, **options: object) -> httpx.Client:
         """Give a client that is closed with the test."""
-        return httpx.Client(base_url=self.url, timeout=20, **options)  # type: ignore[arg-type]
+        return httpx.Client(base_url=self.url, timeout=20, verify=False, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
