@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import structlog
+
 from webui_image.clock import new_id
 from webui_image.server.callers import Caller, Running
 from webui_image.server.problems import TimedOut, reason
@@ -133,10 +135,12 @@ def submit(
         timestamp=context.clock.now().strftime("%Y%m%d%H%M%S"),
     )
     try:
-        return Submission(context, generation, caller, running)
+        submission = Submission(context, generation, caller, running)
     except Exception as error:
         context.metrics.failed(kind, reason(error))
         raise
+    _log_taken(context, generation, caller, running)
+    return submission
 
 
 async def collect(submission: Submission, request: Request) -> Collected:
@@ -176,6 +180,22 @@ def note(running: Running, event: Event) -> None:
     elif isinstance(event, PictureDone):
         running.position = None
         running.fractions[event.index] = 1.0
+
+
+def _log_taken(context: Context, generation: Generation, caller: Caller, running: Running) -> None:
+    # What logging drops unless it was asked for is not even handed to it.
+    prompts = {"prompt": generation.prompt, "negative_prompt": generation.negative_prompt}
+    structlog.get_logger().info(
+        "request taken",
+        kind=running.kind,
+        user=caller.hashed,
+        model=generation.model,
+        width=generation.width,
+        height=generation.height,
+        steps=generation.steps,
+        count=generation.count,
+        **(prompts if context.settings.log_prompts else {}),
+    )
 
 
 async def _collect(submission: Submission) -> Collected:
