@@ -6,14 +6,12 @@ that its client has gone, and everything here rests on knowing that.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from webui_image.server import health, problems
+from webui_image.server import generate, health, page, problems
 from webui_image.server.a1111 import routes
 from webui_image.server.callers import Callers
 from webui_image.server.context import Context
@@ -43,7 +41,7 @@ def create(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -
     place = settings.place
     metrics.about(version=place.version, region=place.region, accelerator=place.accelerator, capacity=place.capacity)
     problems.install(app)
-    for router in (health.router(context), *routes(context), *_own(context)):
+    for router in (health.router(context), *routes(context), generate.router(context), page.router(context)):
         app.include_router(router)
     add: Any = app.add_middleware  # the one added last is outermost
     add(BodyLimits, context=context)
@@ -65,9 +63,3 @@ def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) ->
     from webui_image.server import serving
 
     serving.serve(settings, engine, metrics, clock)
-
-
-def _own(context: Context) -> list[APIRouter]:
-    names = ("webui_image.server.generate", "webui_image.server.page")
-    found = [import_module(name) for name in names if find_spec(name) is not None]
-    return [module.router(context) for module in found if hasattr(module, "router")]
