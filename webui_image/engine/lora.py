@@ -7,6 +7,7 @@ a file fits is found out before the model is touched, by comparing every matrix 
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,9 @@ class ModelLoras:
             module for module in self._modules if any(key.startswith(f"{module}.") for key in state)
         )
         try:
-            self._load(adapter, state, alphas)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+                self._load(adapter, state, alphas)
         except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
             self._detach(adapter)
             raise Invalid("prompt", f"LoRA {name!r} cannot be used: {str(error).splitlines()[0][:200]}") from error
