@@ -57,11 +57,11 @@ def demonstration() -> list[Figure]:
         [sys.executable, "-m", "controlplane", "demo", "--output", "json"], check=False, capture_output=True, text=True
     )
     played = json.loads(run.stdout)
-    requests = played["requests"]
-    answered = f"{requests['ok']} answered"
+    pages, pictures = played["requests"], played["pictures"]
+    answered = f"{pages['ok']} pages read, {pictures['ok']} pictures drawn"
     return [
         Figure("demo, five acts", played["seconds"], 180, "s"),
-        Figure("requests failed during the demo", requests["failed"], 0, "", detail=answered),
+        Figure("requests failed during the demo", pages["failed"] + pictures["failed"], 0, "", detail=answered),
     ]
 
 

@@ -12,7 +12,7 @@ import yaml
 from controlplane.api.catalogue import REGIONS
 from controlplane.clock import Clock
 from controlplane.demo.acts import ask
-from controlplane.demo.play import SERVICE
+from controlplane.demo.play import LIGHT_SERVICE
 from controlplane.demo.scenario import DEFAULT
 from controlplane.demo.stage import local_target
 from controlplane.localcloud import control
@@ -99,7 +99,7 @@ def large(clusters: int) -> dict[str, Any]:
 
 def service(replicas: int, per_region: int) -> dict[str, Any]:
     """Give the demonstration's service with other numbers, allowed everywhere and without a cap."""
-    manifest: dict[str, Any] = yaml.safe_load(SERVICE.read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = yaml.safe_load(LIGHT_SERVICE.read_text(encoding="utf-8"))
     spec = manifest["spec"]
     spec["replicas"] = replicas
     spec["spread"] = {"maxReplicasPerRegion": per_region}

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
+from rich.panel import Panel
 from rich.text import Text
 
 from controlplane.cli.connect import local_dir, settings_of
 from controlplane.cli.output import Output, OutputOption, console, emit, fail_line, note, notes, table
 
 SCENARIO = "demo-scenario.yaml"
+SHOWN = 4  # pictures of each place in the terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +27,16 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the local cloud running afterwards, to look around.")
     ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="PNG to show what was drawn where. Default: beside the local cloud's folder."),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Play the five acts: one address, expansion, wiring, failure, recovery, under load all the time.
 
-    It uses a local cloud of its own and touches no other.
+    The app is the Stable Diffusion web UI with its small model, and what it draws meanwhile is shown at the end. It
+    uses a local cloud of its own and touches no other.
     """
     from controlplane.demo.play import Play
     from controlplane.demo.stage import DemoError
@@ -59,7 +66,8 @@ def demo(
         raise
     if not keep:
         _clear(where)
-    emit(performance.as_dict(), output, lambda: _summary(performance))
+    sheet = _sheet(pictures or where.with_name(f"{where.name}-pictures.png"), performance)
+    emit({**performance.as_dict(), "sheet": sheet}, output, lambda: _summary(performance, sheet))
     if keep:
         note(f"The local cloud goes on: {_again(where)} status")
     raise typer.Exit(0 if performance.succeeded else 1)
@@ -80,6 +88,17 @@ def _clear(where: Path) -> None:
         (where / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         where.rmdir()
+
+
+def _sheet(file: Path, performance: Any) -> str:
+    from controlplane.demo.gallery import save_sheet
+    from controlplane.demo.stage import DemoError
+
+    try:
+        return str(save_sheet(file, performance.drawn))
+    except DemoError as error:  # five acts are not worth less for it
+        fail_line(str(error))
+        return ""
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -121,14 +140,14 @@ def _teller(status: Any) -> Any:
 def _curtain(output: Output, status: Any) -> Any:
     from controlplane.demo.acts import ACTS
 
-    def curtain(act: Any, played: Any, tally: Any) -> None:
+    def curtain(act: Any, played: Any, counts: Any) -> None:
         status.stop()  # it turns on stderr, and what follows goes to stdout: they would overwrite each other
-        draw(act, played, tally)
+        draw(act, played, counts)
         if played is None:
             status.update(act.title)
             status.start()
 
-    def draw(act: Any, played: Any, tally: Any) -> None:
+    def draw(act: Any, played: Any, counts: Any) -> None:
         number = ACTS.index(act) + 1
         if output is not Output.TABLE:
             note(f"act {number}: {act.name}" + (f" done in {played.seconds:.1f} s" if played else ""))
@@ -140,25 +159,39 @@ def _curtain(output: Output, status: Any) -> Any:
                     console.print(Text(f"  {line}"), soft_wrap=True)
                 else:
                     console.print(Padding(Text(line), (0, 0, 0, 2)))
-            style = "red" if tally.failed else "dim"
+            style = "red" if counts.failed else "dim"
             console.print(
-                f"  [green]done[/green] in {played.seconds:.1f} s  "
-                f"[{style}]requests so far: {tally.ok} answered, {tally.failed} failed[/{style}]"
+                f"  [green]done[/green] in {played.seconds:.1f} s  [{style}]so far: {counts.pages.ok} pages read, "
+                f"{counts.pictures.ok} pictures drawn, {counts.failed} failed[/{style}]"
             )
 
     return curtain
 
 
-def _summary(performance: Any) -> None:
+def _summary(performance: Any, sheet: str) -> None:
+    from controlplane.demo.gallery import in_characters
+
     console.rule("[bold]Summary", align="left")
     rows = [[n + 1, p.act.title, f"{p.seconds:.1f} s"] for n, p in enumerate(performance.acts)]
     table(("ACT", "WHAT", "TOOK"), rows)
-    tally = performance.requests
+    if console.color_system in {"truecolor", "256"}:
+        for place, drawn in performance.drawn.items():
+            console.print(Panel.fit(in_characters(drawn[:SHOWN]), title=f"drawn in {place}", title_align="left"))
+    counts = performance.counts
+    _counted("pages read", counts.pages)
+    _counted("pictures drawn", counts.pictures)
+    if counts.pictures.again:
+        console.print(f"  {counts.pictures.again:6d} asked for again, since their replica went away meanwhile")
+    if sheet:
+        console.print(Text(f"\nWhat was drawn where: {sheet}"), soft_wrap=True)
+    console.print(f"{performance.actions} actions in {performance.seconds:.0f} s")
+
+
+def _counted(what: str, tally: Any) -> None:
     latency = ", ".join(f"{name} {value:g} ms" for name, value in tally.as_dict()["latency_ms"].items())
     style = "green" if tally.failed == 0 else "red"
-    console.print(f"\n[{style}]{tally.ok} requests answered, {tally.failed} failed[/{style}]; {latency}")
+    console.print(f"\n[{style}]{tally.ok} {what}, {tally.failed} failed[/{style}]; {latency}")
     for who, count in tally.regions.items():
-        console.print(f"  {count:6d} answered by {who}")
+        console.print(f"  {count:6d} by {who}")
     for error in tally.errors:
         console.print(f"  [red]{error}[/red]")
-    console.print(f"{performance.actions} actions in {performance.seconds:.0f} s")

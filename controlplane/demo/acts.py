@@ -35,7 +35,8 @@ def answers(stage: Stage) -> Shown:
     address = stage.address()
     answer = ask(address)
     line = f"http://{address}/ answers from {answer['region']} on {answer['accelerator']} ({answer['capacity']})"
-    return Shown((line, standing(decision)), {"url": f"http://{address}/", "answer": answer})
+    open_it = "open it in a browser while this runs: it is a Stable Diffusion web UI with a small model"
+    return Shown((line, open_it, standing(decision)), {"url": f"http://{address}/", "answer": answer})
 
 
 def expands(stage: Stage) -> Shown:
@@ -117,8 +118,8 @@ def answering(stage: Stage) -> bool:
 
 
 def ask(address: str) -> dict[str, Any]:
-    """Send one request to the service and give its answer."""
-    request = urllib.request.Request(f"http://{address}/", headers={"Accept": "application/json"})
+    """Ask the service where it runs, and give its answer."""
+    request = urllib.request.Request(f"http://{address}/about", headers={"Accept": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the address is our own service's
         answer: dict[str, Any] = json.load(response)
     return answer

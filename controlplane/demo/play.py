@@ -1,4 +1,4 @@
-"""The demonstration from the first act to the clean-up, with the client running all the time."""
+"""The demonstration from the first act to the clean-up, with the clients running all the time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,10 +7,15 @@ from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.demo.acts import ACTS, Act, Shown
+from controlplane.demo.drawing import Picture
+from controlplane.demo.painting import Painting
 from controlplane.demo.stage import DemoError, Stage
-from controlplane.demo.traffic import Tally, Traffic
+from controlplane.demo.tally import Tally
+from controlplane.demo.traffic import Traffic
 
 SERVICE = Path(__file__).with_name("service.yaml")
+LIGHT_SERVICE = Path(__file__).with_name("light.yaml")
+PAGES = ("/about", "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +37,33 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What the clients count: pages that were read, and pictures that were drawn."""
+
+    pages: Tally
+    pictures: Tally
+
+    @property
+    def failed(self) -> int:
+        """Requests that did not end with what was asked for."""
+        return self.pages.failed + self.pictures.failed
+
+
+@dataclass(frozen=True, slots=True)
 class Performance:
     """The whole demonstration."""
 
     acts: tuple[Played, ...]
-    requests: Tally
+    counts: Counts
+    drawn: dict[str, list[Picture]]  # some of the pictures, by the place that drew them
     seconds: float
     actions: int
 
     @property
     def succeeded(self) -> bool:
-        """All five acts were played and no request failed."""
-        return len(self.acts) == len(ACTS) and self.requests.failed == 0 and self.requests.ok > 0
+        """All five acts were played, pages were read and pictures drawn, and no request failed."""
+        done = self.counts.pages.ok and self.counts.pictures.ok and not self.counts.failed
+        return len(self.acts) == len(ACTS) and bool(done)
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data."""
@@ -51,19 +71,43 @@ class Performance:
             "succeeded": self.succeeded,
             "seconds": round(self.seconds, 2),
             "acts": [played.as_dict() for played in self.acts],
-            "requests": self.requests.as_dict(),
+            "requests": self.counts.pages.as_dict(),
+            "pictures": self.counts.pictures.as_dict(),
             "actions": self.actions,
         }
 
 
+class Clients:
+    """Who asks all the time: readers of pages, and painters of pictures."""
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self._readers = Traffic(address, clock, workers=2, pause=0.05, paths=PAGES)
+        self._painters = Painting(address, clock)
+        self._readers.start()
+        self._painters.start()
+
+    def counts(self) -> Counts:
+        """Count up to now."""
+        return Counts(self._readers.tally(), self._painters.tally())
+
+    def stop(self) -> Counts:
+        """Ask for no more, and give the final count."""
+        pictures = self._painters.stop()
+        return Counts(self._readers.stop(), pictures)
+
+    def drawn(self) -> dict[str, list[Picture]]:
+        """Give some of the pictures, by the place that drew them."""
+        return self._painters.pictures()
+
+
 @dataclass
 class Play:
-    """Plays the acts on a stage. `curtain` is told each act as it begins, and as it ends with the requests so far."""
+    """Plays the acts on a stage. `curtain` is told each act as it begins, and as it ends with the counts so far."""
 
     stage: Stage
     clock: Clock
-    curtain: Callable[[Act, Played | None, Tally | None], None]
-    _traffic: Traffic | None = None
+    curtain: Callable[[Act, Played | None, Counts | None], None]
+    _clients: Clients | None = None
     _played: list[Played] = field(default_factory=list)
 
     def perform(self) -> Performance:
@@ -73,17 +117,17 @@ class Play:
             for act in ACTS:
                 self._play(act)
         finally:
-            tally = self._traffic.stop() if self._traffic is not None else None
-        if tally is None:
+            counts = self._clients.stop() if self._clients is not None else None
+        if counts is None or self._clients is None:
             raise DemoError("no act was played")
-        return Performance(tuple(self._played), tally, self.clock.monotonic() - begun, len(self.stage.history))
+        seconds = self.clock.monotonic() - begun
+        return Performance(tuple(self._played), counts, self._clients.drawn(), seconds, len(self.stage.history))
 
     def _play(self, act: Act) -> None:
         self.curtain(act, None, None)
         begun = self.clock.monotonic()
         shown = act.play(self.stage)
-        if self._traffic is None:  # from the first answer on, to the end
-            self._traffic = Traffic(self.stage.address(), self.clock)
-            self._traffic.start()
+        if self._clients is None:  # from the first answer on, to the end
+            self._clients = Clients(self.stage.address(), self.clock)
         self._played.append(Played(act, self.clock.monotonic() - begun, shown))
-        self.curtain(act, self._played[-1], self._traffic.tally())
+        self.curtain(act, self._played[-1], self._clients.counts())

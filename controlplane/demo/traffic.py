@@ -1,43 +1,21 @@
-"""A client that sends requests all the time and counts what comes back.
+"""A client that reads pages all the time and counts what comes back.
 
 It is deliberately an ordinary one: keep-alive connections, one new connection when the server closed the old one, no
 retry of its own. A request has failed when anything but the whole answer with status 200 came back.
 """
 
 import http.client
+import itertools
+import json
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
 from controlplane.clock import Clock
+from controlplane.demo.tally import KEPT_ERRORS, Tally, tally_of
 
 REQUEST_TIMEOUT = 30.0
-KEPT_ERRORS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Requests so far: how many were answered, how many failed, by which region, and how long they took (seconds)."""
-
-    ok: int
-    failed: int
-    regions: dict[str, int]
-    p50: float
-    p95: float
-    p99: float
-    longest: float
-    errors: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, object]:
-        """Give the tally as plain data, latencies in milliseconds."""
-        latency = {"p50": self.p50, "p95": self.p95, "p99": self.p99, "max": self.longest}
-        return {
-            "ok": self.ok,
-            "failed": self.failed,
-            "latency_ms": {name: round(seconds * 1000, 1) for name, seconds in latency.items()},
-            "regions": self.regions,
-            "errors": list(self.errors),
-        }
+PLACE_HEADER = "X-GPU-Hunter"
 
 
 @dataclass
@@ -48,12 +26,12 @@ class Traffic:
     clock: Clock
     workers: int = 4
     pause: float = 0.02
-    path: str = "/"
+    paths: tuple[str, ...] = ("/",)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
     _latencies: list[float] = field(default_factory=list)
-    _regions: Counter[str] = field(default_factory=Counter)
+    _places: Counter[str] = field(default_factory=Counter)
     _errors: list[str] = field(default_factory=list)
     _failed: int = 0
 
@@ -74,46 +52,36 @@ class Traffic:
     def tally(self) -> Tally:
         """Count up to now."""
         with self._lock:
-            latencies = sorted(self._latencies)
-            regions, failed, errors = dict(sorted(self._regions.items())), self._failed, tuple(self._errors)
-        return Tally(
-            ok=len(latencies),
-            failed=failed,
-            regions=regions,
-            p50=percentile(latencies, 0.50),
-            p95=percentile(latencies, 0.95),
-            p99=percentile(latencies, 0.99),
-            longest=latencies[-1] if latencies else 0.0,
-            errors=errors,
-        )
+            return tally_of(self._latencies, self._places, self._failed, self._errors)
 
     def _work(self) -> None:
         host, _, port = self.address.partition(":")
         connection = http.client.HTTPConnection(host, int(port or 80), timeout=REQUEST_TIMEOUT)
+        paths = itertools.cycle(self.paths)
         while not self._stop.is_set():
             begun = self.clock.monotonic()
             try:
-                region = self._request(connection)
+                place = self._request(connection, next(paths))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()
                 self._record_failure(f"{type(error).__name__}: {error}")
             else:
-                self._record(region, self.clock.monotonic() - begun)
+                self._record(place, self.clock.monotonic() - begun)
             self._stop.wait(self.pause)
         connection.close()
 
-    def _request(self, connection: http.client.HTTPConnection) -> str:
-        connection.request("GET", self.path, headers={"Accept": "application/json"})
+    def _request(self, connection: http.client.HTTPConnection, path: str) -> str:
+        connection.request("GET", path, headers={"Accept": "application/json"})
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:
-            raise ValueError(f"status {response.status}: {body[:80]!r}")
-        return region_in(body)
+            raise ValueError(f"{path}: status {response.status}: {body[:80]!r}")
+        return place_in(response.headers.get(PLACE_HEADER, ""), body)
 
-    def _record(self, region: str, seconds: float) -> None:
+    def _record(self, place: str, seconds: float) -> None:
         with self._lock:
             self._latencies.append(seconds)
-            self._regions[region] += 1
+            self._places[place] += 1
 
     def _record_failure(self, what: str) -> None:
         with self._lock:
@@ -122,17 +90,16 @@ class Traffic:
                 self._errors.append(what)
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    """Give the value below which `share` of the ordered values lie (nearest rank); 0 for none."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+def place_in(header: str, body: bytes) -> str:
+    """Give region, GPU type and capacity type as an answer names them, in its place header or as a JSON body.
 
-
-def region_in(body: bytes) -> str:
-    """Give the region that an answer names; an answer that names none was not one of the service's own."""
-    import json
-
+    Raises ValueError for an answer that names none: it was not one of the service's own.
+    """
+    pairs = (part.strip().partition("=") for part in header.split(";"))
+    told = {name: value for name, _, value in pairs}
     try:
-        answer = json.loads(body)
-        return f"{answer['region']} {answer['accelerator']} {answer['capacity']}"
-    except (KeyError, TypeError) as error:
+        if "region" not in told:
+            told = json.loads(body)
+        return f"{told['region']} {told['accelerator']} {told['capacity']}"
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"an answer that does not name its region: {body[:80]!r}") from error

@@ -1,56 +1,22 @@
-"""The demonstration's client counts honestly."""
+"""The demonstration's reader counts honestly."""
 
-import http.server
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from controlplane.clock import SystemClock
-from controlplane.demo.traffic import Traffic, percentile
+from controlplane.demo.tally import percentile
+from controlplane.demo.traffic import Traffic
 
 ANSWER = b'{"region": "us-east4", "accelerator": "nvidia-l4", "capacity": "spot"}'
+HEADER = {"X-GPU-Hunter": "region=us-east4; accelerator=nvidia-l4; capacity=spot; version=1; pod=a"}
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """Gives the answers in turn."""
-
-    protocol_version = "HTTP/1.1"
-    answers: tuple[tuple[int, bytes], ...] = ((200, ANSWER),)
-    served = 0
-
-    def do_GET(self) -> None:
-        status, body = self.answers[Server.served % len(self.answers)]
-        Server.served += 1
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(
-        self,
-        format: str,  # noqa: A002
-        *args: object,
-    ) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    """Give a server whose answers a test chooses."""
-    Server.served = 0
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def run(address: str, requests: int) -> Traffic:
-    traffic = Traffic(address, SystemClock(), workers=1, pause=0.001)
+def run(server, requests: int, **options) -> Traffic:
+    traffic = Traffic(server.address, SystemClock(), workers=1, pause=0.001, **options)
     traffic.start()
-    wait_until(lambda: Server.served >= requests)
+    wait_until(lambda: server.served >= requests)
     return traffic
 
 
@@ -62,29 +28,40 @@ def wait_until(done: Callable[[], bool]) -> None:
     raise AssertionError("the client stopped sending")
 
 
-def test_good_answers_are_counted_by_who_gave_them(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("headers", "body"), [pytest.param({}, ANSWER, id="body"), pytest.param(HEADER, b"<html>", id="header")]
+)
+def test_good_answers_are_counted_by_who_gave_them(server, headers, body) -> None:
     """Every whole answer counts once, under the region, GPU type and capacity type that it names."""
-    monkeypatch.setattr(Server, "answers", ((200, ANSWER),))
-    tally = run(address, 5).stop()
+    server.answer = lambda *_: (200, headers, body)
+    tally = run(server, 5).stop()
     assert tally.failed == 0
-    assert tally.ok == Server.served
+    assert tally.ok == server.served
     assert tally.regions == {"us-east4 nvidia-l4 spot": tally.ok}
+
+
+def test_all_paths_are_read_in_turn(server) -> None:
+    """Each of the paths gets its share of the requests."""
+    seen = []
+    server.answer = lambda _number, path, _body: seen.append(path) or (200, HEADER, b"")
+    run(server, 6, paths=("/about", "/")).stop()
+    assert seen[:4] == ["/about", "/", "/about", "/"]
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        pytest.param((503, b"no healthy upstream"), id="error-status"),
-        pytest.param((200, b"<html>"), id="not-the-service"),
-        pytest.param((200, b"{}"), id="names-no-region"),
+        pytest.param((503, {}, b"no healthy upstream"), id="error-status"),
+        pytest.param((200, {}, b"<html>"), id="not-the-service"),
+        pytest.param((200, {}, b"{}"), id="names-no-region"),
+        pytest.param((200, {"X-GPU-Hunter": "region=a"}, b""), id="names-no-gpu"),
+        pytest.param(None, id="cut"),
     ],
 )
-def test_anything_but_a_whole_answer_is_a_failure(
-    address: str, bad: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_anything_but_a_whole_answer_is_a_failure(server, bad) -> None:
     """A wrong status or a foreign body is a failed request, and its reason is kept."""
-    monkeypatch.setattr(Server, "answers", ((200, ANSWER), bad))
-    tally = run(address, 6).stop()
+    server.answer = lambda number, *_: (200, {}, ANSWER) if number % 2 == 0 else bad
+    tally = run(server, 6).stop()
     assert tally.failed >= 2
     assert tally.ok >= 2
     assert len(tally.errors) == tally.failed

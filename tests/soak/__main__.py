@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from controlplane.clock import SystemClock
-from controlplane.demo.play import SERVICE
+from controlplane.demo.play import LIGHT_SERVICE
 from controlplane.demo.scenario import DEFAULT
 from controlplane.demo.traffic import Traffic
 from controlplane.localcloud import control
@@ -183,7 +183,7 @@ def _foreign(outside: Outside, watchman: Watchman) -> None:
 
 
 def _apply(state: Path, names: list[str], replicas: int) -> None:
-    service: dict[str, Any] = yaml.safe_load(SERVICE.read_text(encoding="utf-8"))
+    service: dict[str, Any] = yaml.safe_load(LIGHT_SERVICE.read_text(encoding="utf-8"))
     documents = []
     for name in names:
         spec = {**service["spec"], "replicas": replicas}
