@@ -28,7 +28,8 @@ from webui_image.values.errors import Invalid
 DEFAULT_LIMITS = PictureLimits()
 SEND = "send a PNG, JPEG or WEBP file as base64 or as a data: URI"
 
-_SCHEME = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9+.-]{0,20}):")
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,20}):")
+_SNIFFED = 64  # characters, a multiple of 4
 _READERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "PNG": PngImageFile,
     "JPEG": JpegImageFile,
@@ -85,23 +86,30 @@ def encoded(sent: str | bytes, *, field: str, limits: PictureLimits = DEFAULT_LI
     if isinstance(sent, bytes):
         limits.check_bytes(len(sent), field=field)
         return sent
-    text = sent
+    text = sent.lstrip()
     scheme = _SCHEME.match(text)
     if scheme is not None:
         if scheme.group(1).lower() != "data":
             raise Invalid(field, f"is a {scheme.group(1).lower()} address; nothing is fetched here: {SEND}")
         head, comma, text = text.partition(",")
+        text = text.lstrip()
         if not comma or not head.rstrip().lower().endswith(";base64"):
             raise Invalid(field, f"is a data: URI without ;base64, in it; {SEND}")
     limits.check_bytes(len(text) * 3 // 4 - 2, field=field)
     try:
-        data = base64.b64decode(_padded("".join(text.split()).encode("ascii")), validate=True)
+        # What is no picture shows within the first bytes, before megabytes of it are unpacked.
+        if not containers.is_known(_from_base64(text[:_SNIFFED])):
+            raise Invalid(field, f"is not a picture that can be read; {SEND}" if text else f"is empty; {SEND}")
+        return _from_base64(text)
     except (binascii.Error, UnicodeEncodeError) as problem:
         raise Invalid(field, f"is not base64 ({str(problem)[:60]}); {SEND}") from problem
-    if not data:
-        raise Invalid(field, f"is empty; {SEND}")
-    limits.check_bytes(len(data), field=field)
-    return data
+
+
+def _from_base64(text: str) -> bytes:
+    data = text.encode("ascii")
+    if any(white in data for white in b" \r\n\t"):
+        data = b"".join(data.split())
+    return base64.b64decode(data if len(data) % 4 == 0 else data + b"=" * (-len(data) % 4), validate=True)
 
 
 def flatten(image: Image.Image) -> Image.Image:
@@ -140,7 +148,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in _TRANSPARENT or "transparency" in image.info:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in {"1", "L"} else "RGB")
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"=" * (-len(data) % 4)

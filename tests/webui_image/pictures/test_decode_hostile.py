@@ -1,5 +1,6 @@
 """Files made to break the reader: bombs, lies, damage."""
 
+import base64
 import contextlib
 import io
 import struct
@@ -183,3 +184,28 @@ def test_anything_sent_is_answered(sent):
     """Whatever is sent, the answer names the field."""
     with pytest.raises(Invalid, match=r"^there: "):
         decode.picture(sent, field="there")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"x" * 12 * MIB, "is not a picture", id="rubbish"),
+        pytest.param(b"\xff\xd8" + b"\xff" * 2 * MIB, "breaks off too early", id="JPEG of filling"),
+        pytest.param(b"\xff\xd8\xff\xd0" + b"\xff\xd0" * MIB, "more than 20000 parts", id="JPEG of restarts"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(2 * MIB), "does not begin with its header", id="PNG of zeros"),
+        pytest.param(b"RIFF\0\0\0\0WEBP" + bytes(2 * MIB), "does not begin with its header", id="WEBP of zeros"),
+    ],
+)
+def test_megabytes_of_nothing_are_refused_at_once(data, message):
+    """As base64, in lines or not, within 50 ms of one core."""
+    text = base64.b64encode(data).decode()
+    for sent in (text, f"{text[:76]}\n{text[76:]}"):
+        with pytest.raises(Invalid, match=message):
+            decode.picture(sent, field="image")
+        assert least_time(lambda sent=sent: decode.picture(sent, field="image")) < 0.05
+
+
+def test_blanks_are_no_picture():
+    """Ten million of them neither."""
+    with pytest.raises(Invalid, match="image: is empty"):
+        decode.picture(" \n" * 5_000_000, field="image")

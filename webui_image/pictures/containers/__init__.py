@@ -10,9 +10,14 @@ from __future__ import annotations
 from webui_image.pictures.containers import jpeg, png, webp
 from webui_image.pictures.containers.parts import Damaged, Parts
 
-__all__ = ["Damaged", "Parts", "size", "take_apart"]
+__all__ = ["Damaged", "Parts", "is_known", "size", "take_apart"]
 
 _KINDS = {"PNG": png, "JPEG": jpeg, "WEBP": webp}
+
+
+def is_known(data: bytes) -> bool:
+    """Tell from the first 12 bytes whether a file is a PNG, JPEG or WEBP."""
+    return _kind(data) is not None
 
 
 def size(data: bytes) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _JFIF, _EXIF, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
 _LEFT_OUT = (set(range(0xE0, 0xF0)) | {_COMMENT}) - {_JFIF, _ADOBE}
+_FILLED = re.compile(rb"\xff+")
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -69,13 +70,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _marker(data: bytes, position: int) -> tuple[int, int]:
-    if data[position : position + 1] != b"\xff":
+    filled = _FILLED.match(data, position)
+    if filled is None:
         raise Damaged("breaks off too early" if position >= len(data) else "has no marker where one should be")
-    while data[position : position + 1] == b"\xff":
-        position += 1
-    if position >= len(data):
+    if filled.end() >= len(data):
         raise Damaged("breaks off too early")
-    return data[position], position + 1
+    return data[filled.end()], filled.end() + 1
 
 
 def _scan_end(data: bytes, start: int) -> int:
