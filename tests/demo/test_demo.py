@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.e2e
 @pytest.mark.timeout(420)
 def test_five_acts_are_played_and_no_request_fails(tmp_path: Path) -> None:
-    """On a machine where nothing runs, one command plays the five acts, draws all the time and leaves nothing behind."""
+    """On a machine where nothing runs, one command plays five acts, draws all the time and leaves nothing behind."""
     state = tmp_path / "state" / "cloud"
     environment = {**os.environ, "GPUHUNTER_LOCAL_DIR": str(state), "HOME": str(tmp_path)}
     sheet = tmp_path / "sheet.png"
