@@ -16,17 +16,21 @@ Preparing (text encoding, first noise) and finishing (decoding) are work like st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Call", "Candidate", "FairClock", "Knowledge", "Tag", "Work", "choose"]
 
 _MARGIN = 0.85  # of the U times that a call may take
 _LEAST_SHARE = 0.6  # of U, kept also for a leader that is late, or an overload would end all company
 _WORTHWHILE = 0.9  # company joins where its part of the call is at most so much of a call of its own
+_NEARLY = 0.88  # of the largest call's pictures a second, which a call of an only user is to give
+_LONGEST = 4.0  # times a call with one picture, for an only user's call
+_URGENT = 1.4  # slack below which a user's single picture goes before others' many
 _LEAST_WEIGHT = 0.5
 
 
@@ -44,6 +48,10 @@ class Tag:
 
     start: float
     finish: float
+
+    def later(self, seconds: float) -> Tag:
+        """Give the tag of a picture that its own user's other pictures have delayed."""
+        return Tag(self.start, self.finish + seconds)
 
 
 class FairClock:
@@ -72,19 +80,25 @@ class FairClock:
 
 
 class Candidate(Protocol):
-    """A picture as the policy sees it."""
+    """A picture as the policy sees it: whose it is, its place, and what its next call needs.
 
-    user: str
-    tag: Tag
-    order: int  # of arrival
-    group: Hashable  # what must agree in one call
-    rows: int  # that it adds to a call
-    alone: bool  # must have a call to itself
+    `group` is what must agree in one call; `rows` is what it adds to one; `alone`: it must have a call to itself.
+    """
 
     @property
-    def work(self) -> Work:
-        """What it needs next."""
-        ...
+    def user(self) -> str: ...
+    @property
+    def tag(self) -> Tag: ...
+    @property
+    def order(self) -> int: ...  # of arrival
+    @property
+    def group(self) -> Any: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def alone(self) -> bool: ...
+    @property
+    def work(self) -> Work: ...
 
 
 C = TypeVar("C", bound=Candidate)
@@ -103,15 +117,18 @@ class Call(Generic[C]):
 class Knowledge(Generic[C]):
     """What the policy asks; the worker answers from what it learnt.
 
-    `seconds` of a call of so many rows; `largest` number of rows that memory allows; `switch`: seconds until a group
-    can be computed that is not in memory now; `slack`: of a picture with so many users there, how many times slower
-    than alone it may go from now on and still be done when equal sharing would have finished it.
+    `seconds` of a call of so many rows; `tried`: the most rows that such a call ever had; `largest` number of rows
+    that memory allows; `switch`: seconds until a group can be computed that is not in memory now; `slack`: of a
+    picture with so many users there, how many times slower than alone it may go from now on and still be done when
+    equal sharing would have finished it. `virtual` gives the time of the tags.
     """
 
-    seconds: Callable[[Work, Hashable, int], float]
-    largest: Callable[[Hashable], int]
-    switch: Callable[[Hashable], float]
+    seconds: Callable[[Work, Any, int], float]
+    largest: Callable[[Any], int]
+    switch: Callable[[Any], float]
     slack: Callable[[C, int], float]
+    tried: Callable[[Work, Any], float]
+    virtual: Callable[[], float]
     most: int = 16  # pictures in one call
 
 
@@ -120,31 +137,64 @@ def choose(pictures: Iterable[C], knowledge: Knowledge[C]) -> Call[C] | None:
     ordered = _ordered(pictures, knowledge)
     if not ordered:
         return None
-    leader = ordered[0]
+    users = len({picture.user for picture in ordered})
+    leader = _leader(ordered, users, knowledge)
     if leader.work is Work.PREPARE or leader.alone:
         return Call(leader.work, (leader,))
-    users = len({picture.user for picture in ordered})
-    return _with_company(leader, ordered[1:], knowledge, _allowance(leader, users, knowledge))
+    others = [picture for picture in ordered if picture is not leader]
+    return _with_company(leader, others, knowledge, _allowance(leader, users, knowledge))
 
 
 def _ordered(pictures: Iterable[C], knowledge: Knowledge[C]) -> list[C]:
+    pictures = list(pictures)
+    of_user = Counter(picture.user for picture in pictures)
     penalties: dict[Hashable, float] = {}
 
-    def place(picture: C) -> tuple[float, int]:
+    def place(picture: C) -> tuple[bool, float, int]:
         group = picture.group
         if group not in penalties:
             penalties[group] = knowledge.switch(group)
-        return picture.tag.finish + penalties[group], picture.order
+        # Decoding is short and ends somebody's wait.
+        last = picture.work is Work.FINISH and of_user[picture.user] == 1 and not penalties[group]
+        return not last, picture.tag.finish + penalties[group], picture.order
 
     return sorted(pictures, key=place)
+
+
+def _leader(ordered: Sequence[C], users: int, knowledge: Knowledge[C]) -> C:
+    """Give the first; or, where that is one of several of its user and not overdue, a single one that else is late."""
+    first = ordered[0]
+    if users == 1 or users == len(ordered) or first.tag.finish < knowledge.virtual():
+        return first
+    of_user = Counter(picture.user for picture in ordered)
+    if of_user[first.user] == 1:
+        return first
+    singles = [
+        (knowledge.slack(picture, users), at) for at, picture in enumerate(ordered) if of_user[picture.user] == 1
+    ]
+    slack, at = min(singles, default=(inf, 0))
+    return ordered[at] if slack < _URGENT else first
 
 
 def _allowance(leader: C, users: int, knowledge: Knowledge[C]) -> float:
     """Seconds that the leader's call may take."""
     if users == 1:
-        return inf
+        return _room_for_a_newcomer(leader, knowledge)
     ratio = min(_MARGIN * users, max(knowledge.slack(leader, users), 1.0, _LEAST_SHARE * users))
     return ratio * knowledge.seconds(leader.work, leader.group, leader.rows)
+
+
+def _room_for_a_newcomer(leader: C, knowledge: Knowledge[C]) -> float:
+    """Seconds that a call of the only user may take: who comes in the middle of it waits for its end.
+
+    Large calls give little more than middling ones; so the smallest is taken that gives nearly as much as the largest.
+    """
+    work, group, rows = leader.work, leader.group, leader.rows
+    most = max(1, min(knowledge.most, knowledge.largest(group) // rows))
+    best = knowledge.seconds(work, group, rows * most) / most
+    enough = next(n for n in range(1, most + 1) if best >= _NEARLY * knowledge.seconds(work, group, rows * n) / n)
+    alone = knowledge.seconds(work, group, rows)
+    return min(knowledge.seconds(work, group, rows * enough), _LONGEST * alone)
 
 
 def _with_company(leader: C, others: Sequence[C], knowledge: Knowledge[C], allowance: float) -> Call[C]:
@@ -152,7 +202,7 @@ def _with_company(leader: C, others: Sequence[C], knowledge: Knowledge[C], allow
     chosen: list[C] = [leader]
     prepare: list[C] = []
     rows, cost = leader.rows, seconds(work, group, leader.rows)
-    largest = knowledge.largest(group)
+    largest, tried = knowledge.largest(group), knowledge.tried(work, group)
     for picture in others:
         if len(chosen) + len(prepare) >= knowledge.most:
             break
@@ -161,7 +211,7 @@ def _with_company(leader: C, others: Sequence[C], knowledge: Knowledge[C], allow
         if not fits or (picture.work is not work and not getting_ready):
             continue
         company = seconds(work, group, rows + picture.rows) - seconds(work, group, rows)
-        if company > _WORTHWHILE * seconds(work, group, picture.rows):
+        if tried > leader.rows and company > _WORTHWHILE * seconds(work, group, picture.rows):
             break
         if getting_ready:
             company += seconds(Work.PREPARE, group, 1)

@@ -1,12 +1,12 @@
 """A picture's way through the model: prepared, taken step by step, decoded.
 
-Whatever differs between kinds of requests (from text, from a picture, with a mask, with a second pass) is in what a picture
-starts from; the steps are the same for all, which is why they can share calls.
+Whatever differs between kinds of requests (from text, from a picture, with a mask, with a second pass) is in what a
+picture starts from; the steps are the same for all, which is why they can share calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -44,8 +44,10 @@ class Models(Protocol):
 class Drawing:
     """Does the work on pictures. For the engine's thread only."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, show: Callable[[Image.Image], Image.Image] | None = None) -> None:
+        """Take the models, and what decides which finished pictures may be shown."""
         self._models = models
+        self._show = show or (lambda image: image)
         self._steppers: WeakKeyDictionary[Any, stepping.Stepper] = WeakKeyDictionary()
         self._conditioners: WeakKeyDictionary[Any, Conditioner] = WeakKeyDictionary()
         self._sparing: WeakSet[Any] = WeakSet()
@@ -102,7 +104,7 @@ class Drawing:
         return True
 
     def finish(self, pictures: Sequence[Picture]) -> list[Image.Image | NotFinite]:
-        """Decode pictures of one group; a picture of numbers that are none gives NotFinite, and the others are drawn."""
+        """Decode pictures of one group; a picture of numbers that are none gives NotFinite, the others are drawn."""
         from PIL import Image
 
         model = self.model(pictures[0])
@@ -113,12 +115,12 @@ class Drawing:
                 sound.append(at)
             else:
                 results[at] = NotFinite(
-                    "the model gave numbers that are none (NaN): lower the CFG scale, or take another sampler or precision"
+                    "the model gave numbers that are none (NaN): lower the CFG scale, or take another sampler"
                 )
         if sound:
             arrays = model.decode(torch.cat([pictures[at].latents for at in sound]))
             for at, array in zip(sound, arrays, strict=True):
-                results[at] = _completed(Image.fromarray(array), pictures[at])
+                results[at] = self._show(_completed(Image.fromarray(array), pictures[at]))
         return [results[at] for at in range(len(pictures))]
 
     def preview(self, picture: Picture) -> Image.Image:

@@ -50,7 +50,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One denoising: prompts, sampler, steps and size (in pixels, as drawn); `strength` where it starts from a picture."""
+    """One denoising: prompts, sampler, steps, size in pixels as drawn; `strength` where it starts from a picture."""
 
     prompt: PromptPlan
     negative: PromptPlan
@@ -138,6 +138,7 @@ def _rounded(side: float) -> int:
 
 def _pass(generation: Generation, width: int, height: int, strength: float | None) -> Pass:
     choice = resolve(generation.sampler, generation.scheduler, generation.eta)
+    _check_steps(choice, generation.steps, "steps")
     executed = generation.steps if strength is None else max(1, int(generation.steps * strength))
     prompt = parse(generation.prompt, executed)
     return Pass(
@@ -158,20 +159,35 @@ def _second_pass(generation: Generation, recommended: Recommended, first: Pass) 
         raise AssertionError
     steps = hires.steps or generation.steps
     executed, done = max(1, int(steps * hires.denoising_strength)), first.executed
+    choice = resolve(hires.sampler or generation.sampler, hires.scheduler or generation.scheduler, generation.eta)
+    _check_steps(choice, steps, "hr_second_pass_steps")
     width, height = drawn_size(*final_size(generation), recommended)
     if width < _MULTIPLE or height < _MULTIPLE:
         raise Invalid("hr_scale", f"the second pass would be {width} x {height} pixels")
+    _check_upscaler(hires.upscaler)
     prompt = parse(hires.prompt or generation.prompt, executed, done=done, field="hr_prompt")
     return Pass(
         prompt,
         parse(hires.negative_prompt or generation.negative_prompt, executed, done=done, field="hr_negative_prompt"),
-        resolve(hires.sampler or generation.sampler, hires.scheduler or generation.scheduler, generation.eta),
+        choice,
         steps,
         width,
         height,
         hires.denoising_strength,
         merged((*generation.loras, *prompt.loras)),
     )
+
+
+def _check_steps(choice: Choice, steps: int, field: str) -> None:
+    if choice.most_steps and steps > choice.most_steps:
+        raise Invalid(field, f"{choice.sampler} draws in {choice.most_steps} steps at most, not {steps}")
+
+
+def _check_upscaler(name: str) -> None:
+    from webui_image.pictures.upscale import LATENT_MODES, UPSCALERS
+
+    if name not in LATENT_MODES and name not in UPSCALERS:
+        raise Invalid("hr_upscaler", f"there is no {name[:60]!r}; take one of {', '.join([*LATENT_MODES, *UPSCALERS])}")
 
 
 class Stage(Enum):

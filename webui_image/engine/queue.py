@@ -37,6 +37,10 @@ class Queue:
                 f"you have {self._most_per_user} requests here already; wait until one is done", retry_after
             )
 
+    def virtual(self) -> float:
+        """Give the virtual time, in which the tags are."""
+        return self._clock.now
+
     def admit(self, job: Job, seconds: float) -> None:
         """Take a job; each of its pictures takes `seconds` alone."""
         before = sum(picture.stage is not Stage.OVER for picture in self.pictures() if picture.user == job.user)

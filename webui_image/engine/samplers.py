@@ -41,6 +41,7 @@ class Sampler:
     deterministic: str = ""  # the sampler that this one is at eta 0
     takes_eta: bool = False
     two_calls: bool = False  # of the model a step
+    most_steps: int = 0
 
     @property
     def label(self) -> str:
@@ -58,6 +59,7 @@ class Choice:
     options: Options
     eta: float | None = None  # handed to the scheduler's step where it takes one
     two_calls: bool = False  # of the model a step
+    most_steps: int = 0  # 0: any number
 
 
 _KARRAS: Options = (("use_karras_sigmas", True),)
@@ -121,7 +123,7 @@ SAMPLERS: tuple[Sampler, ...] = (
     Sampler("PLMS", ("plms", "PNDM"), "PNDMScheduler", (("skip_prk_steps", True),), AUTOMATIC, _SPACED),
     Sampler("UniPC", ("unipc", "uni_pc"), "UniPCMultistepScheduler", (), AUTOMATIC, _ALL),
     Sampler("DEIS", ("deis",), "DEISMultistepScheduler", (), AUTOMATIC, _ALL),
-    Sampler("LCM", ("k_lcm",), "LCMScheduler", _NO_CLIP, AUTOMATIC, _SPACED),
+    Sampler("LCM", ("k_lcm",), "LCMScheduler", _NO_CLIP, AUTOMATIC, _SPACED, most_steps=50),
 )
 
 
@@ -165,6 +167,7 @@ def resolve(name: str, scheduler: str = AUTOMATIC, eta: float | None = None) -> 
         (*sampler.options, *effective.options),
         eta if sampler.takes_eta else None,
         sampler.two_calls,
+        sampler.most_steps,
     )
 
 

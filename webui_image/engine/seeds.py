@@ -1,7 +1,7 @@
 """Which seeds a picture is drawn from, by A1111's rules.
 
-Picture `i` has the seed plus `i`, or, where there is a variation of some strength, the seed as it is and the variation's
-plus `i`.
+Picture `i` has the seed plus `i`, or, where there is a variation of some strength, the seed as it is and the
+variation's plus `i`.
 """
 
 from __future__ import annotations

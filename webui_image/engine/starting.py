@@ -1,8 +1,8 @@
 """What a picture's denoising starts from: noise alone, a picture with noise over it, or a first pass made larger.
 
-The order in which random numbers are drawn decides what a seed means. It is A1111's: the noise comes first, and a source
-picture is encoded without chance. Only `exact` requests draw in the order of diffusers' pipelines, which take a random
-sample from the autoencoder before.
+The order in which random numbers are drawn decides what a seed means. It is A1111's: the noise comes first, and a
+source picture is encoded without chance. Only `exact` requests draw in the order of diffusers' pipelines, which take
+a random sample from the autoencoder before.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _prototype(choice: Choice, steps: int, config: tuple[tuple[str, Any], ...]) 
 
 
 def make_scheduler(choice: Choice, steps: int, config: dict[str, Any]) -> Any:
-    """Make a scheduler of one's own, set to so many steps; its timesteps stay on the CPU, where indices are looked up."""
+    """Make a scheduler of one's own, set to so many steps; its timesteps stay on the CPU, where it looks them up."""
     frozen = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in config.items()))
     return copy.deepcopy(_prototype(choice, steps, frozen))
 
@@ -213,7 +213,7 @@ class Stepper:
 
 
 def _extra(sampling: Sampling) -> dict[str, Any]:
-    takes = _step_parameters(type(sampling.scheduler))
+    takes = _step_parameters(sampling.scheduler.__class__)
     extra: dict[str, Any] = {}
     if "generator" in takes:
         extra["generator"] = sampling.generator
@@ -223,10 +223,10 @@ def _extra(sampling: Sampling) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _step_parameters(scheduler_class: type) -> frozenset[str]:
+def _step_parameters(scheduler_class: Any) -> frozenset[str]:
     import inspect
 
-    return frozenset(inspect.signature(scheduler_class.step).parameters)  # type: ignore[attr-defined]
+    return frozenset(inspect.signature(scheduler_class.step).parameters)
 
 
 def _rescaled(guided: torch.Tensor, text: torch.Tensor, amount: float) -> torch.Tensor:

@@ -1,13 +1,14 @@
 """The engine's one thread: it owns torch and all models, and makes one call after the other.
 
-Between two calls, and only there, requests come and go: new ones are admitted, cancelled ones dropped, the next call is
-chosen anew. A failure stays with whom it belongs to: a call that fails for all is taken apart and made for each alone. With
-nothing to do the thread sleeps; it is woken by whoever changes that.
+Between two calls, and only there, requests come and go: new ones are admitted, cancelled ones dropped, the next call
+is chosen anew. A failure stays with whom it belongs to: a call that fails for all is taken apart and made for each
+alone. With nothing to do the thread sleeps; it is woken by whoever changes that.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -34,6 +35,8 @@ R = TypeVar("R")
 _PREVIEW_SHARE = 0.1  # of the time that may go into a picture's previews
 _PREVIEW_SECONDS = 0.2  # between two previews of a picture at least
 _ROWS_RETRIED = 200  # calls after which a bound set by a lack of memory is doubled
+_MEMORY_FAILURES = 3  # in a row, after which no more requests are taken for a while
+_MEMORY_SECONDS = 20.0
 _SWITCH = 5.0  # seconds to load a model, until one was loaded
 _FAIR = 0.9  # of what equal sharing would take, after which a picture should be done
 
@@ -110,7 +113,7 @@ class Worker:
         self._doing = doing
         self._bounds = bounds
         self._clock = clock
-        self._observer = observer
+        self.observer = observer
         self._condition = threading.Condition()
         self._inbox: list[Job] = []
         self._queue = Queue(bounds.queue, bounds.queue_per_user)
@@ -122,9 +125,16 @@ class Worker:
         self.costs = Costs()
         self.busy: Busy | None = None
         self.last_success: float | None = None
+        self._no_memory, self._no_memory_at = 0, -inf  # failures in a row, and when the last was
         self.broken = ""  # why no call can be made any more
         self._knowledge: Knowledge[Picture] = Knowledge(
-            self._call_seconds, self._largest, self._switch_seconds, self._slack, bounds.pictures
+            seconds=self._call_seconds,
+            largest=self._largest,
+            switch=self._switch_seconds,
+            slack=self._slack,
+            tried=lambda work, group: self.costs.tried(str(work), _cost_key(group)),
+            virtual=self._queue.virtual,
+            most=bounds.pictures,
         )
 
     # From any thread
@@ -137,6 +147,17 @@ class Worker:
             self._queue.refuse_excess(job.user, self._inbox, self._retry_after())
             self._inbox.append(job)
             self._condition.notify()
+
+    def rehearse(self, job: Job) -> None:
+        """Draw a job at once, to learn what its calls take. In the engine's thread, before `run`."""
+        self._queue.admit(job, self._seconds_alone(job))
+        while not job.over:
+            self.turn()
+        self._served.clear()
+
+    def step_seconds(self, job: Job) -> float:
+        """Estimate one step of one of its pictures alone."""
+        return self._call_seconds(Work.STEP, job.plan.group(0, job.vae), 2)
 
     def wake(self) -> None:
         """Look at the jobs' flags now."""
@@ -167,6 +188,12 @@ class Worker:
         return waiting + len(begun) - sum(begun), sum(begun)
 
     @property
+    def short_of_memory(self) -> bool:
+        """Whether request after request does not fit into memory, just now."""
+        recent = self._clock.monotonic() - self._no_memory_at < _MEMORY_SECONDS
+        return recent and self._no_memory >= _MEMORY_FAILURES
+
+    @property
     def wedged(self) -> str:
         """Say which call takes too long or why none can be made; empty where all is well."""
         busy = self.busy
@@ -191,7 +218,7 @@ class Worker:
         while self._wait_for_work():
             try:
                 self.turn()
-            except Exception as error:  # the thread must outlive any fault, or the replica would be dead and look alive
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any fault, or the replica would be dead and look alive
                 structlog.get_logger().exception("engine turn failed")
                 for job in list(self._queue.jobs):
                     self._fail(job, WebUIError(f"the engine failed: {_brief(error)}"))
@@ -291,8 +318,8 @@ class Worker:
             if picture.job.first_step is None:
                 picture.job.first_step = self._clock.monotonic()
                 self._queue.began()
-                if self._observer is not None:
-                    self._observer.waited(picture.job.first_step - picture.job.submitted)
+                if self.observer is not None:
+                    self.observer.waited(picture.job.first_step - picture.job.submitted)
         group, rows = pictures[0].group, sum(picture.rows for picture in pictures)
         before = self._clock.monotonic()
         try:
@@ -300,14 +327,26 @@ class Worker:
         except Exception as error:  # noqa: BLE001
             self._failed_together(pictures, error)
             return
-        if self._observer is not None:
-            self._observer.batch(len(pictures), self._clock.monotonic() - before)
+        if self.observer is not None:
+            self.observer.batch(len(pictures), self._clock.monotonic() - before)
         self._went_well(group, rows)
+        self._charge_own_company(pictures)
         for picture, failure in zip(pictures, errors, strict=True):
             if failure is not None:
                 self._failed_alone(picture, failure)
             elif not picture.job.over:
                 self._tell_step(picture)
+
+    def _charge_own_company(self, pictures: list[Picture]) -> None:
+        """Who lets several pictures share calls has them all later than one after the other: at its own expense."""
+        rows = Counter[str]()
+        for picture in pictures:
+            rows[picture.user] += picture.rows
+        for picture in pictures:
+            if rows[picture.user] > picture.rows:
+                together = self._call_seconds(Work.STEP, picture.group, rows[picture.user])
+                alone = self._call_seconds(Work.STEP, picture.group, picture.rows)
+                picture.tag = picture.tag.later(max(0.0, together - alone))
 
     def _failed_together(self, pictures: list[Picture], error: Exception) -> None:
         """Find whose fault it is: fewer at once where memory was short, else each alone."""
@@ -379,6 +418,7 @@ class Worker:
     def _complete(self, picture: Picture, image: Image.Image) -> None:
         picture.stage = Stage.OVER
         picture.latents = None
+        self._no_memory = 0
         self.last_success = self._served[picture.user] = self._clock.monotonic()
         seeds = picture.seeds
         self._tell(picture.job, PictureDone(picture.index, image, seeds.seed, seeds.variation_seed, picture.partial))
@@ -412,6 +452,8 @@ class Worker:
             self._fail(job, HandedBack("this replica is going away; send the request again", 1.0))
 
     def _fail(self, job: Job, error: WebUIError) -> None:
+        if isinstance(error, OutOfMemory):
+            self._no_memory, self._no_memory_at = self._no_memory + 1, self._clock.monotonic()
         self._end(job, Failed(error))
 
     def _end(self, job: Job, event: Event) -> None:
@@ -427,12 +469,12 @@ class Worker:
     def _tell(self, job: Job, event: Event) -> None:
         try:
             job.deliver(event)
-        except Exception:  # a listener's fault is its own
+        except Exception:  # noqa: BLE001 - a listener's fault is its own
             structlog.get_logger().exception("an event could not be delivered")
 
     # What the policy asks
 
-    def _call_seconds(self, work: Work, group: Group, rows: int) -> float:  # type: ignore[override]
+    def _call_seconds(self, work: Work, group: Group, rows: int) -> float:
         size = 1 if work is Work.PREPARE else rows
         return self.costs.seconds(str(work), _cost_key(group), group.pixels, size)
 
@@ -458,7 +500,9 @@ class Worker:
         )
 
     def _slack(self, picture: Picture, users: int) -> float:
-        left = self._seconds_left(picture)
+        if self._queue.users()[picture.user] > 1:
+            return inf  # one that waits for its own user's pictures waits for nobody else
+        left = picture.seconds * (1 - picture.steps_done / max(1, picture.job.plan.steps))
         if left <= 0:
             return inf
         turn = max(picture.job.submitted, self._served.get(picture.user, 0.0))
