@@ -1,0 +1,46 @@
+"""Weights come from an S3 server over real sockets."""
+
+import threading
+
+import pytest
+
+from webui_image.clock import SystemClock
+from webui_image.engine.loading import kind_of
+from webui_image.engine.weights import Fetch
+
+pytest.importorskip("s3fs", reason="the extra webui-s3 is not installed")
+server = pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
+
+
+@pytest.fixture
+def bucket(monkeypatch, sd1_directory):
+    """Give the address of a model on a local S3 server."""
+    import s3fs
+
+    moto = server.ThreadedMotoServer(port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = s3fs.S3FileSystem(skip_instance_cache=True)
+    store.mkdir("models")
+    store.put(str(sd1_directory), "models/tiny", recursive=True)
+    yield "s3://models/tiny"
+    moto.stop()
+
+
+def test_a_model_is_fetched_from_s3(bucket, sd1_directory, tmp_path):
+    """Every file arrives as it is, in ranges, and a second fetch takes it from the cache."""
+    fetch = Fetch(tmp_path, SystemClock(), threading.Event())
+    seen = []
+    path = fetch(bucket, lambda done, total: seen.append((done, total)))
+    assert kind_of(path) == ("sd1", False)
+    for file in sd1_directory.rglob("*"):
+        if file.is_file():
+            assert (path / file.relative_to(sd1_directory)).read_bytes() == file.read_bytes()
+    assert max(seen)[0] == max(seen)[1]
+    again = []
+    fetch(bucket, lambda done, total: again.append(done))
+    assert len(again) == len([file for file in sd1_directory.rglob("*") if file.is_file()])
