@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from webui_image.clock import new_id
-from webui_image.server.problems import problem
+from webui_image.server.problems import ClientGone, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,6 +62,9 @@ class Envelope:
 
         try:
             await self._app(scope, receive, dressed)
+        except ClientGone:
+            # Nobody reads it; the status is for the log and the metrics.
+            await Response(status_code=499)(scope, receive, dressed)
         except Exception as error:
             self._log.exception("request failed", request_id=request_id, route=route_of(scope))
             if status:
@@ -84,7 +87,8 @@ class Envelope:
         known = method if method in {"GET", "HEAD", "POST", "OPTIONS"} else "other"
         self._context.metrics.answered(route, known, status, seconds)
         caller = scope["state"].get("caller")
-        write = self._log.debug if route in _QUIET and status < 400 else self._log.info
+        # Probes fail all through a start: that the phase changes is logged elsewhere, once.
+        write = self._log.debug if route in _QUIET else self._log.info
         write(
             "answered",
             method=known,

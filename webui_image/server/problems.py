@@ -39,6 +39,10 @@ class TimedOut(errors.WebUIError):
     """It took longer than a request may. 504."""
 
 
+class ClientGone(Exception):  # noqa: N818 - what happened, not a fault
+    """Nobody waits for the answer any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error ready to be sent, as an answer or as the last line of a stream."""

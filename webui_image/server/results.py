@@ -17,7 +17,7 @@ import structlog
 
 from webui_image.clock import new_id
 from webui_image.server.callers import Caller, Running
-from webui_image.server.problems import TimedOut, reason
+from webui_image.server.problems import ClientGone, TimedOut, reason
 from webui_image.values.events import Cancelled, Event, Failed, Finished, PictureDone, Queued, Step
 
 if TYPE_CHECKING:
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from webui_image.server.context import Context
     from webui_image.values.generation import Generation
 
+__all__ = ["ClientGone", "Collected", "Submission", "collect", "in_pool", "note", "submit", "unless_gone"]
+
 T = TypeVar("T")
-
-
-class ClientGone(Exception):  # noqa: N818 - what happened, not a fault
-    """Nobody waits for the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)

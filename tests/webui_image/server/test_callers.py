@@ -148,7 +148,7 @@ def leave(server, path, body):
 
 
 @pytest.mark.parametrize("when", ["while-drawing", "while-waiting"])
-def test_a_client_that_goes_away_cancels_its_request(server, engine, when):
+def test_a_client_that_goes_away_cancels_its_request(server, engine, when, capsys):
     """Closing the connection of a blocking call frees the engine within a second."""
     engine.hold()
     others = []
@@ -165,7 +165,11 @@ def test_a_client_that_goes_away_cancels_its_request(server, engine, when):
         other.close()
     assert engine.wait_until(lambda: engine.submitted[0].cancelled, 1)
     with server.client() as client:
-        assert 'reason="cancelled"' in client.get("/metrics").text
+        text = client.get("/metrics").text
+    assert 'reason="cancelled"' in text
+    assert 'code="499"' in text
+    assert 'code="500"' not in text
+    assert capsys.readouterr().err == ""
 
 
 def test_a_request_that_takes_too_long_is_ended(start, engine):
