@@ -47,6 +47,7 @@ def all_files():
         "JPEG grey": saved(image.convert("L"), "JPEG"),
         "JPEG progressive": saved(image, "JPEG", progressive=True),
         "JPEG four colours": saved(image.convert("CMYK"), "JPEG"),
+        "JPEG colours not converted": saved(image, "JPEG", keep_rgb=True),
         "JPEG with restarts": saved(image, "JPEG", restart_marker_blocks=1),
         "WEBP": saved(image, "WEBP"),
         "WEBP lossless": saved(image, "WEBP", lossless=True),

@@ -161,6 +161,12 @@ def test_a1111_reads_the_pairs_that_are_written(fields):
     assert dict(pairs.read(line)) == fields
 
 
+@pytest.mark.parametrize("value", ['"a"', '"', '""', "a\\", '"a', "a: b", "a, b", " a", "a\nb"])
+def test_values_that_need_quotes_come_back(value):
+    """Whatever would end a value, or be taken for its quotation."""
+    assert dict(pairs.read(pairs.write([("one", value), ("two", "x")]))) == {"one": value, "two": "x"}
+
+
 @given(st.text(st.sampled_from('ab :,-/"\\\n'), max_size=40) | st.text(max_size=40))
 def test_pairs_are_found_where_a1111_finds_them(line):
     """In any line, the keys are those that A1111's expression finds."""

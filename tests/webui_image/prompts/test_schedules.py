@@ -80,6 +80,7 @@ def at(changes, step):
         pytest.param("a] b", [(0, "a] b")], id="never opened"),
         pytest.param("((a][:b:c [d:3]", [(0, "((a][:b:c "), (3, "((a][:b:c d")], id="crossed brackets are text"),
         pytest.param("[a (b] c):3]", [(0, "[a (b] c):3]")], id="no schedule around crossed brackets"),
+        pytest.param("[a (b] c:3]", [(0, "[a (b] c:3]")], id="nor one that ends behind them"),
         pytest.param("[a:b:c:3]", [(0, "[a:b:c:3]")], id="one text too many"),
         pytest.param("[a:b:c]", [(0, "[a:b:c]")], id="no number"),
         pytest.param("[a:1e1]", [(0, "[a:1e1]")], id="exponent"),

@@ -66,6 +66,7 @@ def expected(tree, weight=1.0):
         pytest.param("(a:1e3)", [("a:1e3", 1.1)], id="exponent"),
         pytest.param("(a:nan)(b:inf)", [("a:nanb:inf", 1.1)], id="not a number, infinity"),
         pytest.param("()[](:2)", [("", 1.0)], id="empty brackets"),
+        pytest.param("(a(:2)b:3)", [("ab", 3.0)], id="empty brackets within others"),
         pytest.param("", [("", 1.0)], id="empty"),
         pytest.param(
             "a (((house:1.3)) [on] a (hill:0.5), sun, (((sky))).",
