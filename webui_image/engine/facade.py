@@ -100,19 +100,21 @@ class StableDiffusion:
     def drain(self, grace: float) -> None:
         """Take nothing more; finish what fits into `grace` seconds, hand back the rest; block until then."""
         self._draining.set()
-        if self._worker is not None:
-            self._worker.drain(self._clock.monotonic() + grace)
+        if self._worker is None:
+            self._startup.stop()  # still starting: there is nothing to finish, and its thread ends by itself
+            return
+        self._worker.drain(self._clock.monotonic() + grace)
         self._end(grace + _CLOSE_SECONDS)
 
     def close(self) -> None:
         """End at the next step; requests are handed back."""
         self._draining.set()
+        self._startup.stop()
         if self._worker is not None:
             self._worker.stop()
-        self._end(_CLOSE_SECONDS)
+            self._end(_CLOSE_SECONDS)
 
     def _end(self, seconds: float) -> None:
-        self._startup.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
