@@ -38,9 +38,13 @@ info.register(app)
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"webui_image {version('gpu-hunter')}")
+        try:
+            found = version("gpu-hunter")
+        except PackageNotFoundError:  # the container image holds the code alone, and is told its version
+            found = os.environ.get("APP_VERSION", "dev")
+        typer.echo(f"webui_image {found}")
         raise typer.Exit
 
 

@@ -59,6 +59,7 @@ def render(
     from webui_image.batch.parameters import ParametersError, read
     from webui_image.batch.run import Options, plan
     from webui_image.cli.environment import engine_settings, model_options
+    from webui_image.cli.quiet import quiet_logs
     from webui_image.clock import SystemClock
     from webui_image.engine import build
 
@@ -66,7 +67,7 @@ def render(
     queue = {"queue": 4 * _IN_FLIGHT, "queue_per_user": 4 * _IN_FLIGHT}
     places = {"model_dir": model_dir, "lora_dir": lora_dir, "device": device, "precision": precision}
     settings = engine_settings(**queue, **places, **model_options(model))
-    _quiet_logs()
+    quiet_logs()
     engine = build(settings, clock=SystemClock())
     models = _Models(engine, settings.sources.model_uri)
     try:
@@ -169,13 +170,6 @@ def _signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _quiet_logs() -> None:
-    from webui_image.server import logs
-    from webui_image.server.settings import Settings
-
-    logs.configure(Settings(log_json=False, log_level="warning"))
 
 
 def _plan_data(planned: "Plan") -> dict[str, Any]:
