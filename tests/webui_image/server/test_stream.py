@@ -104,7 +104,7 @@ class TestLines:
         """The second of two is told how many are before it."""
         engine.hold()
         with (
-            client.stream("POST", "/api/generate", json={"prompt": "one"}) as one,
+            client.stream("POST", "/api/generate", json={"prompt": "one"}),
             client.stream("POST", "/api/generate", json={"prompt": "two"}) as two,
         ):
             assert engine.wait_until(lambda: len(engine.submitted) == 2)

@@ -3,6 +3,7 @@
 const directory = location.pathname.endsWith("/") ? "" : `${location.pathname.split("/").pop()}/`;
 const KEY = "api-key";
 const MAY_PASS = new Set([408, 425, 429, 502, 503, 504]);
+export const WENT_AWAY = "The replica went away";
 export const SILENCE = 30_000; // ms without a line; the server sends one at least every 10 s
 
 // Something went wrong: `retry` says whether the same request may succeed elsewhere or later, `after` (s) not before when.
@@ -19,8 +20,10 @@ export function onKeyNeeded(ask) {
   askForKey = ask;
 }
 
-export function setKey(key) {
-  sessionStorage.setItem(KEY, key);
+// Kept until the tab is closed. A user with a password signs in as HTTP basic does, a key goes alone.
+export function setKey(key, user) {
+  const both = new TextEncoder().encode(`${user}:${key}`);
+  sessionStorage.setItem(KEY, user ? `Basic ${btoa(String.fromCharCode(...both))}` : `Bearer ${key}`);
 }
 
 export async function ask(path, options = {}) {
@@ -34,7 +37,7 @@ export async function ask(path, options = {}) {
 async function reach(path, { signal, body }) {
   const headers = {};
   const key = sessionStorage.getItem(KEY);
-  if (key) headers.Authorization = `Bearer ${key}`;
+  if (key) headers.Authorization = key;
   if (body) headers["Content-Type"] = "application/json";
   try {
     return await fetch(directory + path, { method: body ? "POST" : "GET", headers, body, signal, cache: "no-store" });
@@ -67,7 +70,10 @@ export async function* linesOf(response, silence = SILENCE) {
   try {
     for (;;) {
       const { done, value } = await within(reader.read(), silence);
-      if (done) return;
+      if (done) {
+        if (parts.join("")) throw new Trouble(WENT_AWAY, { retry: true });
+        return;
+      }
       const pieces = decoder.decode(value, { stream: true }).split("\n");
       parts.push(pieces.shift());
       for (const piece of pieces) {
@@ -86,5 +92,8 @@ function within(promise, milliseconds) {
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Trouble("The server fell silent", { retry: true })), milliseconds);
   });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  const read = promise.catch((error) => {
+    throw error.name === "AbortError" ? error : new Trouble(WENT_AWAY, { retry: true });
+  });
+  return Promise.race([read, late]).finally(() => clearTimeout(timer));
 }

@@ -50,7 +50,8 @@ function moveOn() {
 
 // Generating
 
-async function submit(settings, withStart) {
+// `started` is a fact about a kept picture, not a part of a request.
+async function submit({ started, ...settings }, withStart) {
   if (!info?.models.length) return;
   clearErrors();
   const drawn = withSeeds(settings);
@@ -210,12 +211,17 @@ function pick(use) {
   input.click();
 }
 
+let asking = Promise.resolve(); // one question after the other
+
 function asked(title, text, yes, withKey = false) {
-  byId("ask-title").textContent = title;
-  byId("ask-text").textContent = text;
-  byId("ask-yes").textContent = yes;
-  byId("ask-field").hidden = !withKey;
-  return confirmWith(byId("ask"));
+  asking = asking.then(() => {
+    byId("ask-title").textContent = title;
+    byId("ask-text").textContent = text;
+    byId("ask-yes").textContent = yes;
+    byId("ask-field").hidden = !withKey;
+    return confirmWith(byId("ask"));
+  });
+  return asking;
 }
 
 // Start
@@ -304,12 +310,16 @@ async function startGallery() {
   for (const job of queue.jobs) gallery.job(job);
 }
 
-onKeyNeeded(async () => {
+async function askForKey() {
   byId("key").value = "";
   const given = await asked("API key", "This server asks for a key. It is kept until this tab is closed.", "Use it", true);
-  if (given) setKey(byId("key").value.trim());
+  if (given) setKey(byId("key").value.trim(), byId("user").value.trim());
   return given;
-});
+}
+
+let keyAsked = null; // several requests may need it at once
+
+onKeyNeeded(() => (keyAsked ??= askForKey().finally(() => (keyAsked = null))));
 startTheme();
 startForm();
 startStart();

@@ -53,7 +53,7 @@ export class Queue {
 
   take(job, line) {
     job.again = null;
-    if (line.type === "accepted") job.served = line.served;
+    if (line.type === "accepted") Object.assign(job, { state: "sent", served: line.served });
     if (line.type === "queued") Object.assign(job, { state: "queued", position: line.position });
     if (line.type === "step") {
       Object.assign(job, { state: "drawing", step: line.step, steps: line.steps, index: line.index });
@@ -108,7 +108,7 @@ export function words(job, short = false) {
 }
 
 function againWords({ attempt, attempts, seconds, reason }) {
-  const cause = { 429: "The queue is full", 503: "The replica is not ready" }[reason.status] ?? (reason.code === "handed_back" || reason.status >= 500 || reason.status === 0 ? "The replica went away" : reason.message);
+  const cause = { 429: "The queue is full", 503: "The replica is not ready" }[reason.status] ?? (reason.code === "handed_back" || reason.status >= 500 ? "The replica went away" : reason.message);
   const when = seconds >= 1.5 ? ` in ${Math.round(seconds)} s` : "";
   return `${cause}; trying again with the same seed${when} (${attempt} of ${attempts - 1})`;
 }

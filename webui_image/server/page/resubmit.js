@@ -1,7 +1,7 @@
 // A request that ends with its pictures although replicas come and go. The page draws the seed, so that the same request
 // sent to another replica gives the same picture; what has arrived is not asked for again.
 
-import { Trouble, ask, linesOf } from "./api.js";
+import { Trouble, WENT_AWAY, ask, linesOf } from "./api.js";
 
 const ATTEMPTS = 12; // in a row without a new picture
 const LONGEST_WAIT = 20; // seconds
@@ -18,11 +18,10 @@ export async function generate(body, { signal, on }) {
       if (got.size < body.count) throw new Trouble("The server sent fewer pictures than asked for", { retry: true });
     } catch (error) {
       signal.throwIfAborted();
-      const trouble = error instanceof Trouble ? error : new Trouble("The connection broke", { retry: true });
       failures = got.size > before ? 1 : failures + 1;
-      if (!trouble.retry || failures >= ATTEMPTS) throw trouble;
-      const seconds = Math.max(trouble.after, backOff(failures));
-      on.again({ attempt: failures, attempts: ATTEMPTS, seconds, reason: trouble });
+      if (!(error instanceof Trouble && error.retry) || failures >= ATTEMPTS) throw error;
+      const seconds = Math.max(error.after, backOff(failures));
+      on.again({ attempt: failures, attempts: ATTEMPTS, seconds, reason: error });
       await pause(seconds, signal);
     }
   }
@@ -45,7 +44,7 @@ async function attempt(body, got, signal, on) {
     on.event(event);
     complete = line.type === "done"; // the last line; reading on to the end keeps the connection for the next request
   }
-  if (!complete) throw new Trouble("The stream ended early", { retry: true });
+  if (!complete) throw new Trouble(WENT_AWAY, { retry: true });
 }
 
 // Picture i has seed + i or, in a variation, the variation's seed + i: asking for the rest moves that one on.
