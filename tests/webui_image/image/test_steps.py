@@ -100,6 +100,20 @@ def test_the_entry_point_runs_from_what_is_copied(image, dockerfile, scratch):
     assert "serve" in done.stdout
 
 
+def test_it_knows_its_version(image, dockerfile, scratch):
+    """The image holds the code without its package's metadata, and tells the version it was built as."""
+    script = (
+        "import sys, importlib.metadata as m\n"
+        "def version(name): raise m.PackageNotFoundError(name)\n"
+        "m.version = version\n"
+        "from webui_image.cli.app import run\n"
+        "sys.exit(run(['--version']))"
+    )
+    options = {"cwd": image / "app", "env": environment(dockerfile, scratch, APP_VERSION="1.2.3")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, **options)
+    assert done.stdout.strip() == "webui_image 1.2.3"
+
+
 def test_it_is_not_open_to_all_unless_somebody_says_so(image, dockerfile, scratch):
     """As it comes, the image listens on every address and so refuses to serve without sign-in, in one line."""
     with serving(dockerfile, image, scratch) as (process, _):
