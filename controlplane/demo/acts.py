@@ -69,11 +69,11 @@ def fails(stage: Stage) -> Shown:
     everywhere(stage, "stock-out")
     stage.say(f"{L4} is sold out everywhere; the Spot nodes in {struck} are preempted")
     stage.cloud("preempt", region=struck, accelerator=L4)
-    type_changed = stage.until("another GPU type", lambda d: whole(d) and types(d) - {L4} != set(), seconds=90)
+    type_changed = stage.until("another GPU type", lambda d: whole(d) and types(d) - {L4} != set(), seconds=150)
     lost = next(region for region, accelerator in sorted(held_in(type_changed)) if accelerator != L4)
     stage.say(f"{lost} goes down")
     stage.cloud("region-down", region=lost)
-    region_changed = stage.until("another region", lambda d: whole(d) and lost not in regions(d), seconds=90)
+    region_changed = stage.until("another region", lambda d: whole(d) and lost not in regions(d), seconds=150)
     data = {
         "preempted_in": struck,
         "after_stock_out": holdings(type_changed),
@@ -90,7 +90,7 @@ def recovers(stage: Stage) -> Shown:
         stage.cloud("region-up", region=region)
     everywhere(stage, "restock")
     begun = stage.clock.monotonic()
-    decision = stage.until("the preferred GPU type everywhere", lambda d: whole(d) and types(d) == {L4}, seconds=120)
+    decision = stage.until("the preferred GPU type everywhere", lambda d: whole(d) and types(d) == {L4}, seconds=180)
     waited = stage.clock.monotonic() - begun
     later = stage.rest(10)
     if later:

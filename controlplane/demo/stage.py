@@ -47,7 +47,7 @@ class Stage:
             self.say(f"{result.action} [{result.outcome.value}] {result.message}".rstrip())
         return service.decision
 
-    def until(self, what: str, done: Callable[[Decision], bool], *, seconds: float = 60) -> Decision:
+    def until(self, what: str, done: Callable[[Decision], bool], *, seconds: float = 120) -> Decision:
         """Make passes until `done`. Raises DemoError after so many seconds."""
         end = self.clock.monotonic() + seconds
         while True:
