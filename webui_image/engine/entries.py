@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webui_image.engine.files import PICKLES, read_header, refuse_pickle
-from webui_image.engine.loading import LoadOptions, kind_of
+from webui_image.engine.files import PICKLES, read_header, refuse_pickle, weight_files
+from webui_image.engine.loading import PARTS, LoadOptions, kind_of
 from webui_image.engine.recommended import read_recommended
 from webui_image.engine.shelf import Hashes
 from webui_image.engine.sources import Sources
@@ -70,8 +70,10 @@ def entries_of(sources: Sources, fetched: Path | None) -> dict[str, Entry]:
     if sources.model_dir is not None:
         if not sources.model_dir.is_dir():
             raise ModelError(str(sources.model_dir), "MODEL_DIR is no directory; create it, or leave MODEL_DIR out")
-        for path in sorted(sources.model_dir.iterdir()):
-            _add(found, path)
+        paths = sorted(sources.model_dir.iterdir())
+        for path in paths:
+            if path.with_name(f"{path.name}.safetensors") not in paths:  # else it is the configuration of that file
+                _add(found, path)
     if (sources.shipped / "model_index.json").is_file():
         found.setdefault(SHIPPED_NAME, _entry(SHIPPED_NAME, sources.shipped, shipped=True))
     return found
@@ -115,7 +117,7 @@ def _entry(name: str, path: Path, *, shipped: bool = False, from_uri: bool = Fal
     if path.is_dir() or not path.exists():
         kind, inpainting = kind_of(path)
         recommended = read_recommended(path / "recommended.json", kind, _native_side(path))
-        weights = tuple(sorted(path.glob("*/*.safetensors")))
+        weights = tuple(sorted(file for part in PARTS for file in weight_files(path / part)))
     else:
         from webui_image.engine import single_file
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from webui_image.values.errors import ModelError
 
-__all__ = ["PICKLES", "check_safetensors", "check_weights", "read_header", "refuse_pickle"]
+__all__ = ["PICKLES", "check_safetensors", "check_weights", "read_header", "refuse_pickle", "weight_files"]
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 _LONGEST_HEADER = 100_000_000  # the format's own bound
@@ -83,6 +83,11 @@ def check_weights(folder: Path, *, prefer_half: bool) -> str | None:
     if pickles:
         refuse_pickle(pickles[0])
     raise ModelError(str(folder), "no .safetensors weights in it; copy the whole directory anew")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Give a part's weight files, those with plain names before the fp16 variant; none where there are none."""
+    return _files(folder, None) or _files(folder, "fp16")
 
 
 def _files(folder: Path, variant: str | None) -> list[Path]:

@@ -20,6 +20,7 @@ from webui_image.engine.model import Parts
 from webui_image.values.errors import ModelError
 
 __all__ = [
+    "PARTS",
     "LoadOptions",
     "check_fit",
     "first_line",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _PIPELINES = frozenset(f"StableDiffusion{xl}{task}Pipeline" for xl in ("", "XL") for task in ("", "Img2Img", "Inpaint"))
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+"""The folders that hold weights."""
 _CLASSES = {
     ("unet", "UNet2DConditionModel"): "diffusers.models.unets.unet_2d_condition",
     ("vae", "AutoencoderKL"): "diffusers.models.autoencoders.autoencoder_kl",

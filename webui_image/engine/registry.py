@@ -191,7 +191,8 @@ class Registry:
 
         bound = self._sources.memory_bytes or int(devices.memory(device.device).total * _SHARE_OF_MEMORY)
         while self._loaded and sum(model.bytes for model in self._loaded.values()) + needed > bound:
-            name, _ = self._loaded.popitem(last=False)
+            name = next(iter(self._loaded))
+            del self._loaded[name]  # the last reference, so that its memory is free before the next one needs it
             structlog.get_logger().info("model unloaded to make room", model=name)
             self._free()
 

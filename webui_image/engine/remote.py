@@ -54,6 +54,8 @@ def open_remote(uri: str, *, offline: bool = False, prefer_half: bool = True) ->
     """List what is to be fetched. Raises ModelError where the store cannot be reached, or holds no model there."""
     store, root = _open(uri, offline=offline)
     name = root.rstrip("/").rpartition("/")[2]
+    if uri.startswith("http") and not name.endswith(".safetensors"):
+        raise ModelError(uri, "over https:// only single .safetensors files can be fetched; it cannot list directories")
     if name.endswith(PICKLES):
         raise ModelError(uri, "a pickle can run code when it is opened and is refused; convert it to .safetensors")
     try:

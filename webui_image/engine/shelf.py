@@ -1,7 +1,7 @@
 """Files that may be asked for by name: looked up in a folder's listing, so no path ever comes from a user.
 
-A file's SHA-256 is what models are told apart by, and reading gigabytes for it takes seconds; so it is computed once and
-remembered with the file's size and time of change, which are what changes when the file does.
+A file's SHA-256 is what models are told apart by, and reading gigabytes for it takes seconds; so it is computed once
+and remembered with the file's size and time of change, which are what changes when the file does.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ and tells it.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,6 +196,9 @@ class _Fetching:
 
 def import_libraries() -> None:
     """Import what every model needs, so that loading and the first request do not pay for it."""
+    # Read once by OpenMP when torch is imported. Its threads spin between two operators otherwise, and on a node that
+    # others compute on as well that takes ten times as long as the operators.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch  # noqa: F401
     from diffusers.models.autoencoders import autoencoder_kl, autoencoder_tiny  # noqa: F401
     from diffusers.models.unets import unet_2d_condition  # noqa: F401

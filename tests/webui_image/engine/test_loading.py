@@ -1,6 +1,7 @@
 """A directory is loaded whole and as the pipeline would, or refused with one line that names the path."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -220,3 +221,54 @@ def test_a_refiner_is_refused(sdxl_directory, tmp_path):
     _edit(copy / "model_index.json", text_encoder=[None, None], tokenizer=[None, None])
     with pytest.raises(ModelError, match="refiner"):
         kind_of(copy)
+
+
+def _rename(path, pattern, replacement):
+    from safetensors.torch import load_file, save_file
+
+    weights = {re.sub(pattern, replacement, key): value for key, value in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+    return weights
+
+
+def test_text_encoders_of_years_ago_are_read(copy, sd1_directory):
+    """Published models name text weights with a prefix, and keep position numbers among them."""
+    from safetensors.torch import load_file, save_file
+
+    path = copy / "text_encoder" / "model.safetensors"
+    _rename(path, r"^(text_model\.)?", "text_model.")
+    save_file({**load_file(path), "text_model.embeddings.position_ids": torch.arange(77)[None]}, path, {"format": "pt"})
+    ours, expected = (load_parts(each, choose("cpu")).text_encoders[0].state_dict() for each in (copy, sd1_directory))
+    assert all(torch.equal(value, expected[key]) for key, value in ours.items())
+
+
+def test_autoencoders_of_years_ago_are_read(sdxl_directory, tmp_path):
+    """Published models name the autoencoder's attention otherwise than diffusers does now."""
+    copy = shutil.copytree(sdxl_directory, tmp_path / "old")
+    path = copy / "vae" / "diffusion_pytorch_model.safetensors"
+    for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), (r"to_out\.0", "proj_attn")):
+        _rename(path, rf"(attentions\.0)\.{new}\.", rf"\1.{old}.")
+    ours, expected = (load_parts(each, choose("cpu")).vae.state_dict() for each in (copy, sdxl_directory))
+    assert all(torch.equal(value, expected[key]) for key, value in ours.items())
+
+
+@pytest.mark.parametrize("pad", ["<|endoftext|>", "!</w>"])
+def test_tokenizers_of_years_ago_are_read(copy, sd1_directory, pad):
+    """Published models have a vocabulary and merges, and say what fills up a prompt in a file of its own."""
+    folder = copy / "tokenizer"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    specials = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": pad,
+    }
+    (folder / "special_tokens_map.json").write_text(json.dumps(specials))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "pad_token": pad})
+    )
+    ours, expected = (load_parts(each, choose("cpu")).tokenizers[0] for each in (copy, sd1_directory))
+    text = "A red CIRCLE, on (white) background!"
+    assert ours(text).input_ids == expected(text).input_ids
+    assert ours.pad_token_id == expected.convert_tokens_to_ids(pad)

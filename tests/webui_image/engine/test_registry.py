@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+import torch
 
 from webui_image.engine.devices import choose
 from webui_image.engine.registry import Registry
@@ -233,3 +234,13 @@ def test_names_on_a_shelf_ignore_case(tmp_path):
     shelf = Shelf(tmp_path, Hashes())
     assert shelf.path("Style") == tmp_path / "style.safetensors"
     assert shelf.path("../style") is None
+
+
+def test_a_configuration_beside_a_checkpoint_is_no_model(models, tmp_path):
+    """A directory with a file's name says how that file is read, and is not listed itself."""
+    from safetensors.torch import save_file
+
+    save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(1, 4, 3, 3)}, models / "alpha.safetensors")
+    registry = _registry(tmp_path, model_dir=models)
+    assert _names(registry) == ["alpha", "beta"]
+    assert registry._entry("alpha").path == models / "alpha.safetensors"

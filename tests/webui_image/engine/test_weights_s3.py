@@ -1,5 +1,6 @@
 """Weights come from an S3 server over real sockets."""
 
+import os
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from webui_image.clock import SystemClock
 from webui_image.engine.loading import kind_of
 from webui_image.engine.weights import Fetch
+from webui_image.values.errors import ModelError
 
 pytest.importorskip("s3fs", reason="the extra webui-s3 is not installed")
 server = pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
@@ -25,7 +27,7 @@ def bucket(monkeypatch, sd1_directory):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     store = s3fs.S3FileSystem(skip_instance_cache=True)
-    store.mkdir("models")
+    store.makedirs("models", exist_ok=True)
     store.put(str(sd1_directory), "models/tiny", recursive=True)
     yield "s3://models/tiny"
     moto.stop()
@@ -44,3 +46,14 @@ def test_a_model_is_fetched_from_s3(bucket, sd1_directory, tmp_path):
     again = []
     fetch(bucket, lambda done, total: again.append(done))
     assert len(again) == len([file for file in sd1_directory.rglob("*") if file.is_file()])
+
+
+def test_a_file_is_fetched_over_http(bucket, sd1_directory, tmp_path):
+    """A single file comes from any web server that knows ranges; a directory cannot be listed there."""
+    pytest.importorskip("aiohttp")
+    fetch = Fetch(tmp_path, SystemClock(), threading.Event())
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/{bucket.removeprefix('s3://')}"
+    name = "unet/diffusion_pytorch_model.safetensors"
+    assert fetch(f"{address}/{name}").read_bytes() == (sd1_directory / name).read_bytes()
+    with pytest.raises(ModelError, match="cannot list directories"):
+        fetch(address)
