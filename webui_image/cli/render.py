@@ -71,7 +71,7 @@ def render(
     engine = build(settings, clock=SystemClock())
     models = _Models(engine, settings.sources.model_uri)
     try:
-        batch = read(parameters, names=_names(), recommended=models.recommended)
+        batch = read(parameters, names=models.names(), recommended=models.recommended)
     except ParametersError as error:
         raise CommandError(str(error)) from None
     options = Options(only=chosen, force=force, model=models.default, in_flight=_IN_FLIGHT, grace=grace)
@@ -79,6 +79,8 @@ def render(
         planned = plan(batch, out, options, models.hash)
         emit(_plan_data(planned), output, lambda: _show_plan(batch, planned))
         return
+    if not models.default:
+        raise CommandError("there is no model; set MODEL_URI or MODEL_DIR, or give --model")
     result = _run(batch, parameters.parent, out, engine=engine, options=options, models=models)
     emit(_result_data(result), output, lambda: _show_result(result))
     if result.interrupted:
@@ -113,7 +115,8 @@ class _Models:
     def __init__(self, engine: "Engine", uri: str) -> None:
         self._listed = {model.name: model for model in engine.models()}
         # An address is not listed until it is fetched; it is as good a name to tell pictures apart.
-        self.default = uri if "://" in uri else next(iter(self._listed), "")
+        self.remote = uri if "://" in uri and not uri.startswith("file://") else ""
+        self.default = self.remote or next(iter(self._listed), "")
 
     def recommended(self, name: str) -> "Recommended":
         """Give what the model draws best with."""
@@ -127,17 +130,30 @@ class _Models:
         known = self._listed.get(name)
         return known.sha256 if known is not None else ""
 
+    def name(self, asked: str) -> str:
+        """Give the listed name that a name, title or hash stands for. Raises Invalid."""
+        from webui_image.values.errors import Invalid
 
-def _names() -> "Names":
-    from webui_image.batch.parameters import Names
-    from webui_image.engine.samplers import resolve
-    from webui_image.pictures.upscale import LATENT_MODES, UPSCALERS
+        for each in self._listed.values():
+            by_hash = len(asked) >= 8 and each.sha256.startswith(asked.lower())
+            if asked.lower() in {each.name.lower(), each.title.lower()} or by_hash:
+                return each.name
+        if self.remote:
+            return asked
+        known = ", ".join(list(self._listed)[:20]) or "none"
+        raise Invalid("model", f"there is no model {asked[:60]!r}; here are {known} (set MODEL_DIR for more)")
 
-    def canonical(sampler: str, scheduler: str) -> tuple[str, str]:
-        choice = resolve(sampler, scheduler)
-        return choice.sampler, choice.schedule
+    def names(self) -> "Names":
+        """Give what a parameters file is checked with."""
+        from webui_image.batch.parameters import Names
+        from webui_image.engine.samplers import resolve
+        from webui_image.pictures.upscale import LATENT_MODES, UPSCALERS
 
-    return Names(canonical, (*LATENT_MODES, *UPSCALERS))
+        def canonical(sampler: str, scheduler: str) -> tuple[str, str]:
+            choice = resolve(sampler, scheduler)
+            return choice.sampler, choice.schedule
+
+        return Names(canonical, (*LATENT_MODES, *UPSCALERS), self.name)
 
 
 def _range(text: str | None) -> range | None:

@@ -144,3 +144,30 @@ def test_ten_thousand_lines_are_read_in_two_seconds(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200_000_000
+
+
+def test_no_model_is_told_before_anything_is_loaded(render, fake, tmp_path):
+    """Without any model there is a way to give one, and no folder; a dry run needs none."""
+    engine = fake.FakeEngine()
+    engine.models = tuple
+    code, _, err = render(engine=engine)
+    assert (code, err) == (64, "error: there is no model; set MODEL_URI or MODEL_DIR, or give --model\n")
+    assert not (tmp_path / "out").exists()
+    assert render("--dry-run", engine=engine)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "model", ["fake", "FAKE", "fake [abcdef1234]", "abcdef1234"], ids=["name", "case", "title", "hash"]
+)
+def test_a_model_is_asked_for_in_many_ways(model, render):
+    """Name, title and hash are one model, and so one picture."""
+    render(text="{prompt: a, model: fake}")
+    code, out, _ = render("--output", "json", text=f"{{prompt: a, model: '{model}'}}")
+    assert (code, json.loads(out)["there"]) == (0, 1)
+
+
+def test_a_model_that_is_not_there_is_a_mistake_in_the_file(render):
+    """An unknown model is told with its line before anything is rendered."""
+    code, _, err = render(text="prompt: a\nmodel: dreams\n")
+    assert code == 64
+    assert err.startswith("error: p.yaml:2: model: there is no model 'dreams'; here are fake")

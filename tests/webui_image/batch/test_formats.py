@@ -61,7 +61,7 @@ def test_a1111s_names_are_understood(rendered):
         "n_iter": 3,
         "seed_resize_from_w": 512,
         "seed_resize_from_h": 768,
-        "override_settings": {"sd_model_checkpoint": "m", "sd_vae": "v", "CLIP_stop_at_last_layers": 2},
+        "override_settings": {"sd_model_checkpoint": "m", "sd_vae": "Automatic", "CLIP_stop_at_last_layers": 2},
         "enable_hr": True,
         "hr_scale": 1.5,
         "hr_second_pass_steps": 5,
@@ -72,7 +72,7 @@ def test_a1111s_names_are_understood(rendered):
     first = pictures[0].generation
     assert len(pictures) == 6
     assert (first.negative_prompt, first.sampler, first.scheduler, first.cfg_scale) == ("b", "Euler a", "Karras", 5)
-    assert (first.model, first.vae, first.clip_skip, first.seed_resize_from) == ("m", "v", 2, (512, 768))
+    assert (first.model, first.clip_skip, first.seed_resize_from) == ("m", 2, (512, 768))
     assert first.hires == HiresFix(scale=1.5, steps=5, upscaler="Lanczos", denoising_strength=0.4)
     assert [picture.generation.variation for picture in pictures] == [Variation(3 + n, 0.5) for n in range(6)]
     assert {picture.generation.seed for picture in pictures} == {9}

@@ -19,7 +19,14 @@ def resolve(sampler, scheduler):
     return sampler, scheduler
 
 
-NAMES = Names(resolve, upscalers=("Latent", "Lanczos"))
+def model(name):
+    """Know one model."""
+    if name != "shapes":
+        raise Invalid("model", f"there is no model {name!r}; here are shapes")
+    return name
+
+
+NAMES = Names(resolve, ("Latent", "Lanczos"), model)
 
 
 @pytest.fixture
@@ -66,6 +73,8 @@ YAML = {
         "prompt: a\nhires: {upscaler: lanzcos}\n",
         "a.yaml:2: hires.upscaler: unknown name 'lanzcos'; did you mean \"Lanczos\"?",
     ),
+    "unknown model": ("prompt: a\nmodel: dreams\n", "a.yaml:2: model: there is no model 'dreams'; here are shapes"),
+    "another VAE": ("prompt: a\nvae: x.safetensors\n", "a.yaml:2: vae: is not supported; take it out"),
     "not supported": ("prompt: a\ntiling: true\n", "a.yaml:2: tiling: is not supported; take it out"),
     "number as text": (
         'prompt: a\nsteps: "20"\n',
@@ -224,7 +233,7 @@ YAML = {
         "{prompt: a, override_settings: {samples_save: true}}",
         (
             "a.yaml:1: override_settings.samples_save: unknown setting; "
-            "take it out; taken are sd_model_checkpoint, sd_vae, CLIP_stop_at_last_layers"
+            "take it out; taken are sd_model_checkpoint, CLIP_stop_at_last_layers"
         ),
     ),
     "no YAML": (

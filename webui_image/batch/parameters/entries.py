@@ -188,7 +188,9 @@ def _targets(name: str, node: Node, context: Context) -> Iterator[tuple[str, Kin
         yield ENABLE_HIRES, Flag(), node
     elif name == OVERRIDES and isinstance(node.value, dict):
         for setting, inner in node.value.items():
-            if setting in OVERRIDABLE:
+            if setting in REFUSED:
+                yield setting, NotDone(), inner
+            elif setting in OVERRIDABLE:
                 yield ALIASES[setting], BY_NAME[ALIASES[setting]].kind, inner
             else:
                 remedy = near(setting, OVERRIDABLE, f"take it out; taken are {', '.join(OVERRIDABLE)}")

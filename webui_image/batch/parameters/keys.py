@@ -60,8 +60,7 @@ KEYS: Final = (
     Key("sampler", Name(), "Sampler under A1111's name.", ("sampler_name", "sampler_index")),
     Key("scheduler", Name(), "Schedule type under A1111's name.", ("schedule_type",)),
     Key("cfg_scale", Number(0, LARGEST_CFG), "How strictly the prompt is followed.", ("cfg", "guidance_scale")),
-    Key("model", Name("models"), "A model by its listed name.", ("sd_model_checkpoint", "checkpoint")),
-    Key("vae", Name(), "Another autoencoder by its listed name.", ("sd_vae",)),
+    Key("model", Name(), "A model by its listed name, title or hash.", ("sd_model_checkpoint", "checkpoint")),
     Key(
         "clip_skip",
         Whole(1, 12),
@@ -104,12 +103,21 @@ COUNTS: Final = ("batch_size", "n_iter")
 """A1111's two counts, multiplied into `count`."""
 RESIZE_FROM: Final = ("seed_resize_from_w", "seed_resize_from_h")
 OVERRIDES: Final = "override_settings"
-"""A1111's mapping of settings for one request; its model, VAE and clip skip are taken."""
-OVERRIDABLE: Final = ("sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers")
+"""A1111's mapping of settings for one request; its model and clip skip are taken."""
+OVERRIDABLE: Final = ("sd_model_checkpoint", "CLIP_stop_at_last_layers")
 ENABLE_HIRES: Final = "enable_hr"
 MEANINGLESS: Final = ("save_images", "send_images", "do_not_save_samples", "do_not_save_grid", "include_init_images")
 """A1111's fields that speak of answers and folders; taken and passed over."""
-REFUSED: Final = ("restore_faces", "tiling", "styles", "script_name", "alwayson_scripts", "refiner_checkpoint")
+REFUSED: Final = (
+    "restore_faces",
+    "tiling",
+    "styles",
+    "script_name",
+    "alwayson_scripts",
+    "refiner_checkpoint",
+    "vae",
+    "sd_vae",
+)
 """A1111's fields that would change the picture and are not done here; taken only where they ask for nothing."""
 SPECIAL: Final = ("matrix", "prompts_file", "infotext")
 """Keys of an entry that are no picture's own."""

@@ -18,6 +18,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?")
 _NOT_FINITE = {"nan", ".nan", "inf", ".inf", "infinity", "-inf", "-.inf", "-infinity", "+inf", "+.inf"}
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_NOTHING = {"false", "no", "off", "0", "none", "automatic", ""}
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -162,11 +163,11 @@ class NotDone:
 
     def check(self, node: Node, names: Names) -> None:  # noqa: ARG002
         """Refuse what asks for something."""
-        if node.value and str(node.value).lower() not in {"false", "no", "off", "0", "none", ""}:
+        if node.value and str(node.value).lower() not in _NOTHING:
             raise Wrong("is not supported", "take it out")
 
     def schema(self) -> dict[str, Any]:
-        return {"enum": [False, "", 0, [], {}]}
+        return {"enum": [False, "", 0, [], {}, "None", "Automatic"]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,4 +27,4 @@ class Names:
 
     resolve: Resolve = lambda sampler, scheduler: (sampler, scheduler)
     upscalers: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
+    model: Callable[[str], str] = str  # gives a model's listed name. Raises Invalid

@@ -19,8 +19,6 @@ from webui_image.values.generation import Generation, HiresFix, Variation, final
 _SAME_NAME = (
     "prompt",
     "negative_prompt",
-    "model",
-    "vae",
     "clip_skip",
     "eta",
     "guidance_rescale",
@@ -82,9 +80,10 @@ class Resolver:
             self.pictures.append(Picture(len(self.pictures), entry.file, entry.line, each, source))
 
     def _generation(self, values: dict[str, Any], repeat: int) -> Generation:
-        recommended = self.context.recommended(values.get("model", ""))
         prompt = values["prompt"]
         given: dict[str, Any] = {name: values[name] for name in _SAME_NAME if name in values}
+        given["model"] = self._model(values.get("model", ""))
+        recommended = self.context.recommended(given["model"])
         given.setdefault("negative_prompt", recommended.negative_prompt)
         for name in ("width", "height", "steps", "cfg_scale", "sampler", "scheduler"):
             given[name] = values.get(name, getattr(recommended, name))
@@ -113,6 +112,12 @@ class Resolver:
             given["sampler"], given["scheduler"] = self._resolved(*names, "hires.")
         return HiresFix(**given)
 
+    def _model(self, name: str) -> str:
+        try:
+            return self.context.names.model(name) if name else ""
+        except Invalid as error:
+            raise _wrong(error, "model") from None
+
     def _resolved(self, sampler: str, scheduler: str, group: str) -> tuple[str, str]:
         names = self._names.get((sampler, scheduler))
         if names is not None:
@@ -120,9 +125,7 @@ class Resolver:
         try:
             return self._names.setdefault((sampler, scheduler), self.context.names.resolve(sampler, scheduler))
         except Invalid as error:
-            key = {"sampler_name": "sampler"}.get(error.field, error.field)
-            message, _, remedy = error.message.partition("; ")
-            raise Wrong(message, remedy or "use another", f"{group}{key}") from None
+            raise _wrong(error, f"{group}{error.field.removesuffix('_name')}") from None
 
     def _source(self, values: dict[str, Any]) -> SourceFile | None:
         path = values.get("image")
@@ -153,6 +156,11 @@ class Resolver:
             return self.context.digests.of(path)
         except Wrong as wrong:
             raise Wrong(wrong.message, wrong.remedy, key) from None
+
+
+def _wrong(error: Invalid, key: str) -> Wrong:
+    message, _, remedy = error.message.partition("; ")
+    return Wrong(message, remedy or "use another", key)
 
 
 def _combinations(entry: Entry) -> Iterator[Values]:

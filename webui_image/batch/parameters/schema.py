@@ -83,7 +83,7 @@ def _definitions() -> dict[str, Any]:
     found[ENABLE_HIRES] = _or_nothing(Flag().schema(), "A1111's name of `hires: true`.")
     found |= {name: {"description": "A1111's; has no meaning here and is passed over."} for name in MEANINGLESS}
     found |= {name: _or_nothing(NotDone().schema(), "A1111's; not supported.") for name in REFUSED}
-    settings = _mapping({name: {"$ref": f"{_REF}{name}"} for name in OVERRIDABLE})
+    settings = _mapping({name: {"$ref": f"{_REF}{name}"} for name in (*OVERRIDABLE, "sd_vae")})
     found[OVERRIDES] = _or_nothing(settings, "A1111's settings for one request; these are taken.")
     found["prompts_file"] = _or_nothing(_TEXTS, "Text files below this file's folder, one prompt a line.")
     return found
