@@ -75,7 +75,8 @@ def entries_of(sources: Sources, fetched: Path | None) -> dict[str, Entry]:
             if path.with_name(f"{path.name}.safetensors") not in paths:  # else it is the configuration of that file
                 _add(found, path)
     if (sources.shipped / "model_index.json").is_file():
-        found.setdefault(SHIPPED_NAME, _entry(SHIPPED_NAME, sources.shipped, shipped=True))
+        name = _own_name(sources.shipped)
+        found.setdefault(name, _entry(name, sources.shipped, shipped=True))
     return found
 
 
@@ -125,6 +126,15 @@ def _entry(name: str, path: Path, *, shipped: bool = False, from_uri: bool = Fal
         recommended = read_recommended(path.with_suffix(".recommended.json"), kind)
         weights = (path,)
     return Entry(name, path, kind, inpainting, recommended, weights, shipped, from_uri)
+
+
+def _own_name(path: Path) -> str:
+    """Give the name that a model gives itself in its recommended.json: the folder of the shipped one says nothing."""
+    try:
+        name = json.loads((path / "recommended.json").read_text(encoding="utf-8")).get("name")
+    except (OSError, ValueError, AttributeError):
+        name = None
+    return name if isinstance(name, str) and name else SHIPPED_NAME
 
 
 def _native_side(path: Path) -> int:

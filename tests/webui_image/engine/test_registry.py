@@ -244,3 +244,10 @@ def test_a_configuration_beside_a_checkpoint_is_no_model(models, tmp_path):
     registry = _registry(tmp_path, model_dir=models)
     assert _names(registry) == ["alpha", "beta"]
     assert registry._entry("alpha").path == models / "alpha.safetensors"
+
+
+def test_the_shipped_model_names_itself(sd1_directory, tmp_path):
+    """Its folder's name says nothing, so its own file gives the name."""
+    shipped = shutil.copytree(sd1_directory, tmp_path / "weights")
+    _recommend(shipped, name="shapes", steps=12)
+    assert _names(_registry(tmp_path, shipped=shipped)) == ["shapes"]

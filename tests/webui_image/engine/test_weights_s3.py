@@ -14,11 +14,12 @@ pytest.importorskip("s3fs", reason="the extra webui-s3 is not installed")
 server = pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
 
 
-@pytest.fixture
-def bucket(monkeypatch, sd1_directory):
-    """Give the address of a model on a local S3 server."""
+@pytest.fixture(scope="module")
+def bucket(sd1_directory):
+    """Give the address of a model on a local S3 server; whoever knows it may read there."""
     import s3fs
 
+    monkeypatch = pytest.MonkeyPatch()
     moto = server.ThreadedMotoServer(port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()
@@ -26,11 +27,12 @@ def bucket(monkeypatch, sd1_directory):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = s3fs.S3FileSystem(skip_instance_cache=True)
-    store.makedirs("models", exist_ok=True)
+    store = s3fs.S3FileSystem(skip_instance_cache=True, s3_additional_kwargs={"ACL": "public-read"})
+    store.mkdir("models")
     store.put(str(sd1_directory), "models/tiny", recursive=True)
     yield "s3://models/tiny"
     moto.stop()
+    monkeypatch.undo()
 
 
 def test_a_model_is_fetched_from_s3(bucket, sd1_directory, tmp_path):
