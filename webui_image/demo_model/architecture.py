@@ -60,8 +60,8 @@ def assemble(
         tokenizer=tokenizer,
         unet=unet,
         scheduler=make_scheduler(),
-        safety_checker=None,  # type: ignore[arg-type]
-        feature_extractor=None,  # type: ignore[arg-type]
+        safety_checker=None,
+        feature_extractor=None,
         requires_safety_checker=False,
     )
 

@@ -6,6 +6,7 @@ The pipeline is used as it is, without the Web UI's engine, so the figures are t
 import argparse
 import itertools
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,7 +50,7 @@ def load(directory: Path = WEIGHTS) -> "StableDiffusionPipeline":
     import torch
     from diffusers import StableDiffusionPipeline
 
-    pipeline = StableDiffusionPipeline.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(directory, use_safetensors=True, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -119,14 +120,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     pipeline = load(options.model)
     rescale = float(json.loads((WEIGHTS / "recommended.json").read_text())["guidance_rescale"])
-    print(
-        "| sampler | steps | CFG | rescale | background | colour | shape | all three |\n|---|---|---|---|---|---|---|---|"
-    )
+    say = sys.stdout.write
+    say("| sampler | steps | CFG | rescale | background | colour | shape | all three |\n")
+    say("|---|---|---|---|---|---|---|---|\n")
     for sampler, (steps, scale) in itertools.product(SAMPLERS, ((12, 2.5), (20, 7.0))):
-        settings = Settings(sampler, steps, scale, rescale)
-        found = measure(pipeline, settings, prompts=options.prompts)
+        found = measure(pipeline, Settings(sampler, steps, scale, rescale), prompts=options.prompts)
         shares = (found.background, found.colour, found.shape, found.everything)
-        print(f"| {sampler} | {steps} | {scale:g} | {rescale:g} |", " | ".join(f"{100 * s:.1f} %" for s in shares), "|")
+        say(f"| {sampler} | {steps} | {scale:g} | {rescale:g} | {' | '.join(f'{share:.1%}' for share in shares)} |\n")
 
 
 if __name__ == "__main__":

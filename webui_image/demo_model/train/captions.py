@@ -90,7 +90,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         background=_grey(scene.background, rng) if rng.random() < 0.92 else "",
         place=_place(scene.place, rng) if rng.random() < 0.45 else "",
     )
-    form = rng.choice([_sentence, _background_first, _tags, _statements], p=[0.45, 0.2, 0.25, 0.1])
+    forms = (_sentence, _background_first, _tags, _statements)
+    form = forms[int(rng.choice(len(forms), p=[0.45, 0.2, 0.25, 0.1]))]
     return _with_noise(" ".join(form(words, rng).split()), rng)
 
 
@@ -190,4 +191,4 @@ def _with_noise(text: str, rng: np.random.Generator) -> str:
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]

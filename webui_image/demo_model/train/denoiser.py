@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from webui_image.demo_model.architecture import make_scheduler, make_text_encoder, make_unet
-from webui_image.demo_model.train.pool import Batch, Pool
+from webui_image.demo_model.train.pool import Pool
+from webui_image.demo_model.train.workers import Workers
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -26,6 +27,7 @@ __all__ = ["Denoiser", "DenoiserPlan", "train_denoiser"]
 log = logging.getLogger(__name__)
 _SHORT: Final = 48  # longer than any caption
 _POSITIONS: Final = 77
+_ANCESTRAL: Final = 0.3  # share of guided steps that get new noise, as Euler a does
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,10 @@ class DenoiserPlan:
     other_sizes: float = 0.0
     averaging: float = 0.9985
     warm_up: float = 0.05
+    workers: int = 2  # threads that compute a part of each batch
 
 
-class Denoiser(torch.nn.Module):
+class Denoiser(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by the checker
     """UNet and text encoder with the noise schedule: what a step of training or sampling needs."""
 
     def __init__(self, vocabulary: int) -> None:
@@ -66,35 +69,23 @@ class Denoiser(torch.nn.Module):
         """Factors of picture and noise at these times, each (n, 1, 1, 1)."""
         return self.signal[times].view(-1, 1, 1, 1), self.noise[times].view(-1, 1, 1, 1)
 
-    @torch.no_grad()
-    def guided_step(
-        self,
-        noisy: torch.Tensor,
-        times: torch.Tensor,
-        later: torch.Tensor,
-        both: torch.Tensor,
-        scale: torch.Tensor,
-        *,
-        fresh: float,
-    ) -> torch.Tensor:
-        """One sampler step from `times` to `later` with guidance; `fresh` is the share of rows that get new noise.
+    def guided(
+        self, noisy: torch.Tensor, times: torch.Tensor, both: torch.Tensor, scale: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimate the picture with guidance, as a sampler does at each step, and the noise which that implies.
 
-        `both` holds the word embeddings of nothing, then of the captions (2n, 77, width).
+        `both` holds the word embeddings of nothing, then of the captions (2n, positions, width).
         """
-        without, with_words = self(noisy.repeat(2, 1, 1, 1), times.repeat(2), both).chunk(2)
+        with torch.no_grad():
+            without, with_words = self(noisy.repeat(2, 1, 1, 1), times.repeat(2), both).chunk(2)
         velocity = without + scale.view(-1, 1, 1, 1) * (with_words - without)
         signal, noise = self.levels(times)
-        picture = signal * noisy - noise * velocity
-        implied = signal * velocity + noise * noisy
-        renewed = torch.rand(len(noisy), 1, 1, 1) < fresh
-        signal, noise = self.levels(later)
-        return signal * picture + noise * torch.where(renewed, torch.randn_like(noisy), implied)
+        return signal * noisy - noise * velocity, signal * velocity + noise * noisy
 
 
 def train_denoiser(model: Denoiser, plan: DenoiserPlan, pools: list[Pool], *, seed: int, checkpoint: Path) -> Denoiser:
     """Train `model` in place, and return the average of its weights; or load that from `checkpoint` if it is there."""
-    torch.manual_seed(seed)
-    average = copy.deepcopy(model).eval().requires_grad_(False)
+    average: Denoiser = copy.deepcopy(model).eval().requires_grad_(False)
     if checkpoint.exists():
         average.load_state_dict(torch.load(checkpoint, weights_only=True))
         model.load_state_dict(average.state_dict())
@@ -103,80 +94,91 @@ def train_denoiser(model: Denoiser, plan: DenoiserPlan, pools: list[Pool], *, se
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, plan.rate, plan.steps, pct_start=plan.warm_up, div_factor=10, cycle_momentum=False
     )
-    smooth = 0.0
-    for step in range(plan.steps):
-        pool = _choose(pools, plan.other_sizes if step > plan.steps // 2 else 0.0)
-        length = _SHORT if step < plan.short * plan.steps else _POSITIONS
-        loss = _loss(model, average, pool, plan, length)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        _follow(average, model, min(plan.averaging, (step + 1) / (step + 10)))
-        smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
-        if step % 50 == 0 or step == plan.steps - 1:
-            log.info("%s %d/%d: loss %.4f", checkpoint.stem, step, plan.steps, smooth)
-        if step % 500 == 499:
-            torch.save(average.state_dict(), checkpoint.with_suffix(".partial"))
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    smooth = 1.0
+    with Workers(plan.workers, seed) as workers:
+        for step in range(plan.steps):
+            pool = _choose(pools, plan.other_sizes if step > plan.steps // 2 else 0.0, workers.chance)
+            lesson = _Lesson(model, average, pool, plan, _SHORT if step < plan.short * plan.steps else _POSITIONS)
+            smooth = 0.98 * smooth + 0.02 * workers.backward(lesson.loss, model.parameters())
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            _follow(average, model, min(plan.averaging, (step + 1) / (step + 10)))
+            if step % 50 == 0 or step == plan.steps - 1:
+                log.info("%s %d/%d: loss %.4f", checkpoint.stem, step, plan.steps, smooth)
+            if step % 500 == 499:
+                torch.save(average.state_dict(), checkpoint.with_suffix(".partial"))
     torch.save(average.state_dict(), checkpoint)
     model.load_state_dict(average.state_dict())
     return average
 
 
-def _choose(pools: list[Pool], others: float) -> Pool:
-    if torch.rand(()) >= others:
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """One step's task: pictures of a pool at random noise levels, some of them reached by the network's own steps."""
+
+    model: Denoiser
+    average: Denoiser
+    pool: Pool
+    plan: DenoiserPlan
+    length: int  # how many positions of a caption are read
+
+    def loss(self, chance: torch.Generator) -> torch.Tensor:
+        """Weighted error of the velocity over one worker's part of a batch."""
+        plan, levels = self.plan, self.model.levels
+        share = plan.batch // plan.workers // plan.noises
+        captions = self.pool.draw(share if self.pool.latents[0, 0].numel() <= 64 else share // 2, chance)
+        pictures = captions.latents.repeat(plan.noises, 1, 1, 1)
+        times = _times(len(pictures), chance)
+        signal, noise = levels(times)
+        noisy = signal * pictures + noise * torch.randn(pictures.shape, generator=chance)
+        if plan.guided:
+            rows = round(plan.guided * len(pictures))
+            tokens = captions.tokens.repeat(plan.noises, 1)[:rows]
+            noisy[:rows], times[:rows] = self._led_astray(noisy[:rows], times[:rows], tokens, chance)
+            signal, noise = levels(times)
+        tokens = self.pool.dropped(captions.tokens, plan.dropout, chance)
+        words = self.model.encode(tokens[:, : self.length]).repeat(plan.noises, 1, 1)
+        # The velocity whose implied picture is the true one, whichever way the noisy state came about. Near the end of
+        # sampling a wandered state would need a huge velocity: hence the bound, and a weight by the picture's error.
+        target = (signal * noisy - pictures) / noise.clamp(min=0.05)
+        weight = (noise * (2 if plan.guided else 100)).clamp(max=1).square()
+        error: torch.Tensor = (self.model(noisy, times, words) - target).square() * weight
+        return error.mean()
+
+    def _led_astray(
+        self, noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, chance: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one to three guided steps; the noisy latents after them, and the times they are at then."""
+        count = len(noisy)
+        scale = 1 + 8 * torch.rand(count, generator=chance)
+        with torch.no_grad():
+            nothing = self.average.encode(self.pool.empty[:1].long()).expand(count, -1, -1)
+            both = torch.cat([nothing, self.average.encode(tokens)])
+        for _ in range(int(torch.randint(1, 4, (), generator=chance))):
+            steps = torch.randint(30, 130, (count,), generator=chance)
+            later = torch.minimum((times - steps).clamp(min=20), times)
+            picture, implied = self.average.guided(noisy, times, both, scale)
+            renewed = torch.rand(count, 1, 1, 1, generator=chance) < _ANCESTRAL
+            signal, noise = self.average.levels(later)
+            fresh = torch.randn(noisy.shape, generator=chance)
+            noisy, times = signal * picture + noise * torch.where(renewed, fresh, implied), later
+        return noisy, times
+
+
+def _choose(pools: list[Pool], others: float, chance: torch.Generator) -> Pool:
+    if torch.rand((), generator=chance) >= others:
         return pools[0]
-    return pools[1 + int(torch.randint(len(pools) - 1, ()))]
+    return pools[1 + int(torch.randint(len(pools) - 1, (), generator=chance))]
 
 
-def _loss(model: Denoiser, average: Denoiser, pool: Pool, plan: DenoiserPlan, length: int) -> torch.Tensor:
-    square = pool.latents.shape[-1] * pool.latents.shape[-2] == 64
-    captions = pool.draw((plan.batch if square else plan.batch // 2) // plan.noises)
-    batch = Batch(captions.latents.repeat(plan.noises, 1, 1, 1), captions.tokens)
-    count = len(batch.latents)
-    times = _times(count)
-    signal, noise = model.levels(times)
-    noisy = signal * batch.latents + noise * torch.randn_like(batch.latents)
-    if plan.guided:
-        rows = round(plan.guided * count)
-        tokens = captions.tokens.repeat(plan.noises, 1)[:rows]
-        noisy[:rows], times[:rows] = _led_astray(average, pool, noisy[:rows], times[:rows], tokens)
-        signal, noise = model.levels(times)
-    words = model.encode(pool.dropped(captions.tokens, plan.dropout)[:, :length]).repeat(plan.noises, 1, 1)
-    # The velocity whose implied picture is the true one, whichever way the noisy state came about. Near the end of
-    # sampling a wandered state would need a huge velocity: hence the bound, and a weight by the picture's error.
-    target = (signal * noisy - batch.latents) / noise.clamp(min=0.05)
-    weight = (noise * (2 if plan.guided else 100)).clamp(max=1).square()
-    error = (model(noisy, times, words) - target).square() * weight
-    return error.mean()
-
-
-def _times(count: int) -> torch.Tensor:
+def _times(count: int, chance: torch.Generator) -> torch.Tensor:
     """Half uniform, half towards pure noise: there the picture's plan is decided, and few draws would starve it."""
-    even = torch.rand(count)
-    leaning = even.sqrt()
-    return (1000 * torch.where(torch.rand(count) < 0.5, even, leaning)).long().clamp(0, 999)
+    even = torch.rand(count, generator=chance)
+    lean = torch.rand(count, generator=chance) < 0.5
+    return (1000 * torch.where(lean, even.sqrt(), even)).long().clamp(0, 999)
 
 
-def _led_astray(
-    model: Denoiser, pool: Pool, noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Let the network take one to three guided steps; the noisy latents after them, and the times they are at then."""
-    count = len(noisy)
-    scale = 1 + 8 * torch.rand(count)
-    with torch.no_grad():
-        nothing = model.encode(pool.empty[:1].long()).expand(count, -1, -1)
-        both = torch.cat([nothing, model.encode(tokens)])
-    for _ in range(int(torch.randint(1, 4, ()))):
-        later = (times - torch.randint(30, 130, (count,))).clamp(min=20)
-        later = torch.minimum(later, times)
-        noisy = model.guided_step(noisy, times, later, both, scale, fresh=0.3)
-        times = later
-    return noisy, times
-
-
-@torch.no_grad()
 def _follow(average: Denoiser, model: Denoiser, share: float) -> None:
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - share)
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - share)

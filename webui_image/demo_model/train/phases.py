@@ -2,48 +2,67 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 
 from webui_image.demo_model.architecture import assemble, make_tokenizer
 from webui_image.demo_model.train.autoencoder import AutoencoderPlan, train_autoencoder
+from webui_image.demo_model.train.decoder import DecoderPlan, train_decoder
 from webui_image.demo_model.train.denoiser import Denoiser, DenoiserPlan, train_denoiser
 from webui_image.demo_model.train.pool import Pool, make_pools
 
+if TYPE_CHECKING:
+    from diffusers import AutoencoderTiny
+    from transformers import CLIPTokenizer
+
 __all__ = ["run"]
 
-_AUTOENCODER: Final = AutoencoderPlan()
-_DRAW: Final = DenoiserPlan(steps=3600, rate=1.2e-3, short=0.6, other_sizes=0.12)
-_HOLD: Final = DenoiserPlan(steps=1000, rate=4e-4, guided=0.4, other_sizes=0.12, warm_up=0.1)
+PicturePlan = TypeVar("PicturePlan", AutoencoderPlan, DecoderPlan)
+
+_AUTOENCODER: Final = (
+    AutoencoderPlan(steps=2400, rate=1.5e-3, disturbance=0.05, detail=2.0, collages=2000),
+    AutoencoderPlan(steps=1900, rate=1.0e-3, disturbance=0.08, detail=3.0, collages=400),
+)
+_DRAW: Final = DenoiserPlan(steps=2700, rate=1.2e-3, short=0.6, other_sizes=0.12)
+_HOLD: Final = DenoiserPlan(steps=1400, rate=8e-4, guided=0.35, other_sizes=0.12, warm_up=0.1)
+_DECODER: Final = DecoderPlan(steps=2500)
 _POOL: Final = 30_000
 _CAPTIONS: Final = 3
 
 
 def run(out: Path, *, seed: int, work: Path, share: float) -> None:
-    """Train in three phases, with checkpoints in `work`, and write the pipeline to `out`."""
+    """Train phase after phase, with checkpoints in `work`, and write the pipeline to `out`."""
     work.mkdir(parents=True, exist_ok=True)
-    plan = replace(_AUTOENCODER, steps=_scaled(_AUTOENCODER.steps, share))
-    vae = train_autoencoder(plan, seed=seed, checkpoint=work / "autoencoder.pt")
+    autoencoder = [_pictures_scaled(plan, share) for plan in _AUTOENCODER]
+    vae = train_autoencoder(autoencoder, seed=seed, folder=work)
     tokenizer = make_tokenizer(out)
-    pools = _pools(vae, tokenizer, share, seed, work / "pool.pt")
+    pools = _pools(vae, tokenizer, _scaled(_POOL, min(share, 1.0), least=100), seed, work / "pool.pt")
     torch.manual_seed(seed)
     model = Denoiser(len(tokenizer))
     for name, plan in {"draw": _DRAW, "hold": _HOLD}.items():
-        scaled = replace(plan, steps=_scaled(plan.steps, share))
+        scaled = replace(plan, steps=_scaled(plan.steps, share, least=2))
         average = train_denoiser(model, scaled, pools, seed=seed, checkpoint=work / f"{name}.pt")
-    pipeline = assemble(tokenizer, average.text_encoder, average.unet.to(memory_format=torch.contiguous_format), vae)
+    train_decoder(vae, _pictures_scaled(_DECODER, share), seed=seed, checkpoint=work / "decoder.pt")
+    for part in (vae, average.unet):
+        part.to(memory_format=torch.contiguous_format)
+    pipeline = assemble(tokenizer, average.text_encoder, average.unet, vae)
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out, safe_serialization=True)
 
 
-def _scaled(count: int, share: float) -> int:
-    return max(2, round(count * share))
+def _pictures_scaled(plan: PicturePlan, share: float) -> PicturePlan:
+    steps, drawings = _scaled(plan.steps, share, least=2), _scaled(plan.drawings, min(share, 1.0), least=50)
+    return replace(plan, steps=steps, drawings=drawings, collages=_scaled(plan.collages, min(share, 1.0), least=10))
 
 
-def _pools(vae: object, tokenizer: object, share: float, seed: int, checkpoint: Path) -> list[Pool]:
+def _scaled(count: int, share: float, *, least: int) -> int:
+    return max(least, round(count * share))
+
+
+def _pools(vae: "AutoencoderTiny", tokenizer: "CLIPTokenizer", count: int, seed: int, checkpoint: Path) -> list[Pool]:
     if checkpoint.exists():
         return [Pool(*tensors) for tensors in torch.load(checkpoint, weights_only=True)]
-    pools = make_pools(vae, tokenizer, count=max(200, round(_POOL * min(share, 1))), captions=_CAPTIONS, seed=seed)
+    pools = make_pools(vae, tokenizer, count=count, captions=_CAPTIONS, seed=seed)
     torch.save([(pool.latents, pool.tokens, pool.empty) for pool in pools], checkpoint)
     return pools

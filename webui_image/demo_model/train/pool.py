@@ -39,16 +39,16 @@ class Pool:
     tokens: torch.Tensor  # (pictures, captions, 77), int16
     empty: torch.Tensor  # (256, 77), int16
 
-    def draw(self, count: int) -> Batch:
+    def draw(self, count: int, chance: torch.Generator) -> Batch:
         """Random pictures, each with one of its captions."""
-        rows = torch.randint(len(self.latents), (count,))
-        which = torch.randint(self.tokens.shape[1], (count,))
+        rows = torch.randint(len(self.latents), (count,), generator=chance)
+        which = torch.randint(self.tokens.shape[1], (count,), generator=chance)
         return Batch(self.latents[rows].float(), self.tokens[rows, which].long())
 
-    def dropped(self, tokens: torch.Tensor, share: float) -> torch.Tensor:
+    def dropped(self, tokens: torch.Tensor, share: float, chance: torch.Generator) -> torch.Tensor:
         """Replace that share of the captions by prompts that ask for nothing."""
-        rows = torch.randint(len(self.empty), (len(tokens),))
-        drop = torch.rand(len(tokens), 1) < share
+        rows = torch.randint(len(self.empty), (len(tokens),), generator=chance)
+        drop = torch.rand(len(tokens), 1, generator=chance) < share
         return torch.where(drop, self.empty[rows].long(), tokens)
 
 

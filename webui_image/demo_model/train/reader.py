@@ -53,7 +53,8 @@ def _nearest(colour: np.ndarray) -> str:
 def _coverage(pixels: np.ndarray, ground: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """How much of each pixel the shape covers, 0..1: its position on the way from background to colour."""
     way = colour - ground
-    return np.clip((pixels - ground) @ way / (way @ way), 0, 1)
+    share: np.ndarray = np.clip((pixels - ground) @ way / (way @ way), 0, 1)
+    return share
 
 
 def _shape(coverage: np.ndarray) -> str:
