@@ -98,5 +98,6 @@ def test_the_example_is_a_parameters_file():
     """The shipped example is read without a mistake, and shows counts, matrices and an included list."""
     batch = read(HERE / "examples" / "params.yaml")
     assert batch.name == "shapes"
+    assert f"info pictures/shapes/{batch.pictures[0].file_name} " in README
     assert len(batch.pictures) == 1 + 4 + 6 + 3 + 3
     assert {picture.file for picture in batch.pictures} == {"params.yaml", "prompts.txt"}
