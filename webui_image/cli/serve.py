@@ -52,6 +52,7 @@ def serve(
     from webui_image.server import environment, parsing
     from webui_image.server.environment import SettingsError
     from webui_image.server.security import UnsafeError
+    from webui_image.server.serving import leave
     from webui_image.server.serving import serve as run
 
     given = model_options(model)
@@ -75,3 +76,4 @@ def serve(
         run(settings, build(engine, metrics=metrics, clock=SystemClock()), metrics, SystemClock())
     except UnsafeError as error:
         raise CommandError(str(error)) from None
+    leave()
