@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 import uvicorn
@@ -89,6 +91,17 @@ def configuration(app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,  # the client's address is `addresses.py`'s business
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
+
+
+def leave() -> NoReturn:
+    """End the process now, with 0.
+
+    Python would first collect what torch has built up: over a second of processor time, which the grace does not have
+    where all of it went into pictures.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -23,7 +23,7 @@ PROGRAM = """
     from conftest import FakeEngine
     from webui_image.clock import SystemClock
     from webui_image.metrics import Metrics
-    from webui_image.server import app, environment
+    from webui_image.server import app, environment, serving
     from webui_image.values.ports import Phase
 
     engine = FakeEngine(step_seconds=float(sys.argv[2]))
@@ -35,6 +35,7 @@ PROGRAM = """
         sys.exit(f"{type(error).__name__}: {error}")
     left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
     print("calls", engine.calls, "threads", [name for name in left if "pictures" not in name])
+    serving.leave()
 """
 BODY = {"prompt": "a", "width": 64, "height": 64, "steps": 10}
 
@@ -89,7 +90,7 @@ def run():
         each.process.communicate()
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition, seconds=20.0):
     """Wait for what another process does."""
     deadline = time.perf_counter() + seconds
     while not condition():
@@ -146,7 +147,7 @@ def test_what_does_not_fit_is_handed_back(run):
             assert "again" in answer.json()["errors"]
     code, _, _ = server.end()
     assert code == 0
-    assert time.perf_counter() - begun < 3
+    assert time.perf_counter() - begun < 4  # the grace is 2 s; other work on the machine may take its share
 
 
 def test_no_new_connection_after_turning_away(run):
