@@ -100,7 +100,7 @@ def wait_for(condition, seconds=20.0):
 
 def test_readiness_fails_at_once_while_requests_are_still_served(run):
     """After SIGTERM a load balancer reads 503, and what it sends meanwhile is answered with pictures."""
-    server = run(DRAIN_SECONDS="1.5", TERMINATION_GRACE="6")
+    server = run(DRAIN_SECONDS="5", TERMINATION_GRACE="12")
     server.wait_until_open()
     assert httpx.get(f"{server.url}/readyz").status_code == 200
     server.process.send_signal(signal.SIGTERM)
