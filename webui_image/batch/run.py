@@ -194,6 +194,9 @@ class _Run:
                 self._take(outcome)
         except GaveUp as error:
             return str(error)
+        except ModelError:
+            self._manifest.save("interrupted")
+            raise
         finally:
             started.close()
         return ""

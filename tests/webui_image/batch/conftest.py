@@ -28,7 +28,7 @@ def fake():
 def batch(tmp_path, fake):
     """Write a parameters file and render it: `batch(text)` gives the result, `batch.engine` the engine that did it."""
 
-    def render(text=None, *, name="shapes.yaml", stop=None, reporter=None, **options):
+    def render(text=None, *, name="shapes.yaml", stop=None, reporter=None, kind=None, **options):
         path = tmp_path / name
         if text is not None:
             path.write_text(text)
@@ -37,7 +37,7 @@ def batch(tmp_path, fake):
         found.engine = None
 
         def engine():
-            found.engine = fake.FakeEngine(**engine_options)
+            found.engine = (kind or fake.FakeEngine)(**engine_options)
             return found.engine
 
         return run.render(

@@ -23,6 +23,7 @@ def finished(folder):
     return {path.name for path in folder.glob("0*.png")}
 
 
+@pytest.mark.timeout(300)  # eleven processes, on a machine that may have better things to do
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_killed_again_and_again_every_picture_is_made_once(how, fake, tmp_path):
     """Ten runs ended at random moments, then one to the end: sixty whole pictures, and none was ever drawn again."""

@@ -1,17 +1,21 @@
 """A parameters file becomes a folder of pictures, and a second run does only what is missing."""
 
+import errno
 import json
 import threading
 
 import pytest
 from PIL import Image
 
+from webui_image.batch import run as run_module
+from webui_image.batch import written as written_files
 from webui_image.batch.folder import FolderBusy, held
 from webui_image.batch.parameters import read
 from webui_image.batch.run import Options, plan
 from webui_image.batch.written import facts_of
 from webui_image.prompts import infotext
-from webui_image.values.errors import HandedBack, NotFinite, OutOfMemory
+from webui_image.values.errors import HandedBack, ModelError, NotFinite, OutOfMemory
+from webui_image.values.ports import Phase
 
 TWELVE = "defaults: {size: 64x64, steps: 3}\nmatrix: {seed: 1..4}\nimages: [a red circle, a blue square, a star]\n"
 
@@ -233,6 +237,61 @@ def test_an_engine_that_goes_away_ends_the_run_with_its_reason(batch):
     assert "the node is taken back" in result.reason
     assert result.failed == {}
     assert manifest(batch.folder)["counts"]["done"] == len(names(batch.folder))
+
+
+def test_a_device_that_hangs_ends_the_run(batch, fake):
+    """An engine that is stuck and says nothing is not waited for without end; nothing counts as failed."""
+
+    class Stuck(fake.FakeEngine):
+        def _work(self):
+            self.phase = Phase.WEDGED
+
+    result = batch(TWELVE, kind=Stuck)
+    assert (result.interrupted, result.rendered, result.failed) == (True, 0, {})
+    assert "wedged" in result.reason
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error(batch, fake):
+    """There is no sense in going on, and the manifest does not look as if something were at work."""
+
+    class Broken(fake.FakeEngine):
+        def start(self):
+            self.phase = Phase.FAILED
+
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        batch(TWELVE, kind=Broken)
+    assert manifest(batch.folder)["state"] == "interrupted"
+
+
+def test_a_stop_while_the_model_loads_ends_at_once(batch, fake):
+    """The signal is heard before there is anything to finish."""
+    stop = threading.Event()
+
+    class Slow(fake.FakeEngine):
+        def start(self):
+            self.phase = Phase.LOADING
+            stop.set()
+
+    result = batch(TWELVE, kind=Slow, stop=stop)
+    assert (result.interrupted, result.reason) == (True, "stopped by a signal")
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_there(batch, monkeypatch):
+    """The reason is told with the file; what was written before stays, and the next run goes on."""
+    real, written = written_files.write, []
+
+    def write(path, content):
+        if path.suffix == ".png" and len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.extend([path] if path.suffix == ".png" else [])
+        real(path, content)
+
+    monkeypatch.setattr(run_module, "write", write)
+    result = batch(TWELVE)
+    assert result.interrupted
+    assert "No space left on device" in result.reason
+    monkeypatch.undo()
+    assert batch().there == 3
 
 
 def test_a_plan_writes_nothing(batch, tmp_path):
