@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from webui_image.batch.parameters.kinds import Choice, Flag, Kind, Loras, Name, Nested, Number, Path, Size, Text, Whole
+from webui_image.batch.parameters.groups import Loras, Nested
+from webui_image.batch.parameters.kinds import Choice, Flag, Kind, Name, Number, Path, Size, Text, Whole
 from webui_image.batch.parameters.limits import (
     LARGEST_CFG,
     LARGEST_SEED,

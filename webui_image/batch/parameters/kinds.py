@@ -1,10 +1,9 @@
-"""What a value can be: each kind checks a node, gives the value, and knows its part of the JSON Schema."""
+"""What a single value can be: each kind checks a node, gives the value, and knows its part of the JSON Schema."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -12,7 +11,6 @@ from typing import Any, Protocol
 from webui_image.batch.parameters.limits import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, Names
 from webui_image.batch.parameters.nodes import Node, Plain
 from webui_image.batch.parameters.problems import Wrong, near, quoted
-from webui_image.values.generation import Lora
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?")
@@ -76,7 +74,7 @@ class Whole:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Wrong(f"must be a whole number, not {_shown(node)}", _number_remedy(node))
+            raise Wrong(f"must be a whole number, not {shown(node)}", _number_remedy(node))
         if not self.smallest <= value <= self.largest:
             raise Wrong(f"{value} is out of bounds", f"use {self.smallest} to {self.largest}")
         if value % self.multiple:
@@ -106,7 +104,7 @@ class Number:
             elif _NUMBER.fullmatch(value):
                 value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Wrong(f"must be a number, not {_shown(node)}", _number_remedy(node))
+            raise Wrong(f"must be a number, not {shown(node)}", _number_remedy(node))
         if not math.isfinite(value):
             raise Wrong("is not a finite number", f"use {self.smallest:g} to {self.largest:g}")
         if not self.smallest <= value <= self.largest:
@@ -129,7 +127,7 @@ class Flag:
         if isinstance(value, int) and value in {0, 1}:  # as A1111's API writes some of them
             return bool(value)
         if not isinstance(value, bool):
-            raise Wrong(f"must be true or false, not {_shown(node)}", "write true or false, without quotes")
+            raise Wrong(f"must be true or false, not {shown(node)}", "write true or false, without quotes")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -183,7 +181,7 @@ class Choice:
             if word in {option.name.lower().replace("_", " "), str(option.value)} and not isinstance(node.value, bool):
                 return option
         words = [option.name.lower().replace("_", " ") for option in self.options]
-        raise Wrong(f"unknown choice {_shown(node)}", near(word, words, f"use one of {', '.join(words)}"))
+        raise Wrong(f"unknown choice {shown(node)}", near(word, words, f"use one of {', '.join(words)}"))
 
     def schema(self) -> dict[str, Any]:
         words = [option.name.lower().replace("_", " ") for option in self.options]
@@ -213,7 +211,7 @@ class Size:
         """Give width and height."""
         match = re.fullmatch(r"\s*([0-9]{1,6})\s*[x*]\s*([0-9]{1,6})\s*", str(node.value))
         if match is None or not isinstance(node.value, str):
-            raise Wrong(f"must be a size, not {_shown(node)}", "write width x height, as in 640x384")
+            raise Wrong(f"must be a size, not {shown(node)}", "write width x height, as in 640x384")
         width, height = int(match[1]), int(match[2])
         if not (SMALLEST_SIDE <= width <= LARGEST_SIDE and SMALLEST_SIDE <= height <= LARGEST_SIDE):
             raise Wrong(f"{width}x{height} is out of bounds", f"sides are {SMALLEST_SIDE} to {LARGEST_SIDE}")
@@ -225,86 +223,8 @@ class Size:
         return {"type": "string", "pattern": "^[0-9]+x[0-9]+$"}
 
 
-@dataclass(frozen=True, slots=True)
-class Loras:
-    """LoRAs with their weights: `name: weight` pairs, a list of `{name, weight}`, or the text `name:0.8, other`."""
-
-    def check(self, node: Node, names: Names) -> tuple[Lora, ...]:
-        """Give them in the order written."""
-        value = node.value
-        if isinstance(value, str):
-            return tuple(self._written(part, names, node) for part in value.split(",") if part.strip())
-        if isinstance(value, dict):
-            return tuple(self._lora(name, weight, names, f".{name}") for name, weight in value.items())
-        if isinstance(value, list):
-            return tuple(self._listed(item, names, f"[{at}]") for at, item in enumerate(value))
-        raise Wrong(f"must be LoRAs, not {node.describe()}", "write `loras: {name: 0.8}`")
-
-    def _written(self, part: str, names: Names, node: Node) -> Lora:
-        name, _, weight = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
-        return self._lora(name, Node(Plain(weight.strip()), node.file, node.line), names, "")
-
-    def _listed(self, item: Node, names: Names, key: str) -> Lora:
-        if isinstance(item.value, str):
-            return self._written(item.value, names, item)
-        if not isinstance(item.value, dict) or "name" not in item.value or set(item.value) - {"name", "weight"}:
-            raise Wrong("must have a name and may have a weight", "write `{name: ..., weight: 0.8}`", key, item.line)
-        weight = item.value.get("weight", Node(1.0, item.file, item.line))
-        return self._lora(item.value["name"].value, weight, names, key)
-
-    def _lora(self, name: Any, weight: Node, names: Names, key: str) -> Lora:
-        if not isinstance(name, str) or not re.fullmatch(r"[^/\\:<>,\x00-\x1f]{1,200}", name.strip()):
-            raise Wrong(f"{quoted(name)} is no LoRA's name", "name a listed LoRA, never a path", key, weight.line)
-        try:
-            return Lora(name.strip(), Number(-10, 10).check(weight, names))
-        except Wrong as wrong:
-            raise Wrong(f"its weight {wrong.message}", wrong.remedy, key, weight.line) from None
-
-    def schema(self) -> dict[str, Any]:
-        weight = Number(-10, 10).schema()
-        pair = {"name": {"type": "string"}, "weight": weight}
-        item = {"type": "object", "properties": pair, "required": ["name"], "additionalProperties": False}
-        return {
-            "anyOf": [
-                {"type": "object", "additionalProperties": weight},
-                {"type": "array", "items": {"anyOf": [item, {"type": "string"}]}},
-                {"type": "string"},
-            ]
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """A mapping of its own, or true and false for "with defaults" and "not at all"."""
-
-    keys: Mapping[str, Kind]
-
-    def check(self, node: Node, names: Names) -> Any:
-        """Give the keys that are written, checked; None for false."""
-        if not isinstance(node.value, dict):
-            if Flag().check(node, names):
-                return {}
-            return None
-        values: dict[str, Any] = {}
-        for key, inner in node.value.items():
-            kind = self.keys.get(key)
-            if kind is None:
-                raise Wrong("unknown key", near(key, self.keys, f"use {', '.join(self.keys)}"), f".{key}", inner.line)
-            if not inner.absent:
-                try:
-                    values[key] = kind.check(inner, names)
-                except Wrong as wrong:
-                    raise Wrong(wrong.message, wrong.remedy, f".{key}{wrong.key}", wrong.line or inner.line) from None
-        return values
-
-    def schema(self) -> dict[str, Any]:
-        inner = {key: kind.schema() for key, kind in self.keys.items()}
-        return {
-            "anyOf": [{"type": "object", "properties": inner, "additionalProperties": False}, {"type": "boolean"}],
-        }
-
-
-def _shown(node: Node) -> str:
+def shown(node: Node) -> str:
+    """Show a wrong value on one line."""
     return node.describe() if isinstance(node.value, list | dict) else quoted(node.value)
 
 
