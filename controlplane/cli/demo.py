@@ -190,7 +190,7 @@ def _summary(performance: Any, sheet: str) -> None:
 def _counted(what: str, tally: Any) -> None:
     latency = ", ".join(f"{name} {value:g} ms" for name, value in tally.as_dict()["latency_ms"].items())
     style = "green" if tally.failed == 0 else "red"
-    console.print(f"\n[{style}]{tally.ok} {what}, {tally.failed} failed[/{style}]; {latency}")
+    console.print(f"\n[{style}]{tally.ok} {what}, {tally.failed} failed[/{style}]; {latency}", soft_wrap=True)
     for who, count in tally.regions.items():
         console.print(f"  {count:6d} by {who}")
     for error in tally.errors:

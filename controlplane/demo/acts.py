@@ -64,13 +64,17 @@ def wiring(stage: Stage) -> Shown:
 
 
 def fails(stage: Stage) -> Shown:
-    """Act 4: the GPU type in use sells out and its Spot nodes are taken; then a whole region goes."""
-    struck = regions(stage.step())[0]
+    """Act 4: the GPU type in use sells out and its Spot nodes are taken; then a whole region goes.
+
+    Both strike where the load balancer sends the clients, so that what is being drawn there is lost with it.
+    """
+    struck = str(ask(stage.address())["region"])
     everywhere(stage, "stock-out")
     stage.say(f"{L4} is sold out everywhere; the Spot nodes in {struck} are preempted")
     stage.cloud("preempt", region=struck, accelerator=L4)
     type_changed = stage.until("another GPU type", lambda d: whole(d) and types(d) - {L4} != set(), seconds=150)
-    lost = next(region for region, accelerator in sorted(held_in(type_changed)) if accelerator != L4)
+    others = [region for region, accelerator in sorted(held_in(type_changed)) if accelerator != L4]
+    lost = struck if struck in others else others[0]
     stage.say(f"{lost} goes down")
     stage.cloud("region-down", region=lost)
     region_changed = stage.until("another region", lambda d: whole(d) and lost not in regions(d), seconds=150)
