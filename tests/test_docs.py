@@ -15,6 +15,7 @@ from controlplane.model.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = ROOT / "controlplane" / "ARCHITECTURE.md"
+ARCHITECTURES = (ARCHITECTURE, ROOT / "webui_image" / "ARCHITECTURE.md")
 REASONS = ROOT / "controlplane" / "REASONS.md"
 DECISIONS = ROOT / "controlplane" / "decisions"
 
@@ -23,7 +24,7 @@ UNTESTED = "no test yet"
 
 CODE = re.compile(r"`([^`\n]+)`")
 HEADING = re.compile(r"^### `([\w/]+/)`$")
-FILE = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|md|yaml|yml|toml|txt)|\.importlinter|([\w.-]+/)+")
+FILE = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|md|yaml|yml|toml|txt|js|css|html)|\.importlinter|([\w.-]+/)+")
 SYMBOL = re.compile(r"([\w./-]+\.py):([A-Za-z_][\w.]*)")
 TEST = re.compile(r"(tests/[\w./-]+\.py)::(\w+)")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
@@ -31,22 +32,27 @@ ROOMS_IN_FULL = (
     "controlplane/", "controlplane/model/", "controlplane/api/", "controlplane/decide/", "controlplane/engine/",
     "controlplane/gateways/", "controlplane/cli/", "controlplane/demo/", "controlplane/bench/", "regional_deploy/",
     "ingress/",
+    "webui_image/", "webui_image/values/", "webui_image/prompts/", "webui_image/pictures/",
+    "webui_image/pictures/containers/", "webui_image/engine/", "webui_image/server/", "webui_image/server/a1111/",
+    "webui_image/server/page/", "webui_image/batch/", "webui_image/batch/parameters/", "webui_image/cli/",
+    "webui_image/bench/", "webui_image/demo_model/", "webui_image/demo_model/train/",
 )  # fmt: skip
 PAGES = sorted(
     path
-    for pattern in ("*.md", "controlplane/*.md", "controlplane/decisions/*.md", "runbooks/*.md")
+    for pattern in ("*.md", "controlplane/*.md", "controlplane/decisions/*.md", "runbooks/*.md", "webui_image/*.md")
     for path in ROOT.glob(pattern)
 )
 
 
 def words() -> list[tuple[str, str]]:
-    """Give what stands in backquotes in the architecture page, each with the folder whose room it stands in."""
+    """Give what stands in backquotes in the architecture pages, each with the folder whose room it stands in."""
     found, room = [], ""
-    for line in ARCHITECTURE.read_text(encoding="utf-8").splitlines():
-        heading = HEADING.match(line)
-        if line.startswith("#"):
-            room = heading[1] if heading else ""
-        found += [(word, room) for word in CODE.findall(line)]
+    for page in ARCHITECTURES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            heading = HEADING.match(line)
+            if line.startswith("#"):
+                room = heading[1] if heading else ""
+            found += [(word, room) for word in CODE.findall(line)]
     return found
 
 
@@ -108,15 +114,15 @@ def test_every_function_of_the_architecture_exists() -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS_IN_FULL)
-def test_every_file_of_the_reconciler_has_its_question(room: str) -> None:
+def test_every_file_has_its_question(room: str) -> None:
     """A file of these packages is named below its package's heading, so that a newcomer finds it."""
     named = {word for word, where in words() if where == room}
-    files = {path.name for path in (ROOT / room).glob("*.py")} - {"__init__.py"}
+    files = {path.name for kind in ("*.py", "*.js") for path in (ROOT / room).glob(kind)} - {"__init__.py"}
     assert sorted(files - named) == []
 
 
 def test_every_package_of_the_local_cloud_is_named() -> None:
-    """Each package has a heading, or a word below the heading of the one that holds it."""
+    """Each package of it has a heading, or a word below the heading of the one that holds it."""
     base = ROOT / "controlplane" / "localcloud"
     packages = {f"{path.parent.relative_to(ROOT)}/" for path in base.rglob("__init__.py")}
     headed = {room for _, room in words()}
@@ -145,7 +151,7 @@ def test_an_invariant_names_tests_that_exist(invariant: str) -> None:
 
 def test_every_test_named_on_the_page_exists() -> None:
     """Tests that are named outside the table exist too."""
-    named = TEST.findall(ARCHITECTURE.read_text(encoding="utf-8"))
+    named = [test for page in ARCHITECTURES for test in TEST.findall(page.read_text(encoding="utf-8"))]
     missing = [f"{f}::{name}" for f, name in named if not (ROOT / f).exists() or name not in symbols(ROOT / f)]
     assert sorted(set(missing)) == []
 
