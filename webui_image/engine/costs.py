@@ -18,7 +18,8 @@ __all__ = ["Costs", "Line"]
 
 _MEMORY = 0.995  # what an observation of the shape still counts after one more
 _HASTE = 0.25  # share of the last call in the pace
-_FIRM = 3.0  # observations after which outliers are cut
+_SHAPE = 0.15  # share of a surprise that is put down to the shape
+_FIRM = 6.0  # observations after which outliers are cut
 _OUTLIER = 2.0  # times as long, or as short, as expected: counted as no more than that
 _PRIOR = 0.2  # observations that the prior weighs as much as: what is long forgotten returns to it
 _FAR = 8  # the second size at which the prior is held against observations
@@ -48,12 +49,11 @@ class Line:
     def observe(self, size: float, seconds: float) -> None:
         """Learn from one call."""
         self.largest = max(self.largest, size)
-        if self._count >= _FIRM:
-            expected = self.at(size)
-            seconds = min(max(seconds, expected / _OUTLIER), expected * _OUTLIER)
-            self.pace *= (seconds / expected) ** _HASTE if seconds > 0 < expected else 1.0
+        if self._count >= _FIRM and self.at(size) > 0:
+            surprise = min(max(seconds / self.at(size), 1 / _OUTLIER), _OUTLIER)
+            self.pace *= surprise**_HASTE
+            seconds = (self.base + self.each * size) * surprise**_SHAPE
         self._count = self._count * _MEMORY + 1
-        seconds /= self.pace
         new = (size, size * size, seconds, size * seconds)
         self._sums = tuple(old * _MEMORY + value for old, value in zip(self._sums, new, strict=True))
         self._fit()
