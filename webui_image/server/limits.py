@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _Refuse = Callable[[str, str], None]
 _Within = Callable[[str, float | None, float, float], None]
+_DISCARDED = 4  # times the largest body
+_DISCARDING_SECONDS = 2.0
 _RESERVED = 64 * 1024  # smaller bodies are not counted among those being read
 
 
@@ -53,6 +56,7 @@ class BodyLimits:
                 await self._app(scope, _replay(body, receive), send)
                 return
         except (TooLarge, QueueFull) as error:
+            await self._discard(receive)
             found = problem(error)
         except TimeoutError:
             text = f"the body did not arrive within {self._limits.body_seconds:g} s"
@@ -76,6 +80,17 @@ class BodyLimits:
                 self._hold(len(part), held)
                 if not message.get("more_body", False):
                     return b"".join(parts)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Let a client that is still sending come to its end: one that is cut off may never read the answer."""
+        left = self._limits.body_bytes * _DISCARDED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARDING_SECONDS):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
 
     def _hold(self, count: int, held: list[int]) -> None:
         held[0] += count

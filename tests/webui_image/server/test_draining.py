@@ -162,7 +162,7 @@ def test_no_new_connection_after_turning_away(run):
         def refused():
             try:
                 httpx.get(f"{server.url}/livez")
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ReadError):  # not taken, or taken by the kernel alone
                 return True
             return False
 
