@@ -7,12 +7,13 @@ a file fits is found out before the model is touched, by comparing every matrix 
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webui_image.engine.files import check_safetensors
+from webui_image.engine.files import read_header
 from webui_image.engine.shelf import Hashes, Shelf, near
 from webui_image.values.errors import Invalid, ModelError
 from webui_image.values.generation import Lora
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelLoras"]
 
 _ATTACHED_AT_MOST = 8
+_OTHER_KINDS = (".hada_", ".lokr_", "dora_scale")
 _KIND = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "Stable Diffusion XL"}
 
 
@@ -64,7 +66,7 @@ class ModelLoras:
             return adapter
         while len(self._attached) >= max(_ATTACHED_AT_MOST, keep):
             self._detach(next(iter(self._attached)))
-        state, alphas = self._read(name, path)
+        state, alphas, metadata = self._read(name, path)
         self._refuse_misfit(name, state)
         self._attached[adapter] = tuple(
             module for module in self._modules if any(key.startswith(f"{module}.") for key in state)
@@ -72,7 +74,7 @@ class ModelLoras:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
-                self._load(adapter, state, alphas)
+                self._load(adapter, state, alphas, metadata)
         except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
             self._detach(adapter)
             raise Invalid("prompt", f"LoRA {name!r} cannot be used: {str(error).splitlines()[0][:200]}") from error
@@ -84,12 +86,18 @@ class ModelLoras:
         except OSError as error:
             raise Invalid("prompt", f"LoRA {name!r} cannot be read: {error.strerror}") from error
 
-    def _read(self, name: str, path: Path) -> tuple[dict[str, torch.Tensor], dict[str, float] | None]:
+    def _read(
+        self, name: str, path: Path
+    ) -> tuple[dict[str, torch.Tensor], dict[str, float] | None, dict[str, Any] | None]:
+        """Give the matrices under diffusers' names, and their scales: kohya's alphas, or diffusers' metadata."""
         from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin
         from safetensors.torch import load_file
 
         try:
-            check_safetensors(path)
+            header = read_header(path)
+            if any(mark in key for key in header for mark in _OTHER_KINDS):
+                raise Invalid("prompt", f"LoRA {name!r} is of a kind that is not supported (LoHa, LoKr or DoRA)")
+            told = json.loads(header.get("__metadata__", {}).get("lora_adapter_metadata", "null"))
             state, alphas = StableDiffusionXLLoraLoaderMixin.lora_state_dict(
                 dict(load_file(path)), unet_config=self._modules["unet"].config
             )
@@ -97,7 +105,7 @@ class ModelLoras:
             raise Invalid("prompt", f"LoRA {name!r} cannot be used: {error.message}") from error
         except (ValueError, KeyError, IndexError, RuntimeError, AttributeError) as error:
             raise Invalid("prompt", self._misfit(name)) from error
-        return state, alphas
+        return state, alphas, None if alphas else told
 
     def _refuse_misfit(self, name: str, state: dict[str, torch.Tensor]) -> None:
         checked = 0
@@ -117,17 +125,23 @@ class ModelLoras:
     def _misfit(self, name: str) -> str:
         return f"LoRA {name!r} was made for another kind of model; this one is {self._kind}"
 
-    def _load(self, adapter: str, state: dict[str, torch.Tensor], alphas: dict[str, float] | None) -> None:
+    def _load(
+        self,
+        adapter: str,
+        state: dict[str, torch.Tensor],
+        alphas: dict[str, float] | None,
+        metadata: dict[str, Any] | None,
+    ) -> None:
         from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
 
         for module_name in self._attached[adapter]:
             module = self._modules[module_name]
+            ours = {key: value for key, value in (metadata or {}).items() if key.startswith(f"{module_name}.")}
+            how = {"network_alphas": alphas, "adapter_name": adapter, "metadata": ours or None}
             if module_name == "unet":
-                Loader.load_lora_into_unet(state, network_alphas=alphas, unet=module, adapter_name=adapter)
+                Loader.load_lora_into_unet(state, unet=module, **how)
             else:
-                Loader.load_lora_into_text_encoder(
-                    state, network_alphas=alphas, text_encoder=module, prefix=module_name, adapter_name=adapter
-                )
+                Loader.load_lora_into_text_encoder(state, text_encoder=module, prefix=module_name, **how)
             module.requires_grad_(requires_grad=False)
 
     def _detach(self, adapter: str) -> None:

@@ -232,6 +232,14 @@ def test_a_lora_of_another_architecture_is_refused(with_loras, folder, write):
     assert torch.equal(_unet(model), before)
 
 
+@pytest.mark.parametrize("key", ["lora_unet_x.hada_w1_a", "lora_unet_x.lokr_w1", "lora_unet_x.dora_scale"])
+def test_other_kinds_of_changes_are_refused(with_loras, folder, key):
+    """LoHa, LoKr and DoRA would be applied wrongly or not at all, so they are refused."""
+    save_file({key: torch.zeros(2, 2)}, folder / "style.safetensors")
+    with pytest.raises(Invalid, match="LoRA 'style' is of a kind that is not supported"):
+        with_loras().use_loras((Lora("style"),))
+
+
 def test_a_broken_file_is_refused(with_loras, folder):
     """A truncated LoRA is told as such, by name and without its path."""
     _diffusers_format(folder / "style.safetensors")
@@ -273,7 +281,14 @@ def test_a_lora_for_xl_changes_both_text_encoders(sdxl, folder):
     assert [torch.allclose(one, other, atol=1e-4) for one, other in zip(before, after, strict=True)] == [False, False]
 
 
-def test_written_by_peft_is_read_back(sd1_directory, with_loras, folder):
+@pytest.mark.parametrize(
+    ("said", "strength"),
+    [
+        pytest.param(True, 1.0, id="its scale is in the file"),
+        pytest.param(False, 0.5, id="without a scale, alpha counts as the rank: 4 instead of 8"),
+    ],
+)
+def test_written_by_diffusers_is_read_back(sd1_directory, with_loras, folder, said, strength):
     """A LoRA saved by diffusers itself from a trained adapter gives that adapter's output."""
     from diffusers import StableDiffusionPipeline
     from peft import LoraConfig
@@ -282,10 +297,13 @@ def test_written_by_peft_is_read_back(sd1_directory, with_loras, folder):
     pipeline = StableDiffusionPipeline.from_pretrained(sd1_directory)
     torch.manual_seed(0)
     pipeline.unet.add_adapter(LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, target_modules=["to_q", "to_v"]))
-    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipeline.unet))
+    metadata = pipeline.unet.peft_config["default"].to_dict() if said else None
+    StableDiffusionPipeline.save_lora_weights(
+        folder, unet_lora_layers=get_peft_model_state_dict(pipeline.unet), unet_lora_adapter_metadata=metadata
+    )
     (folder / "pytorch_lora_weights.safetensors").rename(folder / "saved.safetensors")
     assert load_file(folder / "saved.safetensors")
     model = with_loras()
     model.use_loras((Lora("saved"),))
-    pipeline.unet.set_adapters("default", 0.5)  # the file does not keep alpha: it counts as the rank, 4 instead of 8
+    pipeline.unet.set_adapters("default", strength)
     assert torch.allclose(_unet(model), _unet(pipeline), atol=1e-4)
