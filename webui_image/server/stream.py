@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,7 +20,7 @@ from starlette.responses import Response
 from webui_image.server.problems import problem, reason
 from webui_image.server.results import ClientGone, in_pool, unless_gone
 from webui_image.values.errors import Wedged
-from webui_image.values.events import Event, Finished, PictureDone, Queued, Step
+from webui_image.values.events import Cancelled, Event, Finished, PictureDone, Queued, Step
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +52,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def line(value: Line) -> None:
-            body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            body = json.dumps(value, separators=(",", ":")).encode() + b"\n"
             async with asyncio.timeout(PATIENCE):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -66,55 +65,23 @@ class EventStream(Response):
                 return  # leaving the submission cancels it
 
     async def _speak(self, line: Callable[[Line], Awaitable[None]]) -> None:
-        pulse = Pulse(line, SILENCE)
-        await pulse.say(self._lines.accepted(self._submission.running.task_id))
-        async with pulse:
-            try:
-                async with aclosing(self._submission.__aiter__()) as events:  # type: ignore[type-var]
-                    async for event in events:
-                        if (said := await self._lines.of(event)) is not None:
-                            await pulse.say(said)
-            except (OSError, TimeoutError):
-                raise
-            except Exception as error:  # noqa: BLE001 - the last line of the stream says so
-                if reason(error) == "internal":
-                    structlog.get_logger().exception("stream failed")
-                await pulse.say(failure(error))
-
-
-class Pulse:
-    """Says lines, and says the last state again when there has been nothing to say for a while."""
-
-    def __init__(self, line: Callable[[Line], Awaitable[None]], silence: float) -> None:
-        self._line = line
-        self._silence = silence
-        self._spoken = asyncio.Event()
-        self._state: Line = {"type": "queued", "position": 0}
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._keep_alive())
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def say(self, value: Line) -> None:
-        """Send a line. Raises OSError or TimeoutError where nobody takes it."""
-        self._spoken.set()
-        if value["type"] in {"queued", "step"}:
-            self._state = {name: item for name, item in value.items() if name != "preview"}
-        await self._line(value)
-
-    async def _keep_alive(self) -> None:
-        while True:
-            self._spoken.clear()
-            try:
-                async with asyncio.timeout(self._silence):
-                    await self._spoken.wait()
-            except TimeoutError:
-                await self._line(self._state)
+        await line(self._lines.accepted(self._submission.running.task_id))
+        state: Line = {"type": "queued", "position": 0}
+        event: Event | None = None
+        try:
+            while not isinstance(event, Finished | Cancelled):
+                event = await self._submission.next(SILENCE)
+                said = state if event is None else await self._lines.of(event)
+                if said is not None:
+                    await line(said)
+                    if said["type"] in {"queued", "step"}:
+                        state = {name: value for name, value in said.items() if name != "preview"}
+        except (OSError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of the stream says so
+            if reason(error) == "internal":
+                structlog.get_logger().exception("stream failed")
+            await line(failure(error))
 
 
 class Lines:
@@ -154,6 +121,8 @@ class Lines:
             return await self._picture(event)
         if isinstance(event, Finished):
             return {"type": "done", "seconds": round(event.seconds, 3), "interrupted": event.interrupted}
+        if isinstance(event, Cancelled):
+            return {"type": "error", "code": "cancelled", "message": "cancelled by its user", "retry": False}
         return None
 
     async def _picture(self, done: PictureDone) -> Line:

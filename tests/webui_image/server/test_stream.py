@@ -226,6 +226,16 @@ class TestEnd:
         assert line["message"] == str(error)
         assert line.get("retry_after") == getattr(error, "retry_after", None)
 
+    def test_cancelled_by_its_user_elsewhere(self, client, engine):
+        """Where another program of the same user cancels, the stream ends with a line that says so."""
+        engine.hold()
+        with client.stream("POST", "/api/generate", json={"prompt": "x"}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            engine.submitted[-1].cancel()
+            line = json.loads(list(lines)[-1])
+        assert (line["type"], line["code"], line["retry"]) == ("error", "cancelled", False)
+
     def test_a_fault_of_our_own_tells_nothing_of_itself(self, client, engine, monkeypatch):
         """An unforeseen error ends the stream with a line that shows no inside."""
 

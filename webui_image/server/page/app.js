@@ -3,6 +3,7 @@
 import { ask, onKeyNeeded, setKey } from "./api.js";
 import { announce, byId, confirmWith, remember, toast } from "./dom.js";
 import { clearErrors, fill, offer, randomSeed, read, showError, startForm, withSeeds } from "./form.js";
+import { pick, startFiles } from "./files.js";
 import { Gallery } from "./gallery.js";
 import { parseInfotext, settingsOf } from "./infotext.js";
 import { startPainter } from "./painter.js";
@@ -204,13 +205,6 @@ function stop() {
   if (job) queue.stop(job);
 }
 
-function pick(use) {
-  const input = byId("file");
-  input.value = "";
-  input.onchange = () => input.files.length && use(input.files[0]);
-  input.click();
-}
-
 let asking = Promise.resolve(); // one question after the other
 
 function asked(title, text, yes, withKey = false) {
@@ -238,10 +232,8 @@ async function learn() {
   for (;;) {
     try {
       const answer = await (await ask("api/info")).json();
-      if (!info || !info.models.length) {
-        info = answer;
-        offer(info);
-      }
+      if (JSON.stringify(info?.models) !== JSON.stringify(answer.models)) offer(answer); // hashes come with the weights
+      info = answer;
       place(answer.served);
       byId("phase").hidden = answer.phase === "ready";
       if (answer.phase === "ready") return;
@@ -264,30 +256,13 @@ function listen() {
     submit(read(), true);
   });
   document.addEventListener("keydown", (event) => {
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]") || event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("composer").requestSubmit();
-    else if (event.key === "Escape" && !event.isComposing) stop();
+    else if (event.key === "Escape" && !event.target.matches?.("select")) stop();
     else return;
     event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => !document.hidden && (document.title = TITLE));
-  document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
-    if (file) opened(file);
-  });
-  const carries = (event) => event.dataTransfer?.types.includes("Files");
-  document.addEventListener("dragover", (event) => {
-    if (!carries(event)) return;
-    event.preventDefault();
-    byId("veil").hidden = false;
-  });
-  document.addEventListener("dragleave", (event) => !event.relatedTarget && (byId("veil").hidden = true));
-  document.addEventListener("drop", (event) => {
-    byId("veil").hidden = true;
-    if (!carries(event)) return;
-    event.preventDefault();
-    opened(event.dataTransfer.files[0]);
-  });
 }
 
 async function startGallery() {
@@ -304,7 +279,7 @@ async function startGallery() {
   if (!store.lasting) byId("gallery-note").textContent = "This browser keeps nothing here: download what you like.";
   if ("BroadcastChannel" in window) {
     others = new BroadcastChannel("gpu-hunter-pictures");
-    others.onmessage = () => gallery.load();
+    others.onmessage = () => gallery.sync();
   }
   await gallery.load();
   for (const job of queue.jobs) gallery.job(job);
@@ -324,6 +299,7 @@ startTheme();
 startForm();
 startStart();
 startPainter();
+startFiles(opened);
 startStage();
 listen();
 byId("generate").disabled = false;

@@ -18,6 +18,7 @@ from importlib.resources import files
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function\*? |const |class )(\w+)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *// .*\n", re.MULTILINE)
+_INDENT = re.compile(r"^ +", re.MULTILINE)
 _STYLE = '<link rel="stylesheet" href="style.css">'
 _SCRIPT = '<script type="module" src="app.js"></script>'
 
@@ -35,9 +36,9 @@ class Page:
 @lru_cache(maxsize=1)
 def page() -> Page:
     """Give the page; made once."""
-    style = _COMMENT.sub("", _text("style.css"))
-    script = joined("app")
-    html = _text("index.html")
+    style = _INDENT.sub("", _text("style.css"))
+    script = _INDENT.sub("", joined("app"))
+    html = _INDENT.sub("", _text("index.html"))
     for mark, element in ((_STYLE, f"<style>{style}</style>"), (_SCRIPT, f'<script type="module">{script}</script>')):
         if html.count(mark) != 1:
             raise ValueError(f"index.html: {mark} has to stand in it once")

@@ -71,7 +71,7 @@ function schedules(wanted = byId("scheduler").value) {
 function examples() {
   const texts = info.models.length ? modelNow().recommended.examples : [];
   byId("examples").replaceChildren(
-    ...texts.slice(0, 6).map((text) => make("button", { type: "button", title: text, click: () => usePrompt(text) }, text)),
+    ...texts.slice(0, 4).map((text) => make("button", { type: "button", title: text, click: () => usePrompt(text) }, text)),
   );
 }
 
@@ -157,10 +157,10 @@ function changed(name) {
 }
 
 function summaries({ width, height, steps, negative_prompt, seed, variation, hires: second }) {
-  byId("sum-size").value = `${width} × ${height}, ${steps} steps`;
-  byId("sum-negative").value = negative_prompt || "nothing";
-  byId("sum-seed").value = (seed === null ? "random" : String(seed)) + (variation ? `, varied ${variation.strength}` : "");
-  byId("sum-hires").value = second ? `${second.scale} times` : "off";
+  byId("sum-size").textContent = `${width} × ${height}, ${steps} steps`;
+  byId("sum-negative").textContent = negative_prompt || "nothing";
+  byId("sum-seed").textContent = (seed === null ? "random" : String(seed)) + (variation ? `, varied ${variation.strength}` : "");
+  byId("sum-hires").textContent = second ? `${second.scale} times` : "off";
 }
 
 function sizes({ width, height }) {
@@ -168,7 +168,7 @@ function sizes({ width, height }) {
   const { limits } = info;
   const eighths = (pixels) => Math.round(pixels / 8) * 8;
   const all = largest
-    ? [["Square", side, side], ["Twice", side * 2, side * 2], ["Four times", side * 4, side * 4]]
+    ? [...new Set([side, largest, side * 2, side * 4])].sort((a, b) => a - b).map((each) => [each > largest ? "Enlarged" : "Square", each, each])
     : [["Square", side, side], ["Portrait", eighths(side * 0.8), eighths(side * 1.2)],
        ["Landscape", eighths(side * 1.2), eighths(side * 0.8)], ["Wide", eighths(side * 1.5), eighths(side * 0.75)]];
   const fit = all.filter(([, w, h]) => Math.max(w, h) <= limits.largest_side && Math.min(w, h) >= limits.smallest_side && w * h <= limits.pixels);
@@ -178,7 +178,7 @@ function sizes({ width, height }) {
   );
   const enlarged = largest > 0 && Math.max(width, height) > largest;
   byId("size-note").hidden = !enlarged;
-  byId("size-note").textContent = `This model draws at ${largest} × ${largest} at most; what is larger is enlarged from that.`;
+  byId("size-note").textContent = `This model draws up to ${largest} × ${largest}; what is larger is drawn at ${side} and enlarged.`;
 }
 
 // Shows a message at its field and opens the fold that it is in; false where the page has no such field.

@@ -25,6 +25,17 @@ export class Gallery {
     await this.older();
   }
 
+  // Takes over what another tab has added or deleted.
+  async sync() {
+    const all = await this.store.list();
+    const ids = new Set(all.map((each) => each.id));
+    for (const id of [...this.pictures.keys()]) if (!ids.has(id)) this.remove(id);
+    const newest = Math.max(0, ...this.pictures.keys());
+    for (const about of all.filter((each) => each.id > newest).reverse()) await this.put(about, await this.store.blob(about.id));
+    this.rest = this.rest.filter((each) => ids.has(each.id));
+    this.tidy();
+  }
+
   async older() {
     const next = this.rest.splice(0, PAGE);
     for (const about of next) await this.put(about, await this.store.blob(about.id), false);

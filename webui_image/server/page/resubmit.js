@@ -14,7 +14,8 @@ export async function generate(body, { signal, on }) {
   while (got.size < body.count) {
     const before = got.size;
     try {
-      await attempt(body, got, signal, on);
+      const last = await attempt(body, got, signal, on);
+      if (last.interrupted) return; // by the same user, through another program
       if (got.size < body.count) throw new Trouble("The server sent fewer pictures than asked for", { retry: true });
     } catch (error) {
       signal.throwIfAborted();
@@ -31,7 +32,7 @@ async function attempt(body, got, signal, on) {
   let first = 0;
   while (got.has(first)) first += 1;
   const response = await ask("api/generate", { signal, body: JSON.stringify(remaining(body, first)) });
-  let complete = false;
+  let last = null;
   for await (const line of linesOf(response)) {
     if (line.type === "error") {
       throw new Trouble(line.message, { code: line.code, field: line.field, retry: line.retry, after: line.retry_after ?? 0 });
@@ -42,9 +43,10 @@ async function attempt(body, got, signal, on) {
       got.add(event.index);
     }
     on.event(event);
-    complete = line.type === "done"; // the last line; reading on to the end keeps the connection for the next request
+    last = line.type === "done" ? line : null; // reading on to the end keeps the connection for the next request
   }
-  if (!complete) throw new Trouble(WENT_AWAY, { retry: true });
+  if (!last) throw new Trouble(WENT_AWAY, { retry: true });
+  return last;
 }
 
 // Picture i has seed + i or, in a variation, the variation's seed + i: asking for the rest moves that one on.

@@ -6,18 +6,22 @@ import { paintMask } from "./painter.js";
 const FIT_BYTES = 6 * 1024 * 1024; // of one picture in a request; larger files are made smaller here
 let start = null; // { blob, url, mask and painted: blobs or null, maskUrl }
 
+let painting = null; // a mask may still be in the making when a request is sent
+
 export const startPicture = () => start;
 
 export function startStart() {
-  byId("mask-edit").addEventListener("click", async () => {
-    const made = await paintMask(start.blob, start.painted);
-    if (made !== undefined) setMask(made ?? { mask: null, painted: null });
-  });
+  byId("mask-edit").addEventListener("click", () => (painting = paint()));
   byId("start-remove").addEventListener("click", () => {
     removeStart();
     byId("start-open").focus();
   });
   summary();
+}
+
+async function paint() {
+  const made = await paintMask(start.blob, start.painted);
+  if (made !== undefined) setMask(made ?? { mask: null, painted: null });
 }
 
 // Takes a picture as the start; resolves to false, with a message, where the browser cannot read it.
@@ -62,11 +66,12 @@ function setMask({ mask, painted }) {
 }
 
 function summary() {
-  byId("sum-start").value = start === null ? "none" : start.mask ? "with a mask" : "set";
+  byId("sum-start").textContent = start === null ? "none" : start.mask ? "with a mask" : "set";
 }
 
 // The fields of the request that speak of the start picture; empty where there is none.
 export async function startFields() {
+  await painting;
   if (!start) return {};
   const fields = {
     image: await dataUri(start.blob), denoising_strength: Number(byId("denoising_strength").value),

@@ -26,7 +26,7 @@ EXAMPLES = (
     "a red circle on a white background",
     "a small blue star on a black background",
     "a large yellow heart on a green background",
-    "a purple triangle on a grey background",
+    "a purple triangle at the bottom right of a background that has no end and no other colour than grey",
 )
 SHAPES = ModelInfo(
     name="shapes",

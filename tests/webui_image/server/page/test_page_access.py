@@ -135,6 +135,7 @@ def test_a_screen_reader_finds_its_way(page, serve):
     for selector in ("main", "header", "nav[aria-label]", "html[lang=en]", "#live[aria-live=polite]"):
         assert page.locator(selector).count() == 1, selector
     assert page.locator("h1").count() == 1
+    assert page.locator("#composer").evaluate("each => each.scrollWidth <= each.clientWidth")
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((each) => each.id)")
     assert len(ids) == len(set(ids))
     page.fill("#prompt", "a red circle")

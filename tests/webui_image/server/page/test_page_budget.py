@@ -1,6 +1,7 @@
 """What the page costs: requests, bytes, time; and that nothing but itself may run in it."""
 
 import base64
+import os
 import re
 import time
 from hashlib import sha256
@@ -14,26 +15,24 @@ expect = pytest.importorskip("playwright.sync_api", reason="the playwright packa
 
 
 def test_light_and_quick(page, serve):
-    """At most 3 requests and 100 KiB, all to this server, and usable within a second."""
+    """At most 3 requests and 100 KiB, all to this server, and usable within a second of a browser's work."""
     replica = serve()
-    httpx.get(replica.url)  # the first answer of a server is slower than all others
+    httpx.get(replica.url + "api/info")  # the first answer of a server is slower than all others
     sent = []
     page.on("request", lambda request: sent.append(request.url))
-    bare, seconds = [], []
-    for _ in range(3):
-        begun = time.perf_counter()
-        page.goto(replica.url + "livez")
-        bare.append(time.perf_counter() - begun)
-        sent.clear()
-        begun = time.perf_counter()
-        page.goto(replica.url)
-        page.wait_for_selector("#examples button")
-        seconds.append(time.perf_counter() - begun)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    begun = time.perf_counter()
+    page.goto(replica.url)
+    page.wait_for_selector("#examples button")
+    seconds = time.perf_counter() - begun
+    figures = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
     assert len(sent) <= 3
     assert all(url.startswith((replica.url, "data:")) for url in sent)
     assert len(assembled().html) + len(httpx.get(replica.url + "api/info").content) <= 100 * 1024
-    # Where even a bare answer takes long, the machine is busy with other things.
-    assert min(seconds) <= max(1, 8 * min(bare))
+    assert 0 < figures["TaskDuration"] <= 1  # of the processor, which other programs do not lengthen much
+    if os.getloadavg()[0] < (os.cpu_count() or 1):
+        assert seconds <= 1
 
 
 def test_only_the_page_itself_can_run(serve):
