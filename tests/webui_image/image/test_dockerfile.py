@@ -101,7 +101,7 @@ def test_nothing_secret_and_nothing_stray_is_sent(dockerfile):
 
 def test_all_that_the_code_reads_is_sent(dockerfile):
     """Every file of the package is in the image, but for pages about it and what builds and deploys it."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "."]
+    command = ["git", "ls-files", "."]
     ours = subprocess.run(command, cwd=CONTEXT, capture_output=True, text=True, check=True).stdout.splitlines()
     needed = {
         name for name in ours if not name.endswith(".md") and not name.startswith(("deploy/", "Dockerfile", ".docker"))
