@@ -58,7 +58,7 @@ class Process:
 
     def wait_until_open(self) -> float:
         """Give the seconds that it took."""
-        while time.perf_counter() - self.begun < 20:
+        while time.perf_counter() - self.begun < 90:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
