@@ -102,7 +102,7 @@ async function keep(job, line) {
   } catch {
     toast("This browser has no room left: the picture is not kept. Download it.");
   }
-  if (record.id) await gallery.put(record, blob);
+  if (record.id) gallery.put(record, blob);
   place(job.served);
   if (onTop && (job.count === job.done || onStage().job !== job)) show(() => showPicture(record, blob));
 }

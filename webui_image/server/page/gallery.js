@@ -30,27 +30,29 @@ export class Gallery {
     const all = await this.store.list();
     const ids = new Set(all.map((each) => each.id));
     for (const id of [...this.pictures.keys()]) if (!ids.has(id)) this.remove(id);
-    const newest = Math.max(0, ...this.pictures.keys());
-    for (const about of all.filter((each) => each.id > newest).reverse()) await this.put(about, await this.store.blob(about.id));
     this.rest = this.rest.filter((each) => ids.has(each.id));
+    const oldest = this.rest.length ? Math.min(...this.pictures.keys()) : 0;
+    for (const about of all.filter(({ id }) => id > oldest && !this.pictures.has(id))) {
+      this.put(about, await this.store.blob(about.id));
+    }
     this.tidy();
   }
 
   async older() {
     const next = this.rest.splice(0, PAGE);
-    for (const about of next) await this.put(about, await this.store.blob(about.id), false);
+    for (const about of next) this.put(about, await this.store.blob(about.id));
     this.tidy();
   }
 
-  async put(about, blob, first = true) {
+  put(about, blob) {
     if (!blob || this.pictures.has(about.id)) return;
     const image = make("img", { alt: "", src: URL.createObjectURL(blob), class: Math.max(about.width, about.height) < 300 ? "small" : "" });
     const button = make("button", { type: "button", "aria-label": about.prompt || "Picture without a prompt", click: () => this.hooks.picture(about) }, image);
     const tile = make("li", {}, button);
     tile.about = about;
     this.pictures.set(about.id, tile);
-    if (first) this.afterJobs(tile);
-    else byId("tiles").append(tile);
+    const older = [...this.pictures.values()].filter((each) => each.about.id < about.id);
+    byId("tiles").insertBefore(tile, older.sort((a, b) => b.about.id - a.about.id)[0] ?? null);
     this.tidy();
   }
 
@@ -77,7 +79,9 @@ export class Gallery {
       const image = make("img", { alt: "", hidden: true });
       const state = make("span", { class: "state" }, make("span", {}), make("progress", { max: 1, value: 0, "aria-hidden": "true" }));
       tile = make("li", {}, make("button", { type: "button", click: () => this.hooks.job(job) }, image, state));
-      this.afterJobs(tile);
+      const last = [...this.jobs.values()].pop();
+      if (last) last.after(tile);
+      else byId("tiles").prepend(tile);
       this.jobs.set(job, tile);
       this.tidy();
     }
@@ -97,12 +101,6 @@ export class Gallery {
     this.jobs.delete(job);
     this.tidy();
     if (focused) (byId("tiles").querySelector("button") ?? byId("gallery")).focus();
-  }
-
-  afterJobs(tile) {
-    const last = [...this.jobs.values()].pop();
-    if (last) last.after(tile);
-    else byId("tiles").prepend(tile);
   }
 
   // Marks what is on the stage.

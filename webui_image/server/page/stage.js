@@ -16,7 +16,7 @@ export function startStage() {
 
 function clear(what) {
   shown = what;
-  for (const id of ["empty", "picture", "trouble", "working", "about"]) byId(id).hidden = true;
+  for (const id of ["empty", "coming", "picture", "trouble", "working", "about"]) byId(id).hidden = true;
 }
 
 export function showEmpty() {
@@ -29,11 +29,12 @@ export function showJob(job) {
   if (first) {
     clear({ kind: "job", job });
     byId("picture").removeAttribute("src");
-    byId("empty").hidden = Boolean(job.preview);
+    byId("coming").textContent = job.prompt;
+    byId("coming").hidden = false;
     byId("stage").setAttribute("aria-busy", "true");
   }
   if (job.preview) {
-    byId("empty").hidden = true;
+    byId("coming").hidden = true;
     draw(job.preview, `Preview: ${job.prompt}`, job.settings, "rough");
   }
   byId("working").hidden = false;
