@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-READY_SECONDS = 90
+READY_SECONDS = 180
 
 
 def environment(dockerfile, scratch: Path, **more: str) -> dict[str, str]:
@@ -123,6 +123,7 @@ def test_it_is_not_open_to_all_unless_somebody_says_so(image, dockerfile, scratc
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(300)
 def test_it_draws_writes_nowhere_and_heeds_sigterm(image, dockerfile, scratch):
     """As the image's user, with its own small model: ready, a picture, 0 on SIGTERM, no file of its own."""
     compileall.compile_dir(image / "app", quiet=1)
