@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from webui_image.engine.model import LoadedModel
 
-__all__ = ["enlarged"]
+__all__ = ["as_tensor", "enlarged"]
 
 
 def enlarged(model: LoadedModel, latents: torch.Tensor, upscaler: str, width: int, height: int) -> torch.Tensor:
@@ -27,10 +29,18 @@ def enlarged(model: LoadedModel, latents: torch.Tensor, upscaler: str, width: in
         return torch.nn.functional.interpolate(latents.float(), size=size, mode=mode, antialias=antialias).to(
             latents.dtype
         )
-    import numpy as np
-    from PIL import Image
+    from PIL import Image as Images
 
-    picture = Image.fromarray(model.decode(latents)[0])
+    picture = Images.fromarray(model.decode(latents)[0])
     larger = upscale.upscale(picture, upscaler, width, height).convert("RGB")
-    values = torch.from_numpy(np.array(larger)).float().permute(2, 0, 1)[None] / 255.0
-    return model.encode_picture(values * 2.0 - 1.0)
+    return model.encode_picture(as_tensor(larger))
+
+
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    """Give an RGB picture as (1, 3, H, W) of -1 to 1, its channels side by side in memory as the pipelines have them.
+
+    The order in memory decides which kernels are taken, and so the last bits.
+    """
+    import numpy as np
+
+    return torch.from_numpy(np.array(image)[None]).permute(0, 3, 1, 2).float() / 255.0 * 2.0 - 1.0

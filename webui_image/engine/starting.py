@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from webui_image.engine.hires import enlarged
+from webui_image.engine.hires import as_tensor, enlarged
 from webui_image.engine.noise import draw
 from webui_image.engine.stepping import Inpainting
 from webui_image.values.generation import MaskFill, ResizeMode
@@ -131,6 +131,7 @@ class _Encoded:
 
 
 def _encoded(picture: Picture, source: Source, scale: int) -> _Encoded:
+    import numpy as np
     from PIL import Image as Images
 
     from webui_image.pictures import inpaint
@@ -149,15 +150,8 @@ def _encoded(picture: Picture, source: Source, scale: int) -> _Encoded:
     painted = None
     if prepared.latent_mask is not None:
         cells = inpaint.latent_mask(prepared.latent_mask, group.width, group.height)
-        painted = (_pixels(cells) > 0.5).float()[None, None]
-    values = _pixels(image).permute(2, 0, 1)[None] * 2.0 - 1.0
-    return _Encoded(values, painted, prepared.fill, (group.height, group.width))
-
-
-def _pixels(image: Image.Image) -> torch.Tensor:
-    import numpy as np
-
-    return torch.from_numpy(np.array(image)).float() / 255.0
+        painted = (torch.from_numpy(np.array(cells)) > 127).float()[None, None]
+    return _Encoded(as_tensor(image), painted, prepared.fill, (group.height, group.width))
 
 
 def _nothing_kept(picture: Picture, model: LoadedModel) -> torch.Tensor | None:
