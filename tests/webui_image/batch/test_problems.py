@@ -132,7 +132,7 @@ YAML = {
     ),
     "endless range": (
         "{prompt: a, matrix: {seed: 1..99999999999}}",
-        "a.yaml:1: 100,001 pictures up to here; ask for at most 100,000 in one file",
+        "a.yaml:1: matrix.seed: has more than 100,000 values; so many pictures are too many for one file",
     ),
     "axis that is no list": (
         "{prompt: a, matrix: {steps: 5}}",

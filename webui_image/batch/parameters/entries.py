@@ -235,6 +235,10 @@ def axes_of(node: Node | None, key: str, context: Context) -> Axes:
             remedy = f"write `{name}: [..., ...]`, or a range of whole numbers as 1..10"
             context.problems.add(listed.file, listed.line, f"{place}.{name}", message, remedy)
             continue
+        if len(items) > MOST_PICTURES:
+            message, remedy = f"has more than {MOST_PICTURES:,} values", "so many pictures are too many for one file"
+            context.problems.add(listed.file, listed.line, f"{place}.{name}", message, remedy)
+            continue
         checked = [values_of(Node({name: item}, item.file, item.line), place, context) for item in items]
         for canonical in {canonical for values in checked for canonical in values.given}:
             if any(canonical in axis[0].given for axis in axes.values() if axis):
@@ -250,7 +254,5 @@ def _items(node: Node) -> list[Node] | None:
     first, dots, last = node.value.partition("..") if isinstance(node.value, str) else ("", "", "")
     if not (dots and first.strip().isdecimal() and last.strip().isdecimal() and len(first + last) < 24):
         return None
-    begin, end = int(first), int(last)
-    if end - begin >= MOST_PICTURES:
-        end = begin + MOST_PICTURES  # refused when the pictures are counted
+    begin, end = int(first), min(int(last), int(first) + MOST_PICTURES)  # one too many, which is refused
     return [Node(number, node.file, node.line) for number in range(begin, end + 1)]
