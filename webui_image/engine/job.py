@@ -83,9 +83,10 @@ class Plan:
         return sum(each.executed for each in self.passes)
 
     @property
-    def enlarged(self) -> bool:
-        """Whether pictures are drawn smaller than asked for, as the model cannot draw so large, and then enlarged."""
-        return (self.passes[-1].width, self.passes[-1].height) != (self.final_width, self.final_height)
+    def drawn_at(self) -> tuple[int, int] | None:
+        """Give the size that pictures are drawn at and enlarged from, where the model cannot draw as large as asked."""
+        size = (self.passes[-1].width, self.passes[-1].height)
+        return None if size == (self.final_width, self.final_height) else size
 
     def group(self, index: int, vae: str, chunks: int = 1) -> Group:
         """Give the group that pass `index` is computed in."""

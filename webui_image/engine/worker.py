@@ -420,8 +420,9 @@ class Worker:
         picture.latents = None
         self._no_memory = 0
         self.last_success = self._served[picture.user] = self._clock.monotonic()
-        seeds = picture.seeds
-        self._tell(picture.job, PictureDone(picture.index, image, seeds.seed, seeds.variation_seed, picture.partial))
+        seeds, drawn_at = picture.seeds, picture.job.plan.drawn_at
+        done = PictureDone(picture.index, image, seeds.seed, seeds.variation_seed, picture.partial, drawn_at)
+        self._tell(picture.job, done)
         self._end_if_complete(picture.job)
 
     def _end_if_complete(self, job: Job) -> None:

@@ -42,6 +42,7 @@ class PictureDone:
     seed: int
     variation_seed: int | None
     partial: bool = False
+    drawn_at: tuple[int, int] | None = None  # width and height, where the model cannot draw as large as asked: enlarged
 
 
 @dataclass(frozen=True, slots=True)
