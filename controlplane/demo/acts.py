@@ -68,6 +68,7 @@ def fails(stage: Stage) -> Shown:
 
     Both strike where the load balancer sends the clients, so that what is being drawn there is lost with it.
     """
+    stage.until("nodes without a Pod to be gone", lambda d: whole(d) and not idle(stage, d))
     struck = str(ask(stage.address())["region"])
     everywhere(stage, "stock-out")
     stage.say(f"{L4} is sold out everywhere; the Spot nodes in {struck} are preempted")
@@ -133,6 +134,13 @@ def everywhere(stage: Stage, command: str) -> None:
     """Do something to the preferred GPU type's stock in every region."""
     for region in sorted({row["zone"].rsplit("-", 1)[0] for row in stage.cloud("stock")["stock"]}):
         stage.cloud(command, region=region, accelerator=L4)
+
+
+def idle(stage: Stage, decision: Decision) -> int:
+    """Give how many nodes of the preferred GPU type run nothing: until they go, it is not sold out for who asks."""
+    rows = stage.cloud("stock")["stock"]
+    held: int = sum(row["in_use"] for row in rows if row["accelerator"] == L4)
+    return held - sum(held_in(decision).values())
 
 
 def regions(decision: Decision) -> list[str]:
