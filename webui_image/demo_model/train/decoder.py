@@ -42,7 +42,7 @@ def train_decoder(vae: "AutoencoderTiny", plan: DecoderPlan, *, seed: int, check
     if checkpoint.exists():
         decoder.load_state_dict(torch.load(checkpoint, weights_only=True))
         return
-    pictures = random_pictures(plan.drawings, plan.collages, np.random.default_rng(seed + 100))
+    pictures = random_pictures(plan.drawings, plan.collages, np.random.default_rng(seed + 100), loose=False)
     latents = encode(vae, pictures)
     decoder.requires_grad_(True)
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4)

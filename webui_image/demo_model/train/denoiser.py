@@ -41,6 +41,7 @@ class DenoiserPlan:
     dropout: float = 0.18
     short: float = 0.0  # share of the steps, at the start, that see captions without most of their padding
     guided: float = 0.0
+    middle: bool = False  # more of the middle noise levels, where shapes are decided
     other_sizes: float = 0.0
     averaging: float = 0.9985
     warm_up: float = 0.05
@@ -129,7 +130,7 @@ class _Lesson:
         share = plan.batch // plan.workers // plan.noises
         captions = self.pool.draw(share if self.pool.latents[0, 0].numel() <= 64 else share // 2, chance)
         pictures = captions.latents.repeat(plan.noises, 1, 1, 1)
-        times = _times(len(pictures), chance)
+        times = _times(len(pictures), chance, middle=plan.middle)
         signal, noise = levels(times)
         noisy = signal * pictures + noise * torch.randn(pictures.shape, generator=chance)
         if plan.guided:
@@ -149,13 +150,13 @@ class _Lesson:
     def _led_astray(
         self, noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, chance: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take one to three guided steps; the noisy latents after them, and the times they are at then."""
+        """Take one or two guided steps; the noisy latents after them, and the times they are at then."""
         count = len(noisy)
         scale = 1 + 8 * torch.rand(count, generator=chance)
         with torch.no_grad():
             nothing = self.average.encode(self.pool.empty[:1].long()).expand(count, -1, -1)
             both = torch.cat([nothing, self.average.encode(tokens)])
-        for _ in range(int(torch.randint(1, 4, (), generator=chance))):
+        for _ in range(int(torch.randint(1, 3, (), generator=chance))):
             steps = torch.randint(30, 130, (count,), generator=chance)
             later = torch.minimum((times - steps).clamp(min=20), times)
             picture, implied = self.average.guided(noisy, times, both, scale)
@@ -172,11 +173,12 @@ def _choose(pools: list[Pool], others: float, chance: torch.Generator) -> Pool:
     return pools[1 + int(torch.randint(len(pools) - 1, (), generator=chance))]
 
 
-def _times(count: int, chance: torch.Generator) -> torch.Tensor:
-    """Half uniform, half towards pure noise: there the picture's plan is decided, and few draws would starve it."""
+def _times(count: int, chance: torch.Generator, *, middle: bool) -> torch.Tensor:
+    """Half uniform; half where a picture's plan is decided (towards pure noise) or, in the middle, its shape."""
     even = torch.rand(count, generator=chance)
+    other = 0.2 + 0.65 * even if middle else even.sqrt()
     lean = torch.rand(count, generator=chance) < 0.5
-    return (1000 * torch.where(lean, even.sqrt(), even)).long().clamp(0, 999)
+    return (1000 * torch.where(lean, other, even)).long().clamp(0, 999)
 
 
 def _follow(average: Denoiser, model: Denoiser, share: float) -> None:

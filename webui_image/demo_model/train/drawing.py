@@ -17,7 +17,7 @@ __all__ = ["Scene", "collage", "draw", "outline", "random_scene"]
 
 Point = tuple[float, float]
 _OVERSAMPLING: Final = 4
-_MARGIN: Final = 2.0  # pixels between a shape and the border
+_LATENT: Final = 8  # pixels
 _TILT: Final = math.radians(6)
 
 
@@ -44,14 +44,24 @@ def random_scene(rng: np.random.Generator) -> Scene:
     )
 
 
-def draw(scene: Scene, rng: np.random.Generator, width: int = 64, height: int = 64) -> np.ndarray:
-    """Draw the scene with slight chance in place, size and tilt: uint8 of shape (height, width, 3)."""
-    half = SIZES[scene.size] * min(width, height, NATIVE_SIDE) * rng.uniform(0.94, 1.06)
-    column, row = PLACES[scene.place]
-    x = _coordinate(column, width, half, rng)
-    y = _coordinate(row, height, half, rng)
+def draw(scene: Scene, rng: np.random.Generator | None = None, width: int = 64, height: int = 64) -> np.ndarray:
+    """Draw the scene: uint8 of shape (height, width, 3).
+
+    Places are whole latents (8 pixels) apart: the same shape has the same latents everywhere, which a small network
+    can learn. With `rng` place, size and tilt vary a little, as the autoencoder's pictures do.
+    """
+    half = SIZES[scene.size] * min(width, height, NATIVE_SIDE)
+    x, y = (
+        _coordinate(direction, length, half)
+        for direction, length in zip(PLACES[scene.place], (width, height), strict=True)
+    )
+    tilt = 0.0
+    if rng is not None:
+        half *= rng.uniform(0.92, 1.0)
+        x, y = (place + rng.uniform(-4, 4) for place in (x, y))
+        tilt = rng.uniform(-_TILT, _TILT)
     canvas = _canvas(width, height, PALETTE[scene.background])
-    _paint(canvas, scene.shape, (x, y), half, rng.uniform(-_TILT, _TILT), colour=PALETTE[scene.colour])
+    _paint(canvas, scene.shape, (x, y), half, tilt, colour=PALETTE[scene.colour])
     return np.asarray(canvas.reduce(_OVERSAMPLING))
 
 
@@ -99,10 +109,8 @@ def _heart(angle: float) -> Point:
     return x, -(y + 2.5) / 15.5
 
 
-def _coordinate(direction: int, length: int, half: float, rng: np.random.Generator) -> float:
-    free = max(length / 2 - half - _MARGIN, 0.0)
-    share = direction * rng.uniform(0.75, 1.0) if direction else rng.uniform(-0.1, 0.1)
-    return length / 2 + share * free
+def _coordinate(direction: int, length: int, half: float) -> float:
+    return length / 2 + direction * ((length / 2 - half) // _LATENT * _LATENT)
 
 
 def _canvas(width: int, height: int, colour: tuple[int, int, int]) -> Image.Image:

@@ -24,10 +24,11 @@ _AUTOENCODER: Final = (
     AutoencoderPlan(steps=2400, rate=1.5e-3, disturbance=0.05, detail=2.0, collages=2000),
     AutoencoderPlan(steps=1900, rate=1.0e-3, disturbance=0.08, detail=3.0, collages=400),
 )
-_DRAW: Final = DenoiserPlan(steps=2700, rate=1.2e-3, short=0.6, other_sizes=0.12)
-_HOLD: Final = DenoiserPlan(steps=1400, rate=8e-4, guided=0.35, other_sizes=0.12, warm_up=0.1)
-_DECODER: Final = DecoderPlan(steps=2500)
-_POOL: Final = 30_000
+_DRAW: Final = DenoiserPlan(steps=2500, rate=1.2e-3, short=0.6, other_sizes=0.12)
+_SHAPE: Final = DenoiserPlan(steps=900, rate=1.2e-3, short=1.0, middle=True, dropout=0.12, averaging=0.997)
+_HOLD: Final = DenoiserPlan(steps=750, rate=1.0e-3, guided=0.25, averaging=0.996, warm_up=0.06)
+_DECODER: Final = DecoderPlan(steps=1000, drawings=6000)
+_POOL: Final = 12_000
 _CAPTIONS: Final = 3
 
 
@@ -40,7 +41,7 @@ def run(out: Path, *, seed: int, work: Path, share: float) -> None:
     pools = _pools(vae, tokenizer, _scaled(_POOL, min(share, 1.0), least=100), seed, work / "pool.pt")
     torch.manual_seed(seed)
     model = Denoiser(len(tokenizer))
-    for name, plan in {"draw": _DRAW, "hold": _HOLD}.items():
+    for name, plan in {"draw": _DRAW, "shape": _SHAPE, "hold": _HOLD}.items():
         scaled = replace(plan, steps=_scaled(plan.steps, share, least=2))
         average = train_denoiser(model, scaled, pools, seed=seed, checkpoint=work / f"{name}.pt")
     train_decoder(vae, _pictures_scaled(_DECODER, share), seed=seed, checkpoint=work / "decoder.pt")

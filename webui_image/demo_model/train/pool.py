@@ -63,7 +63,7 @@ def make_pools(
         latents, texts = [], []
         for start in range(0, round(count * share), 1000):
             scenes = [trained_scene(rng) for _ in range(min(1000, round(count * share) - start))]
-            pictures = np.stack([draw(scene, rng, width, height) for scene in scenes])
+            pictures = np.stack([draw(scene, None, width, height) for scene in scenes])
             latents.append(encode(vae, torch.from_numpy(pictures)))
             texts += [caption(scene, rng) for scene in scenes for _ in range(captions)]
         pool = Pool(torch.cat(latents), _tokens(tokenizer, texts).unflatten(0, (-1, captions)), empty)
