@@ -141,8 +141,9 @@ def choose(pictures: Iterable[C], knowledge: Knowledge[C]) -> Call[C] | None:
     leader = _leader(ordered, users, knowledge)
     if leader.work is Work.PREPARE or leader.alone:
         return Call(leader.work, (leader,))
+    single = sum(picture.user == leader.user for picture in ordered) == 1
     others = [picture for picture in ordered if picture is not leader]
-    return _with_company(leader, others, knowledge, _allowance(leader, users, knowledge))
+    return _with_company(leader, others, knowledge, _allowance(leader, users, knowledge, single=single))
 
 
 def _ordered(pictures: Iterable[C], knowledge: Knowledge[C]) -> list[C]:
@@ -176,11 +177,13 @@ def _leader(ordered: Sequence[C], users: int, knowledge: Knowledge[C]) -> C:
     return ordered[at] if slack < _URGENT else first
 
 
-def _allowance(leader: C, users: int, knowledge: Knowledge[C]) -> float:
+def _allowance(leader: C, users: int, knowledge: Knowledge[C], *, single: bool) -> float:
     """Seconds that the leader's call may take."""
     if users == 1:
         return _room_for_a_newcomer(leader, knowledge)
-    ratio = min(_MARGIN * users, max(knowledge.slack(leader, users), 1.0, _LEAST_SHARE * users))
+    # One that waits for its own user's pictures waits for nobody else.
+    slack = knowledge.slack(leader, users) if single else inf
+    ratio = min(_MARGIN * users, max(slack, 1.0, _LEAST_SHARE * users))
     return ratio * knowledge.seconds(leader.work, leader.group, leader.rows)
 
 

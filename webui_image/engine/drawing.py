@@ -15,7 +15,8 @@ import torch
 
 from webui_image.engine import stepping
 from webui_image.engine.conditioning import Conditioner
-from webui_image.engine.job import Group, Picture, Stage
+from webui_image.engine.job import Picture, Stage
+from webui_image.engine.planning import Group
 from webui_image.engine.previews import Previewer, estimate
 from webui_image.engine.starting import Beginning, second_pass, start_of
 from webui_image.values.errors import Invalid, NotFinite

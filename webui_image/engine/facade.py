@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from webui_image.engine.job import Job, plan
+from webui_image.engine.doing import Bounds, Observer
+from webui_image.engine.job import Job
+from webui_image.engine.planning import plan
 from webui_image.engine.registry import Registry
 from webui_image.engine.shelf import near
 from webui_image.engine.sources import Sources
 from webui_image.engine.startup import Startup, warm_up
-from webui_image.engine.worker import Bounds, Observer, Worker
+from webui_image.engine.worker import Worker
 from webui_image.values.errors import Invalid, ModelError, NotReady, Unsupported
 from webui_image.values.generation import Generation
 from webui_image.values.ports import ModelInfo, Named, Phase, Status
@@ -138,7 +140,7 @@ class StableDiffusion:
         drawing = Drawing(self._registry, self._policy.show if self._policy is not None else None)
         worker = Worker(drawing, settings.bounds, self._clock)
         self._rehearse(worker, model.info)
-        worker.observer = self._metrics
+        worker.observe(self._metrics)
         self._worker = worker
 
     def _rehearse(self, worker: Worker, model: ModelInfo) -> None:
@@ -147,8 +149,7 @@ class StableDiffusion:
         drawn = Generation("a circle", width=side, height=side, steps=2, sampler="Euler")
         for count in (1, 4, min(self._settings.bounds.pictures, 8)):
             job = self._job(replace(drawn, count=count), model, "", lambda _event: None, worker)
-            worker.rehearse(job)
-            if worker.step_seconds(job) > _REHEARSED_BELOW:
+            if worker.rehearse(job) > _REHEARSED_BELOW:
                 return
 
     # Requests

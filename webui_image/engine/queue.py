@@ -5,8 +5,7 @@ Everything here happens under the worker's lock or in its thread; nothing comput
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from webui_image.engine.batching import FairClock
 from webui_image.engine.job import Job, Picture, Stage
@@ -25,16 +24,17 @@ class Queue:
         self._clock = FairClock()
         self._order = 0
         self._changed = False
+        self._served: dict[str, float] = {}  # when a user's last picture was done
         self.jobs: list[Job] = []
 
-    def refuse_excess(self, user: str, waiting: list[Job], retry_after: float) -> None:
+    def refuse_excess(self, user: str, waiting: list[Job], retry_after: Callable[[], float]) -> None:
         """Raise QueueFull where one more job of this user would be beyond a limit; `waiting` are not admitted yet."""
         jobs = [*self.jobs, *waiting]
         if len(jobs) >= self._most:
-            raise QueueFull(f"the queue is full ({self._most} requests); try again later", retry_after)
+            raise QueueFull(f"the queue is full ({self._most} requests); try again later", retry_after())
         if sum(job.user == user for job in jobs) >= self._most_per_user:
             raise QueueFull(
-                f"you have {self._most_per_user} requests here already; wait until one is done", retry_after
+                f"you have {self._most_per_user} requests here already; wait until one is done", retry_after()
             )
 
     def virtual(self) -> float:
@@ -58,6 +58,8 @@ class Queue:
         """Forget a job that is over."""
         job.over = True
         self.jobs.remove(job)
+        if all(other.user != job.user for other in self.jobs):
+            self._served.pop(job.user, None)
         self._changed = True
 
     def began(self) -> None:
@@ -75,17 +77,24 @@ class Queue:
                 if picture.stage is not Stage.OVER:
                     yield picture
 
-    def users(self) -> Counter[str]:
-        """Count the pictures of each user."""
-        return Counter(picture.user for picture in self.pictures())
+    def serve(self, user: str, moment: float) -> None:
+        """Note that a user got a picture."""
+        self._served[user] = moment
+
+    def served(self, user: str) -> float:
+        """Give when a user with pictures here last got one; 0 where it did not yet."""
+        return self._served.get(user, 0.0)
+
+    def in_order(self) -> list[Job]:
+        """Give the jobs in the order in which they are served."""
+        return sorted(self.jobs, key=lambda job: (min(picture.tag.finish for picture in job.pictures), job.order))
 
     def news(self) -> list[tuple[Job, Queued]]:
         """Give the jobs whose place in the queue has changed since the last time, with their new place."""
         if not self._changed:
             return []
         self._changed = False
-        waiting = [job for job in self.jobs if job.first_step is None]
-        waiting.sort(key=lambda job: (min(picture.tag.finish for picture in job.pictures), job.pictures[0].order))
+        waiting = [job for job in self.in_order() if job.first_step is None]
         told = []
         for position, job in enumerate(waiting):
             if job.position != position:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from webui_image.engine.job import Job, Stage, plan
+from webui_image.engine.job import Job, Stage
+from webui_image.engine.planning import plan
 from webui_image.engine.worker import Bounds, Worker
 from webui_image.values.events import Final, PictureDone
 from webui_image.values.generation import Generation

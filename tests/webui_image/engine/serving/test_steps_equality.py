@@ -8,7 +8,8 @@ from PIL import Image
 
 from webui_image.engine.batching import Tag
 from webui_image.engine.drawing import Drawing
-from webui_image.engine.job import Job, Picture, Stage, plan
+from webui_image.engine.job import Job, Picture, Stage
+from webui_image.engine.planning import plan
 from webui_image.engine.samplers import SAMPLERS, resolve
 from webui_image.values.errors import NotFinite
 from webui_image.values.generation import (

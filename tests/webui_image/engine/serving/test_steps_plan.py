@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui_image.engine.job import drawn_size, plan
+from webui_image.engine.planning import drawn_size, plan
 from webui_image.engine.seeds import of_picture
 from webui_image.values.errors import Invalid
 from webui_image.values.generation import Generation, HiresFix, Lora, Source, Variation

@@ -253,7 +253,7 @@ def test_a_call_beyond_its_watchdog_is_wedged(make_world):
     world.ask()
     world.finish()
     assert seen[0] == ""
-    assert "step for 300 s" in seen[1]
+    assert "a step for 300 s" in seen[1]
     assert world.worker.wedged == ""
 
 
