@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Busy", "Calls"]
 
+_MEMORY_SECONDS = 5.0  # between two reports of the device's memory
 _PREVIEW_SHARE = 0.1  # of the time that may go into a picture's previews
 _PREVIEW_SECONDS = 0.2  # between two previews of a picture at least
+_LOAD = "load"
 _LOADING = 10  # times the watchdog that loading a model may take
 
 R = TypeVar("R")
@@ -61,6 +64,7 @@ class Calls:
         self._desk = desk
         self.observer: Observer | None = None
         self.busy: Busy | None = None
+        self._memory_noted = -inf
         self.broken = ""  # why no call can be made any more
 
     def make(self, call: Call[Picture]) -> None:
@@ -79,11 +83,15 @@ class Calls:
             self._step(pictures + joined)
 
     def _prepare(self, picture: Picture) -> None:
-        kind = str(Work.PREPARE) if self._doing.ready(picture.group) else "load"
+        kind, model = str(Work.PREPARE) if self._doing.ready(picture.group) else _LOAD, picture.group.model
+        began = self._clock.monotonic()
         try:
             self._timed(kind, picture.group, 1, lambda: self._doing.prepare(picture))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this picture's
             self._desk.failed(picture, error)
+            return
+        if kind == _LOAD and self.observer is not None:
+            self.observer.model_loaded(model, self._clock.monotonic() - began)
 
     def _step(self, pictures: list[Picture]) -> None:
         self._note_first_steps(pictures)
@@ -115,6 +123,7 @@ class Calls:
             for picture in pictures if count > 1 else ():
                 self._finish([picture])
             return
+        self._note_memory(pictures[0])
         for picture, result in zip(pictures, results, strict=True):
             if picture.job.over:
                 continue
@@ -145,6 +154,12 @@ class Calls:
             if self.observer is not None:
                 self.observer.waited(job.first_step - job.submitted)
 
+    def _note_memory(self, picture: Picture) -> None:
+        now = self._clock.monotonic()
+        if self.observer is not None and now - self._memory_noted >= _MEMORY_SECONDS:
+            self._memory_noted = now
+            self.observer.memory(*self._doing.memory(picture))
+
     def _charge_own_company(self, pictures: Sequence[Picture]) -> None:
         """Who lets several pictures share calls has them all later than one after the other: at its own expense."""
         rows = Counter[str]()
@@ -174,7 +189,7 @@ class Calls:
             return None
 
     def _timed(self, kind: str, group: Group, size: int, action: Callable[[], R]) -> R:
-        least = self._bounds.watchdog * (_LOADING if kind == "load" else 1)
+        least = self._bounds.watchdog * (_LOADING if kind == _LOAD else 1)
         usual = self._reckoning.usual(kind, group, size)
         began = self._clock.monotonic()
         self.busy = Busy(began, max(least, self._bounds.watchdog_factor * usual), kind)

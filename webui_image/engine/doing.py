@@ -47,6 +47,10 @@ class Doing(Protocol):
         """Trade time for memory from now on; False where that was done before."""
         ...
 
+    def memory(self, picture: Picture) -> tuple[int, int]:
+        """Give the bytes used and there in all, of the picture's device."""
+        ...
+
 
 class Observer(Protocol):
     """Hears what is worth counting."""
@@ -57,6 +61,14 @@ class Observer(Protocol):
 
     def batch(self, size: int, seconds: float) -> None:
         """Hear of one call over `size` pictures."""
+        ...
+
+    def model_loaded(self, model: str, seconds: float) -> None:
+        """Hear that a model was brought into memory."""
+        ...
+
+    def memory(self, used: int, total: int) -> None:
+        """Hear of the device's memory, in bytes."""
         ...
 
 

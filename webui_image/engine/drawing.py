@@ -104,6 +104,13 @@ class Drawing:
         model.save_memory()
         return True
 
+    def memory(self, picture: Picture) -> tuple[int, int]:
+        """Give the bytes used and there in all, of the picture's device; for a CPU, of this process and the machine."""
+        from webui_image.engine import devices
+
+        found = devices.memory(self._models.get(picture.group.model).device)
+        return found.used, found.total
+
     def finish(self, pictures: Sequence[Picture]) -> list[Image.Image | NotFinite]:
         """Decode pictures of one group; a picture of numbers that are none gives NotFinite, the others are drawn."""
         from PIL import Image

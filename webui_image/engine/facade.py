@@ -125,6 +125,8 @@ class StableDiffusion:
         if self._metrics is not None:
             for name, seconds in self._startup.progress.phase_seconds:
                 self._metrics.phase(name, seconds)
+                if model is not None and name == Phase.LOADING:
+                    self._metrics.model_loaded(model.info.name, seconds)
         if model is not None and self._worker is not None and not self._draining.is_set():
             self._worker.run()
 
@@ -169,10 +171,10 @@ class StableDiffusion:
         if generation.vae.lower() not in {"", "automatic", "none"}:
             raise Unsupported("sd_vae", f"{generation.vae[:60]!r} cannot be chosen; every model is drawn with its own")
         job = self._job(generation, self._registry.resolve(generation.model), user, deliver, worker)
-        known = {lora.name for lora in self._registry.loras()}
+        shelf = self._registry.lora_shelf
         for lora in (lora for each in job.plan.passes for lora in each.loras):
-            if lora.name not in known:
-                raise Invalid("prompt", f"there is no LoRA {lora.name[:60]!r}; {near(lora.name, known)}")
+            if shelf.path(lora.name) is None:
+                raise Invalid("prompt", f"there is no LoRA {lora.name[:60]!r}; {near(lora.name, shelf.names())}")
         worker.submit(job)
         return job
 

@@ -89,6 +89,9 @@ class SimulatedDevice:
         self.given_up.append(picture.index)
         picture.stage, picture.sampling = Stage.DRAWN, None
 
+    def memory(self, _picture) -> tuple[int, int]:
+        return 1, 2
+
     def spare_memory(self, _picture) -> bool:
         was, self.sparing = self.sparing, True
         return not was

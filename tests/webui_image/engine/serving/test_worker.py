@@ -296,6 +296,26 @@ def test_counts_tell_waiting_and_running_pictures(make_world):
     assert world.worker.counts == (0, 0)
 
 
+def test_what_happens_is_counted(make_world):
+    """The observer hears of waits, calls, loads and memory."""
+
+    class Heard:
+        def __init__(self):
+            self.all = []
+
+        def __getattr__(self, name):
+            return lambda *values: self.all.append((name, *values))
+
+    world, heard = make_world(), Heard()
+    world.worker.observe(heard)
+    world.ask("anna", steps=2, count=2, model="other")
+    world.finish()
+    assert ("model_loaded", "other", pytest.approx(3.0, abs=0.1)) in heard.all
+    assert ("memory", 1, 2) in heard.all
+    assert [size for name, size, *_ in heard.all if name == "batch"][-1] == 2
+    assert sum(name == "waited" for name, *_ in heard.all) == 1
+
+
 def test_two_models_are_not_switched_at_every_step(world):
     """Requests for two models that do not fit together are drawn with few switches between them."""
     loads = []
