@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from webui_image.engine.attention import Prompts
 
 if TYPE_CHECKING:
     from webui_image.engine.conditioning import Conditioning, Row, StepRows
@@ -125,8 +128,7 @@ class Stepper:
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._embeds_of: tuple[int, ...] = ()
-        self._embeds: tuple[list[Row], torch.Tensor, torch.Tensor | None] | None = None
+        self._prompts = Prompts.of(model.unet)
 
     def call(self, samplings: Sequence[Sampling]) -> list[BaseException | None]:
         """Take every picture one call further, in place. Give what failed for each; raise what failed for all.
@@ -157,29 +159,27 @@ class Stepper:
             times += [sampling.times[sampling.index]] * count
             sizes += [sampling.size] * count
             embeds += [row for row in (uncond, *(row for _, row in conds)) if row is not None]
-        text, pooled = self._stacked(embeds)
         only = samplings[0]
+        prompts = None if only.exact or self._prompts is None or not self._prompts.installed else self._prompts
+        text, pooled = self._stacked(embeds, text_too=prompts is None)
         # A single picture gets the very tensor that the pipeline hands over.
         when = only.timesteps[only.index] if len(samplings) == 1 else torch.tensor(times, dtype=torch.float32)
         sample = torch.cat(latents)
-        output: torch.Tensor = model.unet(
-            sample.to(model.dtype),
-            when.to(model.device),
-            encoder_hidden_states=text,
-            added_cond_kwargs=model.added_conditions(pooled, sizes),
-            return_dict=False,
-        )[0]
+        with nullcontext() if prompts is None else prompts.used(embeds):
+            output: torch.Tensor = model.unet(
+                sample.to(model.dtype),
+                when.to(model.device),
+                encoder_hidden_states=text,
+                added_cond_kwargs=model.added_conditions(pooled, sizes),
+                return_dict=False,
+            )[0]
         return output if only.exact else output.to(sample.dtype)
 
-    def _stacked(self, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Put the rows together; the same as for the last call where the same rows come again."""
-        identity = tuple(map(id, rows))
-        if self._embeds is None or identity != self._embeds_of:
-            pooled = [row.pooled for row in rows if row.pooled is not None]
-            text = torch.cat([row.embeds for row in rows])
-            # The rows are kept as well: an identity is only good as long as its object lives.
-            self._embeds_of, self._embeds = identity, (rows, text, torch.cat(pooled) if pooled else None)
-        return self._embeds[1:]
+    def _stacked(self, rows: list[Row], *, text_too: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Put the rows together; without their text, where the layers have it already."""
+        pooled = [row.pooled for row in rows if row.pooled is not None]
+        text = torch.cat([row.embeds for row in rows]) if text_too else rows[0].embeds
+        return text, torch.cat(pooled) if pooled else None
 
     def _guided(self, samplings: Sequence[Sampling], rows: list[Any], output: torch.Tensor) -> list[torch.Tensor]:
         """Mix each picture's rows into one prediction (1, C, h, w)."""

@@ -295,6 +295,21 @@ def test_previews_come_nearer_to_the_picture(studio):
     assert studio.drawing.finish([picture])[0].size == (64, 64)
 
 
+def test_sparing_memory_on_the_way_changes_nothing_but_the_pace(studio):
+    """Pictures that were begun go on when memory turns out to be short, and come out the same."""
+    expected = studio.draw(asked(seed=1), asked(seed=2))
+    drawn = studio.pictures(asked(seed=1), asked(seed=2))
+    for picture in drawn:
+        studio.drawing.prepare(picture)
+    studio.drawing.step(drawn)
+    assert studio.drawing.spare_memory(drawn[0])
+    assert not studio.drawing.spare_memory(drawn[0])
+    while drawn[0].stage is Stage.DENOISING:
+        assert studio.drawing.step(drawn) == [None, None]
+    for picture, image in zip(drawn, expected, strict=True):
+        assert off(np.asarray(studio.drawing.finish([picture])[0], dtype=np.int16), image) <= 1
+
+
 def test_sdxl_pictures_share_calls(sdxl):
     """A model with two text encoders and added conditions is drawn in company as alone."""
     studio = Studio(sdxl)
