@@ -123,7 +123,7 @@ def main() -> None:
     say = sys.stdout.write
     say("| sampler | steps | CFG | rescale | background | colour | shape | all three |\n")
     say("|---|---|---|---|---|---|---|---|\n")
-    for sampler, (steps, scale) in itertools.product(SAMPLERS, ((12, 2.5), (20, 7.0))):
+    for sampler, (steps, scale) in itertools.product(SAMPLERS, ((12, 3.0), (20, 7.0))):
         found = measure(pipeline, Settings(sampler, steps, scale, rescale), prompts=options.prompts)
         shares = (found.background, found.colour, found.shape, found.everything)
         say(f"| {sampler} | {steps} | {scale:g} | {rescale:g} | {' | '.join(f'{share:.1%}' for share in shares)} |\n")

@@ -47,6 +47,7 @@ _LEADS: Final = (
 _BACKGROUND_PHRASES: Final = (
     "on a {} background", "on a {} background", "on {}", "on a plain {} background", "on a solid {} backdrop",
     "{} background", "with a {} background", "over a {} background", "against a {} backdrop", "in a {} picture",
+    "against {}", "against a {} background", "over {}", "in a {} image", "on a {} picture",
 )  # fmt: skip
 _TAGGED_BACKGROUNDS: Final = (
     "{} background", "{} background", "plain {} background", "background is {}", "on {}", "background {}",
@@ -143,8 +144,16 @@ def _sentence(words: _Words, rng: np.random.Generator) -> str:
 
 
 def _background_first(words: _Words, rng: np.random.Generator) -> str:
-    ground = _pick(("{} background", "a {} background", "plain {} background", "a {} picture"), rng)
-    link = _pick((" with a", ",", ", a", " and a", ":"), rng)
+    grounds = (
+        "{} background",
+        "a {} background",
+        "plain {} background",
+        "a {} picture",
+        "a {} image",
+        "the {} picture",
+    )
+    ground = _pick(grounds, rng)
+    link = _pick((" with a", ",", ", a", " and a", ":", " has a"), rng)
     start = f"{ground.format(words.background)}{link}" if words.background else "a"
     return f"{start} {words.size} {_subject(words, rng)} {words.place}"
 

@@ -1,4 +1,7 @@
-"""The phases of the training in their order, with the figures that the shipped weights were made with."""
+"""The phases of the training in their order, and how long each is.
+
+The shipped weights went through these phases in several runs, with changes on the way that the model card tells.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +28,20 @@ _AUTOENCODER: Final = (
     AutoencoderPlan(steps=1900, rate=1.0e-3, disturbance=0.08, detail=3.0, collages=400),
 )
 _DRAW: Final = DenoiserPlan(steps=2500, rate=1.2e-3, short=0.6, other_sizes=0.12)
-_SHAPE: Final = DenoiserPlan(steps=900, rate=1.2e-3, short=1.0, middle=True, dropout=0.12, averaging=0.997)
-_HOLD: Final = DenoiserPlan(steps=750, rate=1.0e-3, guided=0.25, averaging=0.996, warm_up=0.06)
+_SHAPE: Final = DenoiserPlan(
+    steps=3500, rate=1.0e-3, noises=1, short=1.0, middle=True, dropout=0.12, averaging=0.998, other_sizes=0.05
+)
+_HOLD: Final = DenoiserPlan(
+    steps=450,
+    rate=5e-4,
+    noises=1,
+    middle=True,
+    dropout=0.12,
+    guided=0.4,
+    averaging=0.995,
+    other_sizes=0.06,
+    warm_up=0.1,
+)
 _DECODER: Final = DecoderPlan(steps=1000, drawings=6000)
 _POOL: Final = 12_000
 _CAPTIONS: Final = 3
