@@ -63,7 +63,7 @@ class Pipeline:
 
         silence_libraries()
         self.pipe: Any = StableDiffusionPipeline.from_pretrained(
-            str(bench.model), safety_checker=None, requires_safety_checker=False, torch_dtype=torch.float32
+            str(bench.model), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
         )
         self.pipe.set_progress_bar_config(disable=True)
         self._config = dict(self.pipe.scheduler.config)

@@ -156,7 +156,7 @@ def test_foreign_loggers_write_the_same_lines(lines):
     """A warning of a library comes out as JSON as well."""
     configure, read = lines
     configure()
-    logging.getLogger("diffusers").warning("beware of %s", "this")
+    logging.getLogger("some.library").warning("beware of %s", "this")
     assert (read()[0]["message"], read()[0]["severity"]) == ("beware of this", "WARNING")
 
 

@@ -80,7 +80,7 @@ def pipelines(sd1_directory):
     import torch
 
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(
-        sd1_directory, safety_checker=None, torch_dtype=torch.float32
+        sd1_directory, safety_checker=None, dtype=torch.float32
     )
     config = dict(pipe.scheduler.config)
     tasks = {

@@ -159,6 +159,15 @@ def test_a_dropped_png_fills_the_form(page, serve):
     expect(page.locator("#prompt")).to_have_value("something else")
 
 
+def request_number(page, replica, number):
+    """Give what the engine was asked for; a tile is there before its request has arrived."""
+    for _ in range(200):
+        if len(replica.engine.seen) >= number:
+            break
+        page.wait_for_timeout(50)
+    return replica.engine.seen[number - 1]
+
+
 def test_a_picture_is_the_start_of_the_next(page, serve, screenshot):
     """Use as start, a mask painted with the pointer and then with the keyboard: the requests carry them."""
     replica = serve()
@@ -178,7 +187,7 @@ def test_a_picture_is_the_start_of_the_next(page, serve, screenshot):
     page.fill("#denoising_strength", "0.5")
     page.click("#generate")
     expect(page.locator("#tiles li")).to_have_count(2)
-    source = replica.engine.seen[1].source
+    source = request_number(page, replica, 2).source
     assert source.image.size == (64, 64)
     assert source.denoising_strength == 0.5
     assert source.mask.image.getpixel((32, 32)) == 255
@@ -192,7 +201,7 @@ def test_a_picture_is_the_start_of_the_next(page, serve, screenshot):
     expect(page.locator("#painter")).to_be_hidden()
     page.keyboard.press("Control+Enter")
     expect(page.locator("#tiles li")).to_have_count(3)
-    keyed = replica.engine.seen[2].source.mask.image
+    keyed = request_number(page, replica, 3).source.mask.image
     assert keyed.getpixel((32, 24)) == 255
     assert keyed.getpixel((26, 32)) == 0
 
@@ -205,12 +214,13 @@ def test_variations_and_enlarging(page, serve):
     seed = replica.engine.seen[0].seed
     page.click("#vary")
     expect(page.locator("#tiles li")).to_have_count(5)
-    varied = replica.engine.seen[1]
+    varied = request_number(page, replica, 2)
     assert (varied.seed, varied.count, varied.variation.strength) == (seed, 4, 0.2)
     page.get_by_role("button", name="a red circle").last.click()
     page.click("#enlarge")
     expect(page.locator("#tiles li")).to_have_count(6)
-    assert (replica.engine.seen[2].seed, replica.engine.seen[2].hires.scale) == (seed, 2)
+    third = request_number(page, replica, 3)
+    assert (third.seed, third.hires.scale) == (seed, 2)
 
 
 def test_a_mistake_is_shown_at_its_field(page, serve):
