@@ -79,9 +79,7 @@ def pipelines(sd1_directory):
     import diffusers
     import torch
 
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
-        sd1_directory, safety_checker=None, dtype=torch.float32
-    )
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(sd1_directory, safety_checker=None, dtype=torch.float32)
     config = dict(pipe.scheduler.config)
     tasks = {
         "text": pipe,
