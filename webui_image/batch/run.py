@@ -241,6 +241,7 @@ class _Run:
             model_hash=finished.model_hash,
             seed=done.seed,
             variation_seed=done.variation_seed,
+            drawn_at=done.drawn_at,
         )
         facts = Facts(self._manifest.digest(picture), round(finished.seconds, 3), finished.model, finished.model_hash)
         write(self._manifest.folder / picture.file_name, with_facts(encode.png(done.image, text), facts))

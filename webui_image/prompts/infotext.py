@@ -69,9 +69,12 @@ def write(
     variation_seed: int | None = None,
     lora_hashes: Mapping[str, str] | None = None,
     vae_hash: str = "",
+    drawn_at: tuple[int, int] | None = None,
     version: str | None = None,
 ) -> str:
     """Give the text for picture `index` of a request. Seeds that are not given follow from the index, as A1111's do.
+
+    `drawn_at` is width and height where the model draws smaller than asked and the picture was enlarged.
 
     LoRAs beside the prompt are written into it as tags, which is the only place where A1111 looks for them.
     """
@@ -88,6 +91,8 @@ def write(
         lora_hashes=lora_hashes or {},
         vae_hash=vae_hash,
     )
+    if drawn_at is not None:
+        fields["Drawn at"] = f"{drawn_at[0]}x{drawn_at[1]}"
     fields["Version"] = this_version() if version is None else version
     text = _joined(prompt, negative, fields)
     read = parse(text)

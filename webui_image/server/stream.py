@@ -135,6 +135,7 @@ class Lines:
             model_hash=self._model.sha256[:10],
             seed=done.seed,
             variation_seed=done.variation_seed,
+            drawn_at=done.drawn_at,
         )
         return {
             "type": "picture",

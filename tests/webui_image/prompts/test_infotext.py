@@ -220,3 +220,9 @@ def test_longer_texts_are_refused():
 def test_the_program_names_itself():
     """A picture says which version made it."""
     assert parse(write(Generation("a"))).fields["Version"].startswith("GPU Hunter ")
+
+
+def test_a_picture_that_was_enlarged_tells_the_size_it_was_drawn_at():
+    """Whoever reads the text knows that the model drew smaller than asked."""
+    text = infotext.write(Generation("a", width=512, height=512), drawn_at=(64, 64), version="v")
+    assert infotext.parse(text).fields["Drawn at"] == "64x64"

@@ -92,4 +92,5 @@ def _text(collected: Collected, picture: PictureDone) -> str:
         model_hash=finished.model_hash,
         seed=picture.seed,
         variation_seed=picture.variation_seed,
+        drawn_at=picture.drawn_at,
     )
