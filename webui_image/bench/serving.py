@@ -103,7 +103,7 @@ def burst_of_one(bench: Bench) -> list[Figure]:
     with running(bench) as engine:
         _together(engine, [single], "warm")
         for _ in range(bench.rounds + 2):
-            alone = min(_seconds(engine, bench, single) for _ in range(3))
+            alone = median(_seconds(engine, bench, single) for _ in range(5))
             waiting = _together(engine, burst, "busy", wait=False)
             bench.clock.wait(threading.Event(), _HEAD_START)
             ratios.append(_seconds(engine, bench, single) / alone)

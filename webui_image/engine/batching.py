@@ -8,7 +8,7 @@ overtaken keeps its latents and waits. A user's further pictures weigh less than
 single request passes a burst.
 
 Company. Others of the leader's group join the call, in the order of their tags, where a call with them is cheaper than
-calls of their own, and as long as it takes at most 0.85 U times what the leader's would alone, with U users there: so
+calls of their own, and as long as it takes at most 0.8 U times what the leader's would alone, with U users there: so
 company never costs anybody more than equal sharing would have. Who already waited beyond its share gets less company.
 
 Preparing (text encoding, first noise) and finishing (decoding) are work like steps, in the same order.
@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Call", "Candidate", "FairClock", "Knowledge", "Tag", "Work", "choose"]
 
-_MARGIN = 0.85  # of the U times that a call may take
+_MARGIN = 0.8  # of the U times that a call may take
 _LEAST_SHARE = 0.6  # of U, kept also for a leader that is late, or an overload would end all company
 _WORTHWHILE = 0.9  # company joins where its part of the call is at most so much of a call of its own
 _NEARLY = 0.88  # of the largest call's pictures a second, which a call of an only user is to give

@@ -24,7 +24,7 @@ __all__ = ["Reckoning"]
 _LATENT_PIXELS = 64  # pixels of a picture for each of its latents
 _RETRIED = 200  # full calls after which a bound set by a lack of memory is doubled
 _SWITCH = 5.0  # seconds to load a model, until one was loaded
-_FAIR = 0.9  # of what equal sharing would take, after which a picture should be done
+_FAIR = 0.85  # of what equal sharing would take, after which a picture should be done
 _LONGEST_WAIT = 60.0
 
 
