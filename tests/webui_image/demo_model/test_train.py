@@ -11,8 +11,7 @@ def trained(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("train")
     train(folder / "model", seed=3, work=folder / "work", steps_share=0.0005, threads=1)
-    yield folder
-    torch.set_num_threads(1)
+    return folder
 
 
 def weights(folder):
@@ -42,6 +41,12 @@ def test_the_same_seed_trains_the_same_model(trained):
 
     train(trained / "fresh", seed=3, work=trained / "other", steps_share=0.0005, threads=1)
     assert weights(trained / "fresh") == weights(trained / "model")
+
+
+def test_training_leaves_floats_as_they_were(trained):
+    """Small numbers are flushed to zero while it trains, and not for whoever called it."""
+    assert torch.tensor(1e-40).mul(1).item() > 0
+    assert 5e-324 * 1.0 > 0
 
 
 def test_a_share_of_nothing_is_refused(tmp_path):

@@ -22,9 +22,14 @@ def train(out: Path, *, seed: int = 0, work: Path | None = None, steps_share: fl
         raise ValueError(f"steps_share is {steps_share}: it must be above 0; 1 is the full training")
     import torch
 
-    torch.set_flush_denormal(True)  # without it a fresh autoencoder's backward pass is twenty times slower
-    torch.set_num_threads(threads)
     from webui_image.demo_model.train import phases
 
-    phases.run(out, seed=seed, work=work or out / ".training", share=steps_share)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # without it a fresh autoencoder's backward pass is twenty times slower
+    try:
+        phases.run(out, seed=seed, work=work or out / ".training", share=steps_share)
+    finally:  # both hold for the whole thread: who calls this goes on with floats as they were
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads_before)
     log.info("the model is in %s", out)
