@@ -37,6 +37,7 @@ _COLUMNS = (
     ("Address", "string", ".status.address", "Where the service answers"),
     ("Age", "date", ".metadata.creationTimestamp", ""),
 )
+_WIDE_COLUMNS = (("Policy", "string", ".spec.policy.preset", "What is valued: low cost, or availability"),)
 
 
 def custom_resource_definition() -> dict[str, Any]:
@@ -46,7 +47,10 @@ def custom_resource_definition() -> dict[str, Any]:
         "served": True,
         "storage": True,
         "subresources": {"status": {}, "scale": _scale()},
-        "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
+        "additionalPrinterColumns": [
+            *(_column(*column) for column in _COLUMNS),
+            *({**_column(*column), "priority": 1} for column in _WIDE_COLUMNS),
+        ],
         "schema": {"openAPIV3Schema": _schema()},
     }
     definition = {
@@ -75,7 +79,7 @@ def _scale() -> dict[str, str]:
     return {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
 
-def _column(name: str, kind: str, path: str, description: str) -> dict[str, str]:
+def _column(name: str, kind: str, path: str, description: str) -> dict[str, Any]:
     column = {"name": name, "type": kind, "jsonPath": path}
     return {**column, "description": description} if description else column
 
@@ -145,11 +149,16 @@ def _property(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any
 
 
 def _resolved(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    """Follow references and fold `X or null` into a nullable X; keys beside them (description, default) win."""
+    """Follow references and fold `X or null` into a nullable X; keys beside them (description, default) win.
+
+    An enumeration stays not nullable: its check would refuse null, whereas a null that may not be is pruned before it.
+    """
     merged = dict(node)
     if "anyOf" in merged:
         choices = [choice for choice in merged.pop("anyOf") if choice.get("type") != "null"]
-        merged = {**choices[0], **merged, "nullable": True}
+        merged = {**choices[0], **merged}
+        if "enum" not in merged:
+            merged["nullable"] = True
     if "$ref" in merged:
         target = defs[merged.pop("$ref").rsplit("/", 1)[-1]]
         merged = _resolved({**target, **merged}, defs)

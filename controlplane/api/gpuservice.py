@@ -82,6 +82,31 @@ class SpreadSpec(Strict):
     )
 
 
+class PolicySpec(Strict):
+    """What is valued, and so what may be paid to avoid it. Without it, a replica that is missing costs nothing."""
+
+    preset: Literal["frugal", "balanced", "available"] | None = Field(
+        default=None,
+        description="What counts more: little cost, both alike, or that every replica serves at all times.",
+    )
+    missing_replica_cost: Annotated[float, Field(gt=0, le=1e6, strict=False)] | None = Field(
+        default=None,
+        description="USD for each hour in which a replica that is wanted does not serve. Overrides the preset's.",
+    )
+    max_spares: Annotated[StrictInt, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Replicas beyond those wanted that may be held to bridge losses; 0 for none. "
+        "Leave out to have the policy choose.",
+    )
+
+    @field_validator("missing_replica_cost", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError("write it as a number of USD an hour, such as 2.5, without quotes or units")
+        return value
+
+
 class BackoffSpec(Strict):
     """How long an offering that refused is left alone. GKE's own autoscaler backs off 5 to 30 minutes."""
 
@@ -254,6 +279,7 @@ class GPUServiceSpec(Strict):
     max_hourly_cost: Annotated[float, Field(gt=0, le=1e6, strict=False)] | None = Field(
         default=None, description="Hard cap in USD an hour over all GPUs held or asked for. Leave out for none."
     )
+    policy: PolicySpec = Field(default_factory=PolicySpec, description="What is valued: low cost, or availability.")
     timing: TimingSpec = Field(default_factory=TimingSpec, description="How patient the hunt is.")
     pod: PodSpec = Field(description="The app.")
     ingress: IngressSpec = Field(default_factory=IngressSpec, description="How the world reaches it.")

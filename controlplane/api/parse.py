@@ -11,7 +11,17 @@ from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
 from controlplane.api.problems import Problem, SpecError, did_you_mean
 from controlplane.model.naming import GROUP
 from controlplane.model.offering import Accelerator, Capacity
-from controlplane.model.service import Ingress, PodTemplate, Regions, Scratch, ServiceSpec, Spread, Timing
+from controlplane.model.service import (
+    Ingress,
+    PodTemplate,
+    Policy,
+    Preset,
+    Regions,
+    Scratch,
+    ServiceSpec,
+    Spread,
+    Timing,
+)
 
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -142,12 +152,18 @@ def _to_values(metadata: Mapping[str, Any], spec: GPUServiceSpec) -> ServiceSpec
         regions=Regions(None if regions.allowed is None else frozenset(regions.allowed), frozenset(regions.denied)),
         spread=Spread(spec.spread.min_regions, spec.spread.max_replicas_per_region),
         max_hourly_cost=spec.max_hourly_cost,
+        policy=_policy(spec),
         timing=_timing(spec),
         pod=_pod(spec),
         ingress=_ingress(spec),
         paused=spec.paused,
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def _policy(spec: GPUServiceSpec) -> Policy:
+    p = spec.policy
+    return Policy(None if p.preset is None else Preset(p.preset), p.missing_replica_cost, p.max_spares)
 
 
 def _timing(spec: GPUServiceSpec) -> Timing:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from controlplane.model.offering import Accelerator, Capacity
@@ -26,6 +27,27 @@ class Spread:
 
     min_regions: int = 1
     max_replicas_per_region: int | None = None
+
+
+class Preset(StrEnum):
+    """What is valued, in a word; what that is in money follows from the price of a GPU and is decided in `decide`."""
+
+    FRUGAL = "frugal"
+    BALANCED = "balanced"
+    AVAILABLE = "available"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user values; without a word, no value is put on it.
+
+    missing_replica_cost: USD for each hour in which a replica that is wanted does not serve; overrides the preset's.
+    max_spares: how many replicas beyond those wanted may be held to bridge losses; None leaves it to the policy.
+    """
+
+    preset: Preset | None = None
+    missing_replica_cost: float | None = None
+    max_spares: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,7 @@ class ServiceSpec:
     regions: Regions = Regions()
     spread: Spread = Spread()
     max_hourly_cost: float | None = None
+    policy: Policy = Policy()
     timing: Timing = Timing()
     ingress: Ingress = Ingress()
     paused: bool = False

@@ -8,6 +8,7 @@ import pytest
 
 from controlplane.api import SpecError, parse_service
 from controlplane.model.offering import Accelerator, Capacity
+from controlplane.model.service import Policy, Preset
 
 
 def minimal() -> dict[str, Any]:
@@ -37,6 +38,27 @@ def test_the_smallest_service_gets_documented_defaults() -> None:
     assert spec.accelerators == (Accelerator("nvidia-l4", 1),)
     assert spec.timing.attempt_deadline == timedelta(minutes=15)
     assert spec.max_hourly_cost is None
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param({}, Policy(), id="nothing"),
+        pytest.param({"preset": None, "maxSpares": None}, Policy(), id="nulls"),
+        pytest.param({"preset": "frugal"}, Policy(Preset.FRUGAL), id="frugal"),
+        pytest.param({"preset": "balanced"}, Policy(Preset.BALANCED), id="balanced"),
+        pytest.param(
+            {"preset": "available", "missingReplicaCost": 3, "maxSpares": 0},
+            Policy(Preset.AVAILABLE, missing_replica_cost=3.0, max_spares=0),
+            id="preset-with-a-price-and-without-spares",
+        ),
+        pytest.param({"missingReplicaCost": 0.25}, Policy(missing_replica_cost=0.25), id="price-alone"),
+    ],
+)
+def test_what_is_valued_is_what_was_written(written: dict[str, Any], expected: Policy) -> None:
+    """A preset, a price of a missing replica and a bound on spares arrive as written; unsaid stays unsaid."""
+    assert parse_service(changed("spec.policy", written)).policy == expected
+    assert parse_service(minimal()).policy == Policy()
 
 
 def test_the_startup_budget_is_at_least_the_warm_up() -> None:
@@ -81,6 +103,26 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
             id="allowed-and-denied",
         ),
         pytest.param("spec.spread", {"minRegions": 2}, "spec: spread.minRegions is more than replicas", id="spread"),
+        pytest.param(
+            "spec.policy.preset",
+            "cheap",
+            "spec.policy.preset: 'cheap' is not allowed here; use 'frugal', 'balanced' or 'available'",
+            id="preset",
+        ),
+        pytest.param("spec.policy", "frugal", "spec.policy: 'frugal' is not allowed here; write a map", id="policy"),
+        pytest.param("spec.policy.missingReplicaCost", 0, "give more than 0", id="missing-cost-zero"),
+        pytest.param("spec.policy.missingReplicaCost", -1, "give more than 0", id="missing-cost-negative"),
+        pytest.param("spec.policy.missingReplicaCost", 2e6, "give at most 1e+06", id="missing-cost-too-much"),
+        pytest.param("spec.policy.missingReplicaCost", float("nan"), "Cost: nan is not allowed", id="missing-cost-nan"),
+        pytest.param(
+            "spec.policy.missingReplicaCost",
+            "2 USD",
+            "spec.policy.missingReplicaCost: write it as a number of USD an hour",
+            id="missing-cost-text",
+        ),
+        pytest.param("spec.policy.maxSpares", -1, "maxSpares: -1 is not allowed here; give at least 0", id="spares"),
+        pytest.param("spec.policy.maxSpares", 1.5, "spec.policy.maxSpares: 1.5 is not allowed", id="spares-fraction"),
+        pytest.param("spec.policy.maxSpare", 1, 'unknown key; did you mean "maxSpares"?', id="policy-key"),
         pytest.param("spec.timing", {"attemptDeadline": 15}, "15 is not a duration", id="duration-as-number"),
         pytest.param("spec.timing", {"attemptDeadline": "0s"}, "out of range", id="duration-zero"),
         pytest.param("spec.timing", {"attemptDeadline": "9999h"}, "out of range", id="duration-too-long"),
