@@ -1,0 +1,82 @@
+"""What a replay was worth: one definition, so that figures can be compared with other policies' and with papers'.
+
+The first `left_out` seconds do not count, for any figure: in them everything starts from nothing.
+"""
+
+from dataclasses import asdict, dataclass
+
+from controlplane.simulate.ledger import Ledger, Lease
+from controlplane.simulate.market import Scoring
+from controlplane.simulate.trace import Trace
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The score of one policy on one trace.
+
+    `availability`: share of time with at least the wanted replicas ready (0 to 1). `cost`: money spent over that of the
+    wanted replicas held on demand throughout. `attempts`: spot requests; `failed_attempts`: those that were refused;
+    `preemptions`: accepted replicas that were taken away. `moves`: ready replicas given back while a newer one that was
+    ready too had taken their place (each newer one counts once). `longest_outage_minutes`: the longest time on end with
+    fewer ready than wanted.
+    """
+
+    policy: str
+    availability: float
+    cost: float
+    attempts: int
+    failed_attempts: int
+    preemptions: int
+    moves: int
+    longest_outage_minutes: float
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Give the figures without the policy's name, as programs read them."""
+        figures = asdict(self)
+        del figures["policy"]
+        return figures
+
+
+def score(policy: str, ledger: Ledger, trace: Trace, replicas: int, scoring: Scoring) -> Result:
+    """Score what a policy did. The trace is longer than the time left out (`replay` sees to that)."""
+    start, end = scoring.left_out, trace.duration
+    short = _short(ledger.readiness, replicas, start, end)
+    spent = sum(_price(lease, trace) * _overlap(lease, start, end) for lease in ledger.leases)
+    return Result(
+        policy=policy,
+        availability=1 - sum(short) / (end - start),
+        cost=spent / (replicas * trace.on_demand_price * (end - start)),
+        attempts=sum(at >= start for at in ledger.attempts),
+        failed_attempts=sum(at >= start for at, _ in ledger.refusals),
+        preemptions=sum(at >= start for at in ledger.preempted),
+        moves=sum(move.at >= start for move in ledger.moves),
+        longest_outage_minutes=max(short, default=0.0) / 60,
+    )
+
+
+def _price(lease: Lease, trace: Trace) -> float:
+    return trace.on_demand_price if lease.zone is None else trace.zones[lease.zone].spot_price
+
+
+def _overlap(lease: Lease, start: float, end: float) -> float:
+    ended = end if lease.ended_at is None else min(lease.ended_at, end)
+    return max(0.0, ended - max(lease.requested_at, start))
+
+
+def _short(readiness: list[tuple[float, int]], replicas: int, start: float, end: float) -> list[float]:
+    """Give the lengths of the times on end with too few ready, in seconds."""
+    lengths: list[float] = []
+    before = True  # whether the time before this one was not short
+    for index, (at, count) in enumerate(readiness):
+        until = readiness[index + 1][0] if index + 1 < len(readiness) else end
+        length = min(until, end) - max(at, start)
+        if length <= 0:
+            continue
+        if count < replicas:
+            if before:
+                lengths.append(0.0)
+            lengths[-1] += length
+        before = count >= replicas
+    return lengths
