@@ -2,9 +2,15 @@
 
 The status is written by others too (a restore from backup, a person with kubectl), so reading it back never trusts it:
 anything that does not fit is MemoryUnreadable, and the pass goes on in safe mode with a fresh memory.
+
+Version 1 knew of an offering what happened last; version 2 adds what was learnt over time (`OfferingMemory.tries` and
+the fields after it). A memory of version 1 is one that has learnt nothing yet, and is written as version 2.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from controlplane.model.memory import MEMORY_VERSION, Memory
 
 _ADAPTER: TypeAdapter[Memory] = TypeAdapter(Memory)
+_READABLE = (1, MEMORY_VERSION)
+_LEARNT = ("tries", "wins", "losses", "exposure")
+_DIGITS = 4
 
 
 class MemoryUnreadable(Exception):  # noqa: N818 - it names a state of the memory, not a fault of the program
@@ -19,9 +28,19 @@ class MemoryUnreadable(Exception):  # noqa: N818 - it names a state of the memor
 
 
 def memory_to_status(memory: Memory) -> dict[str, Any]:
-    """Give the JSON form of a memory; empty and default values are left out to keep the object small."""
+    """Give the JSON form of a memory, small: empty and default values are left out, what was learnt is rounded."""
     wire: dict[str, Any] = _ADAPTER.dump_python(memory, mode="json", exclude_defaults=True)
-    return {"version": memory.version, **wire}
+    for offering in wire.get("offerings", {}).values():
+        _round(offering)
+    return {**wire, "version": MEMORY_VERSION}
+
+
+def _round(offering: dict[str, Any]) -> None:
+    for name in _LEARNT:
+        if name in offering:
+            offering[name] = round(offering[name], _DIGITS)
+            if not offering[name]:
+                del offering[name]
 
 
 def memory_from_status(status: Mapping[str, Any] | None) -> Memory:
@@ -31,16 +50,41 @@ def memory_from_status(status: Mapping[str, Any] | None) -> Memory:
         return Memory()
     if not isinstance(wire, Mapping):
         raise MemoryUnreadable("status.memory is not a mapping")
-    if wire.get("version") != MEMORY_VERSION:
-        raise MemoryUnreadable(
-            f"status.memory has version {wire.get('version')!r}, this program reads {MEMORY_VERSION}"
-        )
+    if wire.get("version") not in _READABLE:
+        known = " and ".join(map(str, _READABLE))
+        raise MemoryUnreadable(f"status.memory has version {wire.get('version')!r}, this program reads {known}")
     try:
-        memory = _ADAPTER.validate_python(wire, strict=False)
+        memory = _ADAPTER.validate_python({**wire, "version": MEMORY_VERSION}, strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise MemoryUnreadable(f"status.memory.{where}: {first['msg']}"[:256]) from error
-    if any(instant.tzinfo is None for instant in memory.unknown_since.values()):
-        raise MemoryUnreadable("status.memory.unknownSince holds an instant without a time zone")
+    _check(memory)
     return memory
+
+
+def _check(memory: Memory) -> None:
+    """Refuse what fits the types and would still break whoever compares or divides. Raises MemoryUnreadable."""
+    if (where := next(_zoneless(memory, ""), None)) is not None:
+        raise MemoryUnreadable(f"status.memory{where}: an instant without a time zone"[:256])
+    for key, offering in memory.offerings.items():
+        for name in _LEARNT:
+            value = getattr(offering, name)
+            if not math.isfinite(value) or value < 0:
+                raise MemoryUnreadable(f"status.memory.offerings.{key}.{name}: {value} is no amount"[:256])
+
+
+def _zoneless(value: object, where: str) -> Iterator[str]:
+    """Yield the paths of instants that cannot be compared with the present one."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            yield where
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _zoneless(item, f"{where}.{key}")
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value):
+            yield from _zoneless(item, f"{where}[{number}]")
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _zoneless(getattr(value, field.name), f"{where}.{field.name}")

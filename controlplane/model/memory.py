@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from controlplane.model.offering import Offering, RefusalClass
 
-MEMORY_VERSION = 1
+MEMORY_VERSION = 2
 
 
 class Phase(StrEnum):
@@ -69,6 +69,11 @@ class OfferingMemory:
 
     budget: how many replicas the next attempt may ask for; doubled by success, one again after a failure.
     not_before: no attempt before this instant.
+    tries, wins: attempts that ended here and those of them that obtained GPUs; older ones count less.
+    losses: how often GPUs were lost here. exposure: how many losses the general hazard would have foretold for the
+    time they were held, so that losses / exposure is what is peculiar to this place.
+    up_since: since when it is known to have had capacity without a break.
+    held_since: since when something is held here without a break.
     """
 
     budget: int = 1
@@ -80,6 +85,12 @@ class OfferingMemory:
     last_obtained_at: datetime | None = None
     last_lost_at: datetime | None = None
     blocked_generation: int | None = None
+    tries: float = 0
+    wins: float = 0
+    losses: float = 0
+    exposure: float = 0
+    up_since: datetime | None = None
+    held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Files that users hand in, the price table, the CRD, and the memory that comes back from a status."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from controlplane.api.crd import custom_resource_definition, spec_schema
 from controlplane.api.durations import format_duration, parse_duration
 from controlplane.api.loading import load_documents
 from controlplane.api.prices import check_affordable, load_prices
-from controlplane.model.memory import Attempt, Memory, OfferingMemory, Phase, PlacementMemory
+from controlplane.model.memory import MEMORY_VERSION, Attempt, Memory, OfferingMemory, Phase, PlacementMemory
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -119,7 +120,7 @@ def remembered() -> Memory:
         fence=3,
         placements=(PlacementMemory(offering, Phase.WARMING, NOW, 2, reason="why"),),
         attempts=(Attempt(offering, NOW, NOW + timedelta(minutes=15), 2, refusal=RefusalClass.STOCK_OUT),),
-        offerings={offering.key: OfferingMemory(budget=4, failures=1, not_before=NOW)},
+        offerings={offering.key: OfferingMemory(budget=4, failures=1, not_before=NOW, tries=2.5, held_since=NOW)},
         unknown_since={"us-east4/gpu": NOW},
     )
 
@@ -128,6 +129,53 @@ def test_memory_survives_the_status() -> None:
     """What is remembered comes back from the JSON of the status as it was."""
     wire = json.loads(json.dumps({"memory": memory_to_status(remembered())}))
     assert memory_from_status(wire) == remembered()
+
+
+INSTANTS = st.none() | st.datetimes(
+    min_value=datetime(2020, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - the same
+    timezones=st.just(UTC),
+)
+AMOUNTS = st.floats(min_value=0, max_value=1e6)
+LEARNT = st.builds(
+    OfferingMemory,
+    budget=st.integers(1, 64),
+    failures=st.integers(0, 9),
+    last_refusal=st.none() | st.sampled_from(RefusalClass),
+    last_message=st.text(max_size=20),
+    tries=AMOUNTS,
+    wins=AMOUNTS,
+    losses=AMOUNTS,
+    exposure=AMOUNTS,
+    **dict.fromkeys(("not_before", "last_refused_at", "last_obtained_at", "last_lost_at"), INSTANTS),
+    **dict.fromkeys(("up_since", "held_since"), INSTANTS),
+)
+
+
+@given(st.dictionaries(st.from_regex(r"\A[a-z0-9/:-]{1,20}\Z"), LEARNT, max_size=4))
+def test_what_was_learnt_survives_the_status(offerings: dict[str, OfferingMemory]) -> None:
+    """Amounts come back to four digits and instants as they were; what is written again is the same text."""
+    wire = json.loads(json.dumps(memory_to_status(Memory(offerings=offerings))))
+    back = memory_from_status({"memory": wire})
+    assert back.offerings.keys() == offerings.keys()
+    for key, learnt in offerings.items():
+        rounded = {name: round(getattr(learnt, name), 4) for name in ("tries", "wins", "losses", "exposure")}
+        assert back.offerings[key] == replace(learnt, **rounded)
+    assert memory_to_status(back) == wire
+
+
+def test_nothing_learnt_takes_no_room() -> None:
+    """What is at its default, or so small that it rounds to it, is not written."""
+    memory = Memory(offerings={"a": OfferingMemory(), "b": OfferingMemory(tries=0.00001, losses=2)})
+    assert memory_to_status(memory) == {"version": MEMORY_VERSION, "offerings": {"a": {}, "b": {"losses": 2}}}
+
+
+def test_a_memory_of_the_first_version_is_read_and_written_as_the_present_one() -> None:
+    """A status that an older program left keeps all it says; what it did not know starts empty."""
+    old = {"version": 1, "fence": 3, "offerings": {"us-east4/gpu:nvidia-l4:2:spot": {"budget": 4, "failures": 1}}}
+    memory = memory_from_status({"memory": old})
+    assert memory == Memory(fence=3, offerings={"us-east4/gpu:nvidia-l4:2:spot": OfferingMemory(4, 1)})
+    assert memory_to_status(memory) == {**old, "version": 2}
 
 
 def test_no_memory_is_a_fresh_one() -> None:
@@ -143,6 +191,13 @@ def test_no_memory_is_a_fresh_one() -> None:
         pytest.param({"version": 1, "placements": [{"phase": "Flying"}]}, id="unknown-phase"),
         pytest.param({"version": 1, "attempts": 3}, id="wrong-type"),
         pytest.param({"version": 1, "unknown_since": {"a": "2026-01-01T00:00:00"}}, id="naive-instant"),
+        pytest.param({"version": 3}, id="next-version"),
+        pytest.param({"version": 0}, id="no-version-yet"),
+        pytest.param({"version": 2, "offerings": {"a": {"up_since": "2026-01-01T00:00:00"}}}, id="naive-learnt"),
+        pytest.param({"version": 2, "moves": [{"region": "a", "at": "2026-01-01T00:00:00"}]}, id="naive-in-a-list"),
+        pytest.param({"version": 2, "offerings": {"a": {"tries": -1}}}, id="negative-amount"),
+        pytest.param({"version": 2, "offerings": {"a": {"exposure": float("nan")}}}, id="no-number"),
+        pytest.param({"version": 2, "offerings": {"a": {"losses": float("inf")}}}, id="endless-amount"),
     ],
 )
 def test_a_memory_that_does_not_fit_is_unreadable_not_empty(wire: Any) -> None:
