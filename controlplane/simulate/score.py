@@ -5,7 +5,7 @@ The first `left_out` seconds do not count, for any figure: in them everything st
 
 from dataclasses import asdict, dataclass
 
-from controlplane.simulate.ledger import Ledger, Lease
+from controlplane.simulate.ledger import Lease, Ledger
 from controlplane.simulate.market import Scoring
 from controlplane.simulate.trace import Trace
 
