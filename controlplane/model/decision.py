@@ -133,6 +133,9 @@ class Verdict:
 
     reasons: values of `controlplane.model.reasons.Reason`, the first one decides.
     score: lower is better; None when a filter refused it.
+    chance: of getting it if it were asked for now, 0 to 1. hazard: losses to be expected in each hour of what is held
+    there, or would be. None where nothing is supposed.
+    learnt: what was learnt of it, for people, such as "3 of 5 attempts obtained, lost once in 12 h held".
     """
 
     offering: Offering
@@ -142,6 +145,9 @@ class Verdict:
     score: float | None = None
     price: float | None = None
     next_try: datetime | None = None
+    chance: float | None = None
+    hazard: float | None = None
+    learnt: str = ""
 
 
 def histogram_of(verdicts: Iterable[Verdict]) -> Mapping[str, int]:
