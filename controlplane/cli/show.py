@@ -10,6 +10,8 @@ from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
 Name = Annotated[str | None, typer.Argument(help="Name of one GPUService; none means all.")]
+WIDE = 100
+"""Columns of a terminal from which on chance and hazard are columns of their own."""
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
 
@@ -34,7 +36,10 @@ def status(
 def explain(
     context: typer.Context, name: Name = None, namespace: Namespace = None, output: OutputOption = Output.TABLE
 ) -> None:
-    """Say for every offering of the fleet whether it is used and why, and when it is tried next. Writes nothing."""
+    """Say for every offering whether it is used and why, its chance, hazard and price, and when it is tried next.
+
+    The chance is that of getting it now, the hazard the losses to be expected in each hour it is held. Writes nothing.
+    """
     from controlplane.wiring import build, configure_logs
 
     configure_logs(machine=False, verbose=settings_of(context).verbose)
@@ -117,10 +122,13 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
         "accelerator": offering.accelerator.type,
         "count": offering.accelerator.count,
         "capacity": offering.capacity.value,
+        "chance": verdict.chance,
+        "hazard": verdict.hazard,
         "price": verdict.price,
         "score": verdict.score,
         "reasons": list(verdict.reasons),
         "message": verdict.message,
+        "learnt": verdict.learnt,
         "nextTry": verdict.next_try.isoformat() if verdict.next_try else None,
     }
 
@@ -128,26 +136,57 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
 def _show_verdicts(services: list[Any]) -> None:
     if not services:
         console.print("no GPUService; write one and `apply -f` it")
+    wide = console.width >= WIDE
+    columns = ("CHANCE", "LOSSES/H", "$/GPU-H", "NEXT TRY") if wide else ("$/GPU-H", "NEXT TRY")
     for service in services:
         console.rule(f"[bold]{service.spec.name}[/bold]", align="left")
         grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in ("STANDING", "OFFERING AND WHY", "$/GPU-H", "NEXT TRY"):
+        for column in ("STANDING", "OFFERING AND WHY"):
             grid.add_column(column, overflow="fold")
+        for column in columns:
+            grid.add_column(column, no_wrap=True, justify="right")
         for verdict in service.decision.verdicts:
-            grid.add_row(*_verdict_cells(verdict))
+            grid.add_row(*_verdict_cells(verdict, wide=wide))
         console.print(grid)
 
 
-def _verdict_cells(verdict: Any) -> tuple[Any, ...]:
-    """Give a row in which the reason stands under its offering, so that both are whole on 80 columns."""
+def _verdict_cells(verdict: Any, *, wide: bool) -> tuple[Any, ...]:
+    """Give a row in which the why stands under its offering, so that both are whole on 80 columns.
+
+    Chance and hazard are columns where there is room for them, and part of the why where there is not.
+    """
     from rich.text import Text
 
     row = verdict_row(verdict)
-    offering = f"{row['region']} {verdict.offering.accelerator} {row['capacity']}"
-    price = f"{row['price']:.4g}" if row["price"] is not None else "-"
-    again = verdict.next_try.strftime("%H:%M:%S") if verdict.next_try else "-"
-    why = Text(f"\n{row['reasons'][0]}: {row['message']}", style="dim")
-    return _styled(row["standing"]), Text(offering) + why, price, again
+    odds = (_percent(verdict.chance), _number(verdict.hazard))
+    lines = [f"{row['reasons'][0]}: {row['message']}"]
+    if not wide and (told := _odds(*odds)):
+        lines.append(told)
+    if verdict.learnt:
+        lines.append(verdict.learnt)
+    offering = Text(f"{row['region']} {verdict.offering.accelerator} {row['capacity']}")
+    for line in lines:
+        offering.append(f"\n{line}", style="dim")
+    again = verdict.next_try.strftime("%H:%M:%S") if verdict.next_try else ""
+    price = "" if verdict.price is None else f"{verdict.price:.4g}"
+    return (_styled(row["standing"]), offering, *(odds if wide else ()), price, again)
+
+
+def _odds(chance: str, hazard: str) -> str:
+    return ", ".join(part for part in (chance and f"chance {chance}", hazard and f"{hazard} losses/h") if part)
+
+
+def _percent(share: float | None) -> str:
+    """Give a share in whole percent; what is neither never nor always does not look like it."""
+    if share is None:
+        return ""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _phase(placement: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from controlplane.cli import demo, local, output, show
 from controlplane.model.decision import Standing, Verdict
@@ -31,17 +32,81 @@ def test_a_cluster_and_its_endpoint_stand_whole_on_one_line(capsys: pytest.Captu
     assert line.split() == ["gpu-asia-southeast1", "asia-southeast1", "member", "127.0.0.1:37731", "RUNNING", "0", "0"]
 
 
-def test_an_explained_offering_stands_whole_with_its_reason_below(capsys: pytest.CaptureFixture[str]) -> None:
-    """Region, GPU type and reason are not cut into syllables on 80 columns."""
+AGAIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def explained(**fields: object) -> str:
+    """Give what `explain` prints of one refused offering."""
     cluster = ClusterRef("asia-southeast1", "gpu-asia-southeast1")
     offering = Offering(cluster, Accelerator("nvidia-tesla-t4"), Capacity.ON_DEMAND)
-    again = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    verdict = Verdict(offering, Standing.REFUSED, ("CoolingDown",), "sold out", price=0.691, next_try=again)
-    decision = SimpleNamespace(verdicts=(verdict,))
-    show._show_verdicts([SimpleNamespace(spec=SimpleNamespace(name="demo"), decision=decision)])
-    first, second = capsys.readouterr().out.splitlines()[-2:]
+    verdict = Verdict(offering, Standing.REFUSED, ("CoolingDown",), "sold out", **fields)
+    with output.console.capture() as captured:
+        show._show_verdicts([SimpleNamespace(spec=SimpleNamespace(name="demo"), decision=of(verdict))])
+    return captured.get()
+
+
+def of(verdict: Verdict) -> SimpleNamespace:
+    return SimpleNamespace(verdicts=(verdict,), histogram={})
+
+
+def test_an_explained_offering_stands_whole_with_its_reason_below() -> None:
+    """Region, GPU type and reason are not cut into syllables on 80 columns."""
+    first, second = explained(price=0.691, next_try=AGAIN).splitlines()[-2:]
     assert first.split() == ["Refused", "asia-southeast1", "nvidia-tesla-t4", "on-demand", "0.691", "03:04:05"]
     assert second.strip() == "CoolingDown: sold out"
+
+
+LEARNT = {"chance": 0.62, "hazard": 0.0731, "learnt": "3 of 5 attempts obtained, lost once in 12 h held"}
+
+
+def test_on_80_columns_the_odds_stand_below_the_reason() -> None:
+    """There is no room for two more columns, and nothing is left out."""
+    below = [line.strip() for line in explained(price=0.691, next_try=AGAIN, **LEARNT).splitlines()[-3:]]
+    assert below == ["CoolingDown: sold out", "chance 62%, 0.0731 losses/h", LEARNT["learnt"]]
+
+
+def test_on_100_columns_the_odds_are_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They can be compared from offering to offering; no line is longer than the terminal."""
+    monkeypatch.setattr(output.console, "width", 100)
+    lines = explained(price=0.691, next_try=AGAIN, **LEARNT).splitlines()
+    assert lines[-4].split()[-5:] == ["CHANCE", "LOSSES/H", "$/GPU-H", "NEXT", "TRY"]
+    assert lines[-3].split()[-4:] == ["62%", "0.0731", "0.691", "03:04:05"]
+    assert [line.strip() for line in lines[-2:]] == ["CoolingDown: sold out", LEARNT["learnt"]]
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("width", [80, 100], ids=["narrow", "wide"])
+def test_what_is_not_known_is_blank(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An offering of which nothing is supposed has neither zeros nor dashes, and no empty line below it."""
+    monkeypatch.setattr(output.console, "width", width)
+    first, second = explained().splitlines()[-2:]
+    assert first.split() == ["Refused", "asia-southeast1", "nvidia-tesla-t4", "on-demand"]
+    assert second.strip() == "CoolingDown: sold out"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0.0, "0%"), (0.001, "<1%"), (0.006, "1%"), (0.62, "62%"), (0.999, ">99%"), (1.0, "100%")],
+)
+def test_hardly_ever_is_not_never(share: float, shown: str) -> None:
+    """A chance is rounded to whole percent, but only what is impossible shows 0 and only what is sure 100."""
+    assert f"chance {shown}" in explained(chance=share)
+
+
+@pytest.mark.parametrize("form", [output.Output.JSON, output.Output.YAML])
+def test_a_program_gets_what_a_person_sees(form: output.Output, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standing, reasons, odds, price, what was learnt and the next try are there; what is not known is null."""
+    offering = Offering(ClusterRef("us-east4", "gpu"), Accelerator("nvidia-l4"), Capacity.SPOT)
+    known = Verdict(offering, Standing.REFUSED, ("CoolingDown",), "sold out", price=0.2, next_try=AGAIN, **LEARNT)
+    unknown = Verdict(offering, Standing.RANKED, ("EnoughReplicas",), "")
+    for verdict, expected in (
+        (known, {**LEARNT, "price": 0.2, "nextTry": AGAIN.isoformat(), "reasons": ["CoolingDown"]}),
+        (unknown, {"chance": None, "hazard": None, "learnt": "", "price": None, "nextTry": None}),
+    ):
+        service = SimpleNamespace(spec=SimpleNamespace(name="demo", namespace="default"), decision=of(verdict))
+        output.emit(show._explained(service), form, lambda: None)
+        row = yaml.safe_load(capsys.readouterr().out)["offerings"][0]
+        assert row.items() >= expected.items()
 
 
 @pytest.mark.parametrize(
