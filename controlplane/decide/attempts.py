@@ -54,7 +54,7 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
             target = holding.target if judged.outcome is Outcome.OBTAINED else holding.scheduled
             holding = replace(holding, attempt=None, target=target)  # noqa: PLW2901 - the same holding, judged
         yields = holding.hunting > 0 and capacity.lately_lost(spec, offerings.get(key, NOTHING_LEARNT), now)
-        holdings.append(replace(holding, yielding=yields))
+        holdings.append(holding if yields == holding.yielding else replace(holding, yielding=yields))
     attempts = _close_orphans(attempts, holdings, world, now)
     return Judged(world.swap(tuple(holdings)), tuple(attempts), offerings)
 

@@ -12,7 +12,7 @@ from controlplane.decide.world import Holding, World
 from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.observation import Advice, Observation
-from controlplane.model.offering import Capacity, ClusterRef, Offering, RefusalClass
+from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
 from controlplane.model.service import ServiceSpec
 
 
@@ -64,18 +64,13 @@ def enumerate_all(
     spec: ServiceSpec, observation: Observation, world: World, offerings: Mapping[str, OfferingMemory]
 ) -> tuple[Candidate, ...]:
     """List every offering of the fleet for this spec, and those held beyond it, in a stable order."""
-    wanted = [
-        Offering(cluster, accelerator, capacity)
-        for cluster in world.clusters
-        if cluster.link not in world.gone
-        for accelerator in dict.fromkeys(spec.accelerators)
-        for capacity in dict.fromkeys(spec.capacity_types)
-    ]
+    standing = tuple(c for c in world.clusters if c.link not in world.gone) if world.gone else world.clusters
+    wanted = _grid(standing, spec.accelerators, spec.capacity_types)
     held = {h.offering: h for h in world.holdings}
     accelerators = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
     capacities = {c: rank for rank, c in reversed(list(enumerate(spec.capacity_types)))}
     beyond = [o for o in held if o.accelerator not in accelerators or o.capacity not in capacities]
-    everything = [*wanted, *sorted(beyond)]
+    everything = [*wanted, *sorted(beyond, key=lambda o: o.order)]
     prices = {offering: price_of(observation, offering) for offering in everything}
     cheapest = _cheapest(prices)
     found: list[Candidate] = []
@@ -98,6 +93,18 @@ def enumerate_all(
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _grid(
+    clusters: tuple[ClusterRef, ...], accelerators: tuple[Accelerator, ...], capacities: tuple[Capacity, ...]
+) -> tuple[Offering, ...]:
+    return tuple(
+        Offering(cluster, accelerator, capacity)
+        for cluster in clusters
+        for accelerator in dict.fromkeys(accelerators)
+        for capacity in dict.fromkeys(capacities)
+    )
 
 
 def _cheapest(prices: Mapping[Offering, float | None]) -> dict[tuple[str, int, Capacity], float]:

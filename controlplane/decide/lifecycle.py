@@ -44,18 +44,29 @@ def _advanced(spec: ServiceSpec, world: World, holding: Holding, now: datetime) 
     idle = _idle(world, holding)
     impaired_since = (holding.impaired_since or now) if idle else None
     overdue = impaired_since is not None and now - impaired_since >= spec.timing.warmup_deadline
-    holding = replace(
-        holding,
-        impaired_since=impaired_since,
-        impaired=min(idle, _old_enough(spec, holding, now)) if overdue else 0,
-    )
+    impaired = min(idle, _old_enough(spec, holding, now)) if overdue else 0
     phase = phase_of(holding)
+    serving_since = _serving_since(holding, phase, now)
+    unwired_at = _unwired_at(spec, world, holding, now) if holding.draining else None
+    since = holding.since if phase is holding.phase else now
+    new = (impaired_since, impaired, phase, since, serving_since, unwired_at)
+    if new == (
+        holding.impaired_since,
+        holding.impaired,
+        holding.phase,
+        holding.since,
+        holding.serving_since,
+        holding.unwired_at,
+    ):
+        return holding
     return replace(
         holding,
+        impaired_since=impaired_since,
+        impaired=impaired,
         phase=phase,
-        since=holding.since if phase is holding.phase else now,
-        serving_since=_serving_since(holding, phase, now),
-        unwired_at=_unwired_at(spec, world, holding, now) if holding.draining else None,
+        since=since,
+        serving_since=serving_since,
+        unwired_at=unwired_at,
     )
 
 
@@ -74,6 +85,8 @@ def expel(world: World, now: datetime) -> World:
             reason="its region is not allowed any more",
         )
 
+    if all(h.permitted for h in world.holdings):
+        return world
     return world.swap(tuple(expelled(h) for h in world.holdings))
 
 

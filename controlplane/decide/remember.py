@@ -32,7 +32,7 @@ def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
         placements=tuple(_sane_placement(p, now) for p in memory.placements),
         attempts=tuple(_sane_attempt(spec, a, now) for a in memory.attempts),
         offerings=offerings,
-        moves=tuple(replace(m, at=min(m.at, now)) for m in memory.moves),
+        moves=tuple(m if m.at <= now else replace(m, at=now) for m in memory.moves),
         unknown_since={link: min(at, now) for link, at in memory.unknown_since.items()},
         preferred_since=_past(memory.preferred_since, now),
         below_target_since=_past(memory.below_target_since, now),
@@ -62,6 +62,9 @@ def _sane_offering(spec: ServiceSpec, past: OfferingMemory, now: datetime) -> Of
 
 
 def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemory:
+    told = (placement.since, placement.serving_since, placement.unwired_at, placement.impaired_since)
+    if placement.replicas >= 0 and all(instant is None or instant <= now for instant in told):
+        return placement
     return replace(
         placement,
         since=min(placement.since, now),
@@ -73,8 +76,10 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
 
 
 def _sane_attempt(spec: ServiceSpec, attempt: Attempt, now: datetime) -> Attempt:
-    started = min(attempt.started_at, now)
-    return replace(attempt, started_at=started, deadline=min(attempt.deadline, now + spec.timing.attempt_deadline))
+    latest = now + spec.timing.attempt_deadline
+    if attempt.started_at <= now and attempt.deadline <= latest:
+        return attempt
+    return replace(attempt, started_at=min(attempt.started_at, now), deadline=min(attempt.deadline, latest))
 
 
 def begun(
@@ -125,7 +130,7 @@ def placements(
         reason = learnt.last_refusal.value if learnt.last_refusal else ""
         cool.append(PlacementMemory(past.offering, Phase.COOLING, since, 0, reason=reason))
     newest = sorted(cool, key=lambda p: (-p.since.timestamp(), p.offering.key))[:MAX_COOLING]
-    return tuple(sorted([*found.values(), *newest], key=lambda p: p.offering))
+    return tuple(sorted([*found.values(), *newest], key=lambda p: p.offering.order))
 
 
 def _lives(holding: Holding, more: Mapping[Offering, int]) -> bool:

@@ -144,7 +144,8 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
     """Bring memory and observation together."""
     remembered = _remembered(memory)
     infos = {i.ref: i for i in observation.fleet.value} if isinstance(observation.fleet, Known) else {}
-    clusters = tuple(sorted({*infos, *observation.members, *(o.cluster for o in remembered)}))
+    everywhere = {*infos, *observation.members, *(o.cluster for o in remembered)}
+    clusters = tuple(sorted(everywhere, key=lambda c: (c.location, c.name)))
     visible = frozenset(c for c in clusters if _readable(observation.members.get(c), now))
     unknown_since = _unknown_since(clusters, visible, memory, now)
     ingress = observation.ingress.value if isinstance(observation.ingress, Known) else None
@@ -213,7 +214,7 @@ def _removing(observation: Observation, visible: frozenset[ClusterRef]) -> dict[
 
 def _workloads(observation: Observation, visible: frozenset[ClusterRef]) -> list[WorkloadFact]:
     found: list[WorkloadFact] = []
-    for cluster in sorted(visible):
+    for cluster in sorted(visible, key=lambda c: (c.location, c.name)):
         facts = observation.members[cluster].workloads
         if isinstance(facts, Known):
             found.extend(sorted(facts.value, key=lambda w: (w.offering.key, w.name)))
@@ -227,7 +228,7 @@ def _holdings(
     attempts = {a.offering: a for a in memory.attempts if a.outcome is Outcome.OPEN}
     live = {w.offering: w for w in _workloads(observation, world.visible) if not w.deleting}
     holdings: list[Holding] = []
-    for offering in sorted({*live, *remembered}):
+    for offering in sorted({*live, *remembered}, key=lambda o: o.order):
         past, attempt = remembered.get(offering), attempts.get(offering)
         if offering.cluster in world.visible:
             workload = live.get(offering)
@@ -318,7 +319,9 @@ def _with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
             room[holding.region] = room.get(holding.region, 0) - counted[holding.key]
         elif holding.link in world.listed or holding.phase in (Phase.SERVING, Phase.DRAINING):
             counted[holding.key] = holding.ready
-    return tuple(replace(h, serving=counted.get(h.key, 0)) if h.visible else h for h in holdings)
+    return tuple(
+        replace(h, serving=counted[h.key]) if h.visible and counted.get(h.key, 0) != h.serving else h for h in holdings
+    )
 
 
 def _oldest_ready(holding: Holding) -> str:

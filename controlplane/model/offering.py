@@ -1,6 +1,9 @@
-"""Offerings: the things that can be tried, and why one is refused."""
+"""Offerings: the things that can be tried, and why one is refused.
 
-from dataclasses import dataclass
+A decision asks every offering for its key and its region many times over, so what is made of the names is made once.
+"""
+
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -26,20 +29,23 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterRef:
-    """A cluster as MultiClusterService links it: LOCATION/NAME."""
+    """A cluster as MultiClusterService links it: LOCATION/NAME.
+
+    link: the form `spec.clusters[].link` takes.
+    region: of a regional or zonal location (`us-west1-a` and `us-west1` are both in us-west1).
+    """
 
     location: str
     name: str
+    link: str = field(init=False, repr=False, compare=False)
+    region: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def link(self) -> str:
-        """The form `spec.clusters[].link` takes."""
-        return f"{self.location}/{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link", f"{self.location}/{self.name}")
+        object.__setattr__(self, "region", region_of(self.location))
 
-    @property
-    def region(self) -> str:
-        """The region of a regional or zonal location (`us-west1-a` and `us-west1` are both in us-west1)."""
-        return region_of(self.location)
+    def __hash__(self) -> int:
+        return hash(self.link)
 
     def __str__(self) -> str:
         """Give the link."""
@@ -53,21 +59,27 @@ def region_of(location: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Offering:
-    """One thing that can be tried: this many GPUs of this type, of this capacity type, in this member cluster."""
+    """One thing that can be tried: this many GPUs of this type, of this capacity type, in this member cluster.
+
+    key: a stable text key, unique in a fleet: `us-central1/gpu-1:nvidia-l4:1:spot`.
+    region: where the GPUs are. order: sorts as the offering itself does, only faster.
+    """
 
     cluster: ClusterRef
     accelerator: Accelerator
     capacity: Capacity
+    key: str = field(init=False, repr=False, compare=False)
+    region: str = field(init=False, repr=False, compare=False)
+    order: tuple[str, str, str, int, str] = field(init=False, repr=False, compare=False)
 
-    @property
-    def region(self) -> str:
-        """The region the GPUs are in."""
-        return self.cluster.region
+    def __post_init__(self) -> None:
+        cluster, kind, capacity = self.cluster, self.accelerator, self.capacity.value
+        object.__setattr__(self, "key", f"{cluster.link}:{kind.type}:{kind.count}:{capacity}")
+        object.__setattr__(self, "region", cluster.region)
+        object.__setattr__(self, "order", (cluster.location, cluster.name, kind.type, kind.count, capacity))
 
-    @property
-    def key(self) -> str:
-        """A stable text key, unique in a fleet: `us-central1/gpu-1:nvidia-l4:1:spot`."""
-        return f"{self.cluster.link}:{self.accelerator.type}:{self.accelerator.count}:{self.capacity.value}"
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @classmethod
     def parse(cls, key: str) -> "Offering":

@@ -105,7 +105,10 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One GPUService as the decision sees it."""
+    """One GPUService as the decision sees it.
+
+    fingerprints: what `controlplane.model.template` has computed of this very value, which never changes.
+    """
 
     name: str
     namespace: str
@@ -123,6 +126,7 @@ class ServiceSpec:
     ingress: Ingress = Ingress()
     paused: bool = False
     deleting: bool = False
+    fingerprints: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def key(self) -> str:

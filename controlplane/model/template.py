@@ -26,12 +26,20 @@ def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
 
     The replica count is not part of it: scaling is no rollout.
     """
-    return _digest([RENDERING, spec.namespace, spec.name, _plain(spec.pod), offering.key])
+    known = spec.fingerprints.get(offering.key)
+    if known is None:
+        known = _digest([RENDERING, spec.namespace, spec.name, _plain(spec.pod), offering.key])
+        spec.fingerprints[offering.key] = known
+    return known
 
 
 def ingress_spec_hash(spec: ServiceSpec) -> str:
     """Give the fingerprint of the ingress objects apart from the list of clusters."""
-    return _digest([RENDERING, spec.namespace, spec.name, _plain(spec.ingress), spec.pod.port])
+    known = spec.fingerprints.get("ingress")
+    if known is None:
+        known = _digest([RENDERING, spec.namespace, spec.name, _plain(spec.ingress), spec.pod.port])
+        spec.fingerprints["ingress"] = known
+    return known
 
 
 def _digest(value: object) -> str:
