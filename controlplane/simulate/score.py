@@ -1,6 +1,8 @@
 """What a replay was worth: one definition, so that figures can be compared with other policies' and with papers'.
 
-The first `left_out` seconds do not count, for any figure: in them everything starts from nothing.
+The first `left_out` seconds, in which everything starts from nothing, do not count for availability, cost and outages.
+What is counted in pieces (attempts, failures, preemptions, moves) counts from the very start: that is how the published
+figures were counted, as replaying them showed.
 """
 
 from dataclasses import asdict, dataclass
@@ -48,10 +50,10 @@ def score(policy: str, ledger: Ledger, trace: Trace, replicas: int, scoring: Sco
         policy=policy,
         availability=1 - sum(short) / (end - start),
         cost=spent / (replicas * trace.on_demand_price * (end - start)),
-        attempts=sum(at >= start for at in ledger.attempts),
-        failed_attempts=sum(at >= start for at, _ in ledger.refusals),
-        preemptions=sum(at >= start for at in ledger.preempted),
-        moves=sum(move.at >= start for move in ledger.moves),
+        attempts=len(ledger.attempts),
+        failed_attempts=len(ledger.refusals),
+        preemptions=len(ledger.preempted),
+        moves=len(ledger.moves),
         longest_outage_minutes=max(short, default=0.0) / 60,
     )
 
