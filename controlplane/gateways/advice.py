@@ -1,26 +1,33 @@
-"""The capacity advice API: how likely Spot capacity is to be had and to stay, and what it costs now.
+"""The capacity advice API: how likely Spot capacity is to be had and to stay, how often it went, and what it costs.
 
 A preview that a project may not be in, asked one machine type at a time, and no promise: so every answer is optional,
-an absent score is not 0, and all of it together gets a short time. It only orders what may be tried.
+an absent figure is not 0, one that cannot be (NaN, below nothing, a share above 1) is as good as absent, and all of it
+together gets a short time. What it expects (capacity) and what has been (history) are asked apart and side by side: one
+that hangs or is forbidden does not take the other along. It only orders what may be tried.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.errors import GatewayError
-from controlplane.gateways.retrying import guarded
+from controlplane.gateways.instants import parse_instant
 from controlplane.gateways.together import together
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import Advice
 from controlplane.model.offering import Accelerator, Capacity, Offering
 
 LASTS = timedelta(minutes=5)
+HISTORY_LASTS = timedelta(minutes=30)
+"""The history has a record a day: asking for it each time would be half of all calls."""
 HELD = timedelta(hours=1)
 ALL_TOGETHER = 2.0
+LONGEST_UPTIME = timedelta(days=366)
 # The smallest machine type that carries this many GPUs of a type (section "machine types" of Compute Engine's pages).
 MACHINE_TYPES: dict[tuple[str, int], str] = {
     ("nvidia-l4", 1): "g2-standard-8",
@@ -49,6 +56,14 @@ _ATTACHED = frozenset({"nvidia-tesla-t4"})
 
 Fact = Known[Advice] | Unknown
 Key = tuple[str, Accelerator]
+Figures = tuple[float | None, float | None]
+
+
+class Part(StrEnum):
+    """What is asked; the value is the client's method. The one that matters more comes first."""
+
+    CAPACITY = "capacity"
+    HISTORY = "capacity_history"
 
 
 class CapacityAdvice:
@@ -59,44 +74,55 @@ class CapacityAdvice:
 
     def __init__(self, clients: ComputeClients, clock: Clock, *, timeout: float) -> None:
         self._clients, self._clock, self._timeout = clients, clock, min(timeout, ALL_TOGETHER)
-        self._kept: dict[Key, tuple[datetime, Fact]] = {}
+        self._kept: dict[tuple[Part, Key], tuple[datetime, Known[Figures] | Unknown]] = {}
 
     def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Fact]:
         """Give what is known for those offerings that can be asked for."""
         now = self._clock.now()
         asked = {o: (o.region, o.accelerator) for o in offerings if _askable(o)}
-        missing = {key for key in asked.values() if key not in self._kept or now - self._kept[key][0] >= LASTS}
-        calls = {key: partial(self._ask, key, now) for key in sorted(missing)}
-        for key, fact in together(calls, seconds=ALL_TOGETHER, clock=self._clock).items():
-            late = Unknown(fact.unknown, now, fact.message) if isinstance(fact, GatewayError) else fact
-            self._kept[key] = (now, self._held(key, late, now))
-        return {offering: self._kept[key][1] for offering, key in asked.items()}
+        keys = sorted(set(asked.values()))
+        calls = {
+            (part, key): partial(self._ask, part, key, now)
+            for part in Part
+            for key in keys
+            if self._due(part, key, now)
+        }
+        for (part, key), fact in together(calls, seconds=ALL_TOGETHER, clock=self._clock).items():
+            heard = Unknown(fact.unknown, now, fact.message) if isinstance(fact, GatewayError) else fact
+            self._kept[part, key] = (now, self._held(part, key, heard, now))
+        return {offering: self._combined(key) for offering, key in asked.items()}
 
-    def _held(self, key: Key, fact: Fact, now: datetime) -> Fact:
+    def _due(self, part: Part, key: Key, now: datetime) -> bool:
+        asked_at, fact = self._kept.get((part, key), (None, None))
+        if asked_at is None:
+            return True
+        fresh = isinstance(fact, Known) and fact.at == asked_at
+        return now - asked_at >= (HISTORY_LASTS if part is Part.HISTORY and fresh else LASTS)
+
+    def _held(self, part: Part, key: Key, fact: Known[Figures] | Unknown, now: datetime) -> Known[Figures] | Unknown:
         """Give the new fact, or the last known one where the new one says nothing and that one is not old."""
-        before = self._kept[key][1] if key in self._kept else None
+        before = self._kept[part, key][1] if (part, key) in self._kept else None
         silent = isinstance(fact, Unknown) and fact.reason is not UnknownReason.NOT_PUBLISHED
         return before if silent and isinstance(before, Known) and now - before.at < HELD else fact
 
-    def _ask(self, key: Key, now: datetime) -> Fact:
-        region, accelerator = key
-        capacity = self._part(lambda: self._capacity(region, accelerator))
-        if isinstance(capacity, GatewayError):
-            return Unknown(capacity.unknown, now, capacity.message)
-        history = self._part(lambda: self._history(region, accelerator))
-        preemption, price = (None, None) if isinstance(history, GatewayError) else history
-        if capacity == (None, None) and preemption is None and price is None:
+    def _combined(self, key: Key) -> Fact:
+        """Put both parts together; it is as old as what it expects, since what has been hardly ages."""
+        capacity, history = (self._kept[part, key][1] for part in (Part.CAPACITY, Part.HISTORY))
+        if isinstance(capacity, Unknown):
+            if isinstance(history, Unknown):
+                return capacity
+            return Known(Advice(None, None, *history.value), history.at)
+        past = history.value if isinstance(history, Known) else (None, None)
+        return Known(Advice(*capacity.value, *past), capacity.at)
+
+    def _ask(self, part: Part, key: Key, now: datetime) -> Known[Figures] | Unknown:
+        figures = self._capacity(*key) if part is Part.CAPACITY else self._history(*key)
+        if figures == (None, None):
             return Unknown(UnknownReason.NOT_PUBLISHED, now, "no advice for this machine type")
-        return Known(Advice(capacity[0], capacity[1], preemption, price), now)
+        return Known(figures, now)
 
-    @staticmethod
-    def _part(call: Callable[[], Any]) -> Any:
-        try:
-            return guarded(call, write=False)
-        except GatewayError as error:
-            return error
-
-    def _capacity(self, region: str, accelerator: Accelerator) -> tuple[float | None, float | None]:
+    def _capacity(self, region: str, accelerator: Accelerator) -> Figures:
+        """Give obtainability and seconds of uptime, of the recommendation that is likeliest to be had."""
         from google.cloud import compute_v1 as c
 
         selection = c.CapacityAdviceRequestInstanceFlexibilityPolicyInstanceSelection(
@@ -112,16 +138,12 @@ class CapacityAdvice:
                 instance_selections={"one": selection}
             ),
         )
-        answer = self._call("capacity", region, capacity_advice_request_resource=request)
-        best: tuple[float | None, float | None] = (None, None)
-        for recommendation in answer.recommendations:
-            scores = recommendation.scores
-            score = float(scores.obtainability) if "obtainability" in scores else None
-            if score is not None and (best[0] is None or score > best[0]):
-                best = (score, _seconds(scores.estimated_uptime))
-        return best
+        answer = self._call(Part.CAPACITY, region, capacity_advice_request_resource=request)
+        found = [_expected(recommendation.scores) for recommendation in answer.recommendations]
+        return max(found, key=lambda figures: -1 if figures[0] is None else figures[0], default=(None, None))
 
-    def _history(self, region: str, accelerator: Accelerator) -> tuple[float | None, float | None]:
+    def _history(self, region: str, accelerator: Accelerator) -> Figures:
+        """Give the latest preemption rate and Spot price."""
         from google.cloud import compute_v1 as c
 
         request = c.CapacityHistoryRequest(
@@ -132,15 +154,14 @@ class CapacityAdvice:
                 **_guests(accelerator),
             ),
         )
-        answer = self._call("capacity_history", region, capacity_history_request_resource=request)
-        rates = [float(entry.preemption_rate) for entry in answer.preemption_history]
-        prices = [entry.list_price.units + entry.list_price.nanos / 1e9 for entry in answer.price_history]
-        return (rates[-1] if rates else None), (float(prices[-1]) if prices and prices[-1] > 0 else None)
+        answer = self._call(Part.HISTORY, region, capacity_history_request_resource=request)
+        rates = [_share(r.preemption_rate) for r in _by_time(answer.preemption_history) if "preemption_rate" in r]
+        prices = [_dollars(record.list_price) for record in _by_time(answer.price_history)]
+        return (rates[-1] if rates else None), (prices[-1] if prices else None)
 
-    def _call(self, method: str, region: str, **arguments: Any) -> Any:
-        client = self._clients.get("AdviceClient")
-        project = self._clients.project
-        return getattr(client, method)(project=project, region=region, timeout=self._timeout, retry=None, **arguments)
+    def _call(self, part: Part, region: str, **arguments: Any) -> Any:
+        call = getattr(self._clients.get("AdviceClient"), part.value)
+        return call(project=self._clients.project, region=region, timeout=self._timeout, retry=None, **arguments)
 
 
 def _guests(accelerator: Accelerator) -> dict[str, Any]:
@@ -161,8 +182,33 @@ def _askable(offering: Offering) -> bool:
     return offering.capacity is Capacity.SPOT and key in MACHINE_TYPES
 
 
-def _seconds(text: str) -> float | None:
+def _expected(scores: Any) -> Figures:
+    return (_share(scores.obtainability) if "obtainability" in scores else None), _uptime(scores.estimated_uptime)
+
+
+def _share(value: float) -> float | None:
+    return float(value) if 0 <= value <= 1 else None  # NaN is neither
+
+
+def _uptime(text: str) -> float | None:
+    """Read `3600s`. Nothing is up for no time or for years, and whoever divides by it must not be hurt."""
     try:
-        return float(text.removesuffix("s"))
+        seconds = float(text.removesuffix("s"))
     except ValueError:
         return None
+    return seconds if 0 < seconds <= LONGEST_UPTIME.total_seconds() else None
+
+
+def _dollars(price: Any) -> float | None:
+    amount = float(price.units + price.nanos / 1e9)
+    return amount if price.currency_code in {"", "USD"} and math.isfinite(amount) and amount > 0 else None
+
+
+def _by_time(records: Iterable[Any]) -> list[Any]:
+    """Sort oldest first, and what has no time before all others; in which order they come is not promised."""
+
+    def end(record: Any) -> float:
+        instant = parse_instant(record.interval.end_time)
+        return instant.timestamp() if instant else -math.inf
+
+    return sorted(records, key=end)

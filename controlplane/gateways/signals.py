@@ -5,6 +5,7 @@ lacks, a zone that could not be asked. What is missing is Unknown, never 0 and n
 takes over a second to import, so it is imported by the first call.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from controlplane.model.offering import Offering, region_of
 
 CATALOGUE_LASTS = timedelta(minutes=10)
 PROJECT_METRIC = "GPUS_ALL_REGIONS"
+ByRegion = Mapping[str, Mapping[str, Quota] | None]
+"""Quotas by region and metric; None where the API says that it could not read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +110,27 @@ class ComputeSignals:
                 zones[zone] |= {t.name for t in listed.accelerator_types if not t.name.endswith("-vws")}
         return Catalogue({zone: frozenset(names) for zone, names in zones.items()}, frozenset(unreachable), now)
 
-    def _quotas_fact(self) -> Known[Mapping[str, Mapping[str, Quota]]] | Unknown:
+    def _quotas_fact(self) -> Known[ByRegion] | Unknown:
         now = self._clock.now()
         try:
             return Known(self._retrying.read(self._list_regions), now)
         except GatewayError as error:
             return Unknown(error.unknown, now, error.message)
 
-    def _list_regions(self) -> dict[str, Mapping[str, Quota]]:
+    def _list_regions(self) -> dict[str, Mapping[str, Quota] | None]:
         client = self._clients.get("RegionsClient")
         pager = client.list(project=self._clients.project, timeout=self._timeout, retry=None)
-        return {region.name: _quotas(region.quotas) for page in pager.pages for region in page.items}
+        return {
+            region.name: None if region.quota_status_warning.code else _quotas(region.quotas)
+            for page in pager.pages
+            for region in page.items
+        }
 
 
 def _signals(
     region: str,
     catalogue: Known[Catalogue] | Unknown,
-    quotas: Known[Mapping[str, Mapping[str, Quota]]] | Unknown,
+    quotas: Known[ByRegion] | Unknown,
 ) -> RegionSignals:
     unknown = isinstance(catalogue, Unknown)
     offered = catalogue if isinstance(catalogue, Unknown) else catalogue.value.in_region(region)
@@ -134,21 +141,22 @@ def _signals(
     )
 
 
-def _of_region(
-    region: str, quotas: Known[Mapping[str, Mapping[str, Quota]]] | Unknown
-) -> Known[Mapping[str, Quota]] | Unknown:
+def _of_region(region: str, quotas: Known[ByRegion] | Unknown) -> Known[Mapping[str, Quota]] | Unknown:
     if isinstance(quotas, Unknown):
         return quotas
     if region not in quotas.value:
         return Unknown(UnknownReason.NOT_PUBLISHED, quotas.at, f"the project lists no region {region}")
-    return Known(quotas.value[region], quotas.at)
+    listed = quotas.value[region]
+    if listed is None:
+        return Unknown(UnknownReason.LIST_INCOMPLETE, quotas.at, "the region's quotas could not be read")
+    return Known(listed, quotas.at)
 
 
 def _quotas(listed: Iterable[Any]) -> dict[str, Quota]:
-    """Read quotas by metric; values that are no amounts (negative, NaN) say nothing and are left out."""
+    """Read quotas by metric; values that are no amounts (negative, NaN, endless) say nothing and are left out."""
     found = {}
     for quota in listed:
         limit, usage = float(quota.limit), float(quota.usage)
-        if limit >= 0 and usage >= 0:
+        if 0 <= limit < math.inf and 0 <= usage < math.inf:
             found[str(quota.metric)] = Quota(limit, usage)
     return found

@@ -117,6 +117,10 @@ class RegionSignals:
 class Advice:
     """The capacity advice API's answer for one offering; a hint for the order, never a gate.
 
+    obtainability: how likely one machine is to be had now, 0 to 1.
+    estimated_uptime_seconds: how long the majority of Spot machines run before they are preempted; more than 0.
+    preemption_rate: on the last day told, the preempted ones among the machines that stopped, 0 to 1. A share of the
+    ends and no hazard: it does not say how long they ran.
     spot_price: USD an hour for the whole machine, with all its GPUs.
     """
 
