@@ -3,7 +3,7 @@
 A linear programme. Time is cut where capacity changes, and one cold start before and after each change: an optimal
 plan starts a replica when capacity appears or so that it is ready just when another one is lost, and ends one when it
 is lost or just when another one is ready, so it has no reason to act at any other instant. In each zone and slice of
-time `held` is bounded by the capacity and costs its price, and `ready` is bounded by `held` in every slice that the last
+time `held` is bounded by the capacity and costs its price; `ready` is bounded by `held` in every slice that the last
 cold start touches (the oldest are kept, so what was held throughout is ready). The ready of all zones and of on-demand
 sum up to the replicas.
 
