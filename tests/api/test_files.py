@@ -107,6 +107,23 @@ def test_the_crd_is_structural() -> None:
     assert "default" not in spec_schema()["properties"]["pod"], "a required section has no default"
 
 
+def test_the_crd_takes_a_policy_that_says_nothing() -> None:
+    """A null in an enumeration would be refused by its check, so the field is one from which null is pruned."""
+    policy = spec_schema()["properties"]["policy"]
+    assert policy["default"] == {}
+    preset, price = policy["properties"]["preset"], policy["properties"]["missingReplicaCost"]
+    assert (preset["enum"], preset.get("nullable")) == (["frugal", "balanced", "available"], None)
+    assert (price["minimum"], price["exclusiveMinimum"], price["maximum"], price["nullable"]) == (0, True, 1e6, True)
+
+
+def test_what_is_valued_is_a_column_of_the_wide_table() -> None:
+    """`kubectl get gpuservices -o wide` shows the preset; the plain table stays as narrow as it was."""
+    columns = custom_resource_definition()["spec"]["versions"][0]["additionalPrinterColumns"]
+    wide = [column for column in columns if column.get("priority")]
+    assert [(column["name"], column["jsonPath"]) for column in wide] == [("Policy", ".spec.policy.preset")]
+    assert len(columns) == len(wide) + 6
+
+
 @given(st.integers(min_value=1, max_value=7 * 24 * 3600))
 def test_durations_read_what_they_write(seconds: int) -> None:
     """A duration that was written is read back as itself."""
