@@ -135,5 +135,9 @@ def _unwired_at(spec: ServiceSpec, world: World, holding: Holding, now: datetime
 
 def drained(spec: ServiceSpec, holding: Holding, now: datetime) -> bool:
     """Tell whether what was in flight at a draining placement has had its time to finish."""
-    patience = timedelta(seconds=spec.ingress.draining_seconds + spec.ingress.check_interval_seconds)
-    return holding.unwired_at is not None and now - holding.unwired_at >= patience
+    return holding.unwired_at is not None and now - holding.unwired_at >= patience(spec)
+
+
+def patience(spec: ServiceSpec) -> timedelta:
+    """Give how long what is in flight has to finish, with what the load balancer takes to notice."""
+    return timedelta(seconds=spec.ingress.draining_seconds + spec.ingress.check_interval_seconds)

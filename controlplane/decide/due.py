@@ -1,0 +1,75 @@
+"""When time alone can change a decision.
+
+Most passes see what the pass before saw and decide nothing. Replaying a month of them costs more than all the others
+together; so this says until when the next pass over the same facts would decide nothing again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from controlplane.decide.failback import HOUR
+from controlplane.decide.lifecycle import UNPROVEN_MARGIN, patience
+from controlplane.decide.remember import FORGET_AFTER, FORGET_DEPARTED
+from controlplane.decide.world import GONE_AFTER
+from controlplane.model.decision import Decision
+from controlplane.model.facts import Known
+from controlplane.model.memory import Memory, Outcome
+from controlplane.model.observation import Observation
+from controlplane.model.service import ServiceSpec
+
+TICK = timedelta(minutes=5)
+"""Terms that change with time without a break are looked at anew at least this often."""
+
+ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def due_at(
+    spec: ServiceSpec, memory: Memory, decision: Decision, observation: Observation, now: datetime
+) -> datetime | None:
+    """Give the instant at which time alone can first change what `decide` does with the same facts.
+
+    `decision` is what `decide` made at `now` of `memory` and `observation`. None when the very next pass may differ,
+    because this one did something or learnt something. The instant is at most `TICK` away, at a whole multiple of it.
+    """
+    if decision.plan or not _same(memory, decision.memory):
+        return None
+    tick = ORIGIN + ((now - ORIGIN) // TICK + 1) * TICK
+    return min((at for at in _instants(spec, memory, observation) if now < at < tick), default=tick)
+
+
+def _same(before: Memory, after: Memory) -> bool:
+    """Tell whether nothing was learnt; the first pass is like no other (S2)."""
+    return before.passes > 0 and replace(before, passes=after.passes) == after
+
+
+def _instants(spec: ServiceSpec, memory: Memory, observation: Observation) -> Iterator[datetime]:
+    """Give every instant at which some patience ends, past ones too."""
+    timing, in_flight = spec.timing, timedelta(seconds=spec.ingress.draining_seconds)
+    for attempt in memory.attempts:
+        if attempt.outcome is Outcome.OPEN:
+            yield from (attempt.deadline, attempt.started_at + timing.attempt_deadline / 3)
+    for past in memory.offerings.values():
+        yield from _after(past.not_before, timedelta())
+        yield from _after(past.last_lost_at, timing.backoff_initial, FORGET_DEPARTED, FORGET_AFTER)
+        yield from _after(past.last_refused_at, FORGET_DEPARTED, FORGET_AFTER)
+        yield from _after(past.last_obtained_at, FORGET_DEPARTED, FORGET_AFTER)
+    for placement in memory.placements:
+        yield placement.since + in_flight + UNPROVEN_MARGIN
+        yield from _after(placement.serving_since, timing.stabilisation_window, timing.min_dwell)
+        yield from _after(placement.unwired_at, patience(spec))
+        yield from _after(placement.impaired_since, timing.warmup_deadline)
+    for fact in (member.workloads for member in observation.members.values()):
+        pods = (pod for workload in fact.value for pod in workload.pods) if isinstance(fact, Known) else ()
+        for pod in pods:
+            yield from _after(pod.scheduled_at, timing.warmup_deadline)
+    for since in memory.unknown_since.values():
+        yield from _after(since, timing.unreachable_grace, GONE_AFTER)
+    for move in memory.moves:
+        yield move.at + HOUR
+    yield from _after(memory.whole_since, timing.stabilisation_window)
+
+
+def _after(since: datetime | None, *waits: timedelta) -> Iterator[datetime]:
+    if since is not None:
+        yield from (since + wait for wait in waits)
