@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -65,26 +65,31 @@ def memory_from_status(status: Mapping[str, Any] | None) -> Memory:
 
 def _check(memory: Memory) -> None:
     """Refuse what fits the types and would still break whoever compares or divides. Raises MemoryUnreadable."""
-    if (where := next(_zoneless(memory, ""), None)) is not None:
-        raise MemoryUnreadable(f"status.memory{where}: an instant without a time zone"[:256])
+    for where, value in _records(memory):
+        if any(instant is not None and instant.tzinfo is None for instant in _instants(value)):
+            raise MemoryUnreadable(f"status.memory.{where} holds an instant without a time zone"[:256])
     for key, offering in memory.offerings.items():
         for name in _LEARNT:
-            value = getattr(offering, name)
-            if not math.isfinite(value) or value < 0:
-                raise MemoryUnreadable(f"status.memory.offerings.{key}.{name}: {value} is no amount"[:256])
+            amount = getattr(offering, name)
+            if not 0 <= amount < math.inf:
+                raise MemoryUnreadable(f"status.memory.offerings.{key}.{name}: {amount} is no amount"[:256])
 
 
-def _zoneless(value: object, where: str) -> Iterator[str]:
-    """Yield the paths of instants that cannot be compared with the present one."""
+def _records(memory: Memory) -> Iterator[tuple[str, object]]:
+    """Yield all that a memory holds, with its place; what is held in numbers, one by one."""
+    for field in fields(memory):
+        value = getattr(memory, field.name)
+        if isinstance(value, Mapping):
+            yield from ((f"{field.name}.{key}", item) for key, item in value.items())
+        elif isinstance(value, tuple):
+            yield from ((f"{field.name}[{number}]", item) for number, item in enumerate(value))
+        else:
+            yield field.name, value
+
+
+def _instants(value: object) -> Iterator[datetime | None]:
+    """Yield the instants of a record, or the one that it is; none of what is neither."""
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            yield where
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _zoneless(item, f"{where}.{key}")
-    elif isinstance(value, tuple):
-        for number, item in enumerate(value):
-            yield from _zoneless(item, f"{where}[{number}]")
+        yield value
     elif is_dataclass(value):
-        for field in fields(value):
-            yield from _zoneless(getattr(value, field.name), f"{where}.{field.name}")
+        yield from (getattr(value, f.name) for f in fields(value) if datetime in (f.type, *get_args(f.type)))

@@ -212,6 +212,7 @@ def test_no_memory_is_a_fresh_one() -> None:
         pytest.param({"version": 0}, id="no-version-yet"),
         pytest.param({"version": 2, "offerings": {"a": {"up_since": "2026-01-01T00:00:00"}}}, id="naive-learnt"),
         pytest.param({"version": 2, "moves": [{"region": "a", "at": "2026-01-01T00:00:00"}]}, id="naive-in-a-list"),
+        pytest.param({"version": 2, "whole_since": "2026-01-01T00:00:00"}, id="naive-of-its-own"),
         pytest.param({"version": 2, "offerings": {"a": {"tries": -1}}}, id="negative-amount"),
         pytest.param({"version": 2, "offerings": {"a": {"exposure": float("nan")}}}, id="no-number"),
         pytest.param({"version": 2, "offerings": {"a": {"losses": float("inf")}}}, id="endless-amount"),
