@@ -4,6 +4,7 @@ import pytest
 
 from controlplane.engine import ExitCode
 from controlplane.gateways import errors
+from controlplane.model.memory import MEMORY_VERSION
 
 INT32 = 2**31 - 1
 
@@ -177,7 +178,7 @@ def test_without_memory_what_a_silent_region_holds_counts_as_unknown(make_world,
     world.run(4)
     assert world.placements == held
     assert world.config.stored["web"]["status"]["ready"] == "2/2"
-    assert world.config.stored["web"]["status"]["memory"]["version"] == 1
+    assert world.config.stored["web"]["status"]["memory"]["version"] == MEMORY_VERSION
 
 
 def test_workloads_that_lost_their_service_are_told_and_left_alone(world):
