@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import bench, demo, drill, hunt, local, show
+from controlplane.cli import bench, demo, drill, hunt, local, show, simulate
 from controlplane.cli.connect import Settings
 from controlplane.cli.output import fail_line, note
 
@@ -38,6 +38,7 @@ hunt.register(app)
 show.register(app)
 demo.register(app)
 bench.register(app)
+simulate.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -53,11 +53,11 @@ def _rank(spec: ServiceSpec, name: str, ranked: dict[str, int]) -> int:
 KNOWN: dict[str, Known] = {
     HUNTER: Known("this project's own decision, the code that runs in production", None, Hunter),
     SPOTHEDGE: Known("SkyServe's policy with one spare", Capacity.SPOT, _hedge(spothedge.SpotHedge)),
-    "spothedge_published": Known(
-        "the same, as its paper has it: fewest placements first", Capacity.SPOT, _hedge(spothedge.published)
+    "spothedge_paper": Known(
+        "the same, as its paper has it: fewest placements first", Capacity.SPOT, _hedge(spothedge.paper)
     ),
-    "spothedge_three_tries": Known(
-        "the same, with the shipped launch loop: three tries in a zone", Capacity.SPOT, _hedge(spothedge.three_tries)
+    "spothedge_shipped": Known(
+        "the same, with the shipped launch loop: three tries in a zone", Capacity.SPOT, _hedge(spothedge.shipped)
     ),
     "round_robin": Known("each launch in the next zone", Capacity.SPOT, lambda *_: RoundRobin()),
     "even_spread": Known("as many in every zone, come what may", Capacity.SPOT, lambda *_: EvenSpread()),

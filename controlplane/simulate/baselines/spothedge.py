@@ -5,8 +5,8 @@ differ, so there are three variants:
 
 * `SpotHedge`: the shipped placer (cheapest of the zones that hold nothing, else cheapest of all active ones) and
   autoscaler, each failed launch marking its zone at once. This is the "SpotHedge+1" of published comparisons.
-* `published`: the paper's text, which takes the zone with the fewest current placements first, then the cheapest.
-* `three_tries`: the shipped launch loop as well, which tries a zone three times, 60 s and then 96 s after the failure
+* `paper`: the paper's text, which takes the zone with the fewest current placements first, then the cheapest.
+* `shipped`: the shipped launch loop as well, which tries a zone three times, 60 s and then 96 s after the failure
   before, until it marks it (the random part of the pauses, +-40 %, is left out).
 
 Among zones of one price the first of the trace is taken, as the shipped code does: names play no part.
@@ -125,11 +125,11 @@ class SpotHedge:
             market.release(lease)
 
 
-def published(*, on_demand: bool = True, accelerator: str | None = None) -> SpotHedge:
+def paper(*, on_demand: bool = True, accelerator: str | None = None) -> SpotHedge:
     """Make the variant of the paper's text."""
-    return SpotHedge("spothedge_published", fewest_first=True, on_demand=on_demand, accelerator=accelerator)
+    return SpotHedge("spothedge_paper", fewest_first=True, on_demand=on_demand, accelerator=accelerator)
 
 
-def three_tries(*, on_demand: bool = True, accelerator: str | None = None) -> SpotHedge:
+def shipped(*, on_demand: bool = True, accelerator: str | None = None) -> SpotHedge:
     """Make the variant with the shipped launch loop."""
-    return SpotHedge("spothedge_three_tries", pauses=PAUSES, on_demand=on_demand, accelerator=accelerator)
+    return SpotHedge("spothedge_shipped", pauses=PAUSES, on_demand=on_demand, accelerator=accelerator)
