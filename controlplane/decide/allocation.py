@@ -198,6 +198,8 @@ def give_back(
     `resting`: regions that were left as often as they may be left in an hour.
     """
     surplus = sum(h.cover for h in world.holdings) - goal
+    if surplus <= 0:
+        return world
     for holding in worst_first(spec, world.holdings, candidates, now):
         if surplus <= 0 or not holding.visible:
             break

@@ -155,8 +155,9 @@ def _close_orphans(attempts: list[Attempt], holdings: list[Holding], world: Worl
     standing = {h.offering for h in holdings}
 
     def close(attempt: Attempt) -> Attempt:
-        over = attempt.offering.cluster in world.visible or attempt.offering.cluster.link in world.gone
-        if attempt.outcome is not Outcome.OPEN or attempt.offering in standing or not over:
+        if attempt.outcome is not Outcome.OPEN or attempt.offering in standing:
+            return attempt
+        if attempt.offering.cluster not in world.visible and attempt.offering.cluster.link not in world.gone:
             return attempt
         return replace(attempt, outcome=Outcome.WITHDRAWN, ended_at=now, message="its placement is gone")
 

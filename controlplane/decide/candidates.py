@@ -1,7 +1,7 @@
 """Every offering there is, looked up once, so that filters and scorers stay small and a pass stays fast."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -66,17 +66,18 @@ def enumerate_all(
     """List every offering of the fleet for this spec, and those held beyond it, in a stable order."""
     standing = tuple(c for c in world.clusters if c.link not in world.gone) if world.gone else world.clusters
     wanted = _grid(standing, spec.accelerators, spec.capacity_types)
-    held = {h.offering: h for h in world.holdings}
+    held = {h.key: h for h in world.holdings}
     accelerators = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
     capacities = {c: rank for rank, c in reversed(list(enumerate(spec.capacity_types)))}
-    beyond = [o for o in held if o.accelerator not in accelerators or o.capacity not in capacities]
+    standing_at = [h.offering for h in world.holdings]
+    beyond = [o for o in standing_at if o.accelerator not in accelerators or o.capacity not in capacities]
     everything = [*wanted, *sorted(beyond, key=lambda o: o.order)]
-    prices = {offering: price_of(observation, offering) for offering in everything}
-    cheapest = _cheapest(prices)
+    prices = [price_of(observation, offering) for offering in everything]
+    cheapest = _cheapest(everything, prices)
     found: list[Candidate] = []
-    for offering in everything:
+    for offering, price in zip(everything, prices, strict=True):
         key = offering.key
-        advice = observation.advice.get(offering)
+        advice = observation.advice.get(offering) if observation.advice else None
         found.append(
             Candidate(
                 offering=offering,
@@ -85,10 +86,10 @@ def enumerate_all(
                 cluster=offering.cluster,
                 accelerator_rank=accelerators.get(offering.accelerator, len(accelerators)),
                 capacity_rank=capacities.get(offering.capacity, len(capacities)),
-                price=prices[offering],
-                cheapest=cheapest.get((offering.accelerator.type, offering.accelerator.count, offering.capacity)),
+                price=price,
+                cheapest=cheapest.get(offering.order[2:]),
                 past=offerings.get(key, NOTHING_LEARNT),
-                holding=held.get(offering),
+                holding=held.get(key),
                 advice=advice.value if isinstance(advice, Known) else None,
             )
         )
@@ -107,10 +108,11 @@ def _grid(
     )
 
 
-def _cheapest(prices: Mapping[Offering, float | None]) -> dict[tuple[str, int, Capacity], float]:
-    lowest: dict[tuple[str, int, Capacity], float] = {}
-    for offering, price in prices.items():
-        kind = (offering.accelerator.type, offering.accelerator.count, offering.capacity)
+def _cheapest(offerings: Iterable[Offering], prices: Iterable[float | None]) -> dict[tuple[str, int, str], float]:
+    """Give the lowest price by GPU type, count and capacity type."""
+    lowest: dict[tuple[str, int, str], float] = {}
+    for offering, price in zip(offerings, prices, strict=True):
+        kind = offering.order[2:]
         if price is not None and price < lowest.get(kind, math.inf):
             lowest[kind] = price
     return lowest

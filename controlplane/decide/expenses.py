@@ -46,8 +46,11 @@ def affordable_goal(spec: ServiceSpec, world: World, candidates: tuple[Candidate
 
     The best-ranked are kept. One that serves is always kept: the cap ends growth, it does not end the service.
     """
-    cap, prices = spec.max_hourly_cost, price_list(candidates)
-    if cap is None or hourly_cost(world, prices) <= cap + 1e-6:
+    cap = spec.max_hourly_cost
+    if cap is None:
+        return spec.replicas
+    prices = price_list(candidates)
+    if hourly_cost(world, prices) <= cap + 1e-6:
         return spec.replicas
     dearest = max(prices.values(), default=0.0)
     kept = worst_first(spec, world.holdings, {c.key: c for c in candidates}, now)

@@ -258,5 +258,4 @@ PERMANENT = frozenset(
 
 def refusals(context: Context, candidate: Candidate) -> tuple[Refused, ...]:
     """Give every reason why a candidate cannot be tried now; empty when it can."""
-    found = (check(context, candidate) for check in FILTERS)
-    return tuple(refused for refused in found if refused is not None)
+    return tuple([refused for check in FILTERS if (refused := check(context, candidate)) is not None])

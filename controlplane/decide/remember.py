@@ -30,7 +30,7 @@ def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
     return replace(
         memory,
         placements=tuple(_sane_placement(p, now) for p in memory.placements),
-        attempts=tuple(_sane_attempt(spec, a, now) for a in memory.attempts),
+        attempts=tuple([_sane_attempt(a, now, now + spec.timing.attempt_deadline) for a in memory.attempts]),
         offerings=offerings,
         moves=tuple(m if m.at <= now else replace(m, at=now) for m in memory.moves),
         unknown_since={link: min(at, now) for link, at in memory.unknown_since.items()},
@@ -75,8 +75,7 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
     )
 
 
-def _sane_attempt(spec: ServiceSpec, attempt: Attempt, now: datetime) -> Attempt:
-    latest = now + spec.timing.attempt_deadline
+def _sane_attempt(attempt: Attempt, now: datetime, latest: datetime) -> Attempt:
     if attempt.started_at <= now and attempt.deadline <= latest:
         return attempt
     return replace(attempt, started_at=min(attempt.started_at, now), deadline=min(attempt.deadline, latest))

@@ -30,6 +30,8 @@ def to_roll(
 ) -> frozenset[str]:
     """Give the keys of the placements to bring to the new template in this pass."""
     old = {h.key: h for h in behind(spec, world)}
+    if not old:
+        return frozenset()
     chosen = {key for key, h in old.items() if not h.scheduled}
     unwell = any(cooling(m, now) and m.last_refusal is RefusalClass.APP_UNHEALTHY for m in offerings.values())
     if unwell or any(_unfinished(h) for h in world.holdings if h.key not in old):

@@ -36,7 +36,7 @@ def explain(
             continue
         score = terms(scoring, candidate)
         standing, reason = _standing(candidate, pick, missing=missing)
-        text = ", ".join(f"{name} {value:.3g}" for name, value in score.items() if value)
+        text = ", ".join([f"{name} {value:.3g}" for name, value in score.items() if value])
         also = f"; no more can be asked of it: {refused[0].reason}" if held is not None and refused and not pick else ""
         verdicts.append(
             Verdict(

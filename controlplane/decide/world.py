@@ -6,7 +6,8 @@ grace period as if nothing had happened, after that as "lost", which calls for r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from operator import is_
 
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Attempt, Memory, Outcome, Phase, PlacementMemory
@@ -17,6 +18,7 @@ from controlplane.model.template import spec_template_hash
 
 GONE_AFTER = timedelta(hours=1)
 STALE_AFTER = timedelta(minutes=5)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class World:
 
     def swap(self, holdings: tuple[Holding, ...]) -> "World":
         """Give the same world with other holdings."""
+        if len(holdings) == len(self.holdings) and all(map(is_, holdings, self.holdings)):
+            return self
         return replace(self, holdings=holdings)
 
     @property
@@ -324,6 +328,6 @@ def _with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
     )
 
 
-def _oldest_ready(holding: Holding) -> str:
+def _oldest_ready(holding: Holding) -> datetime:
     pods: tuple[PodFact, ...] = holding.workload.live_pods if holding.workload else ()
-    return min((p.ready_at.isoformat() for p in pods if p.ready_at and p.ready), default="~")
+    return min((p.ready_at for p in pods if p.ready_at and p.ready), default=NEVER)
