@@ -6,6 +6,7 @@ meantime; a cap that has no room for both holds the service where it is, and the
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -83,6 +84,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     counts = Counter(context.in_region)
     counts[leaving.region] -= 1
     bar = standing(scene, held) - STEADINESS
+    mends = _mends_spread(context, leaving)
     found: list[tuple[float, str, Candidate]] = []
     for candidate in candidates:
         if candidate.key == held.key or not context.spec.regions.permits(candidate.region):
@@ -94,19 +96,23 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
         score = standing(scene, candidate) + failures(scene, candidate)
         gain = bar - score
         no_crowding = counts[candidate.region] <= counts[leaving.region] or gain >= TIER - STEADINESS
-        if _spread_gain(context, candidate, leaving) or (gain > 0 and no_crowding):
+        if mends(candidate) or (gain > 0 and no_crowding):
             found.append((score, candidate.key, candidate))
     return [candidate for _, _, candidate in sorted(found, key=lambda item: item[:2])]
 
 
-def _spread_gain(context: Context, candidate: Candidate, leaving: Holding) -> bool:
-    """Tell whether the move mends the spread that the user asked for."""
+def _mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], bool]:
+    """Give what tells whether a move there mends the spread that the user asked for."""
     counts, spec = context.in_region, context.spec
-    if candidate.region == leaving.region:
-        return False
-    crowded = counts.get(leaving.region, 0) > 1
-    fresh = not counts.get(candidate.region, 0)
-    return (regions_missing(spec, counts) > 0 and fresh and crowded) or in_excess(spec, counts, leaving.region)
+    crowded = counts.get(leaving.region, 0) > 1 and regions_missing(spec, counts) > 0
+    excess = in_excess(spec, counts, leaving.region)
+
+    def mends(candidate: Candidate) -> bool:
+        if candidate.region == leaving.region:
+            return False
+        return excess or (crowded and not counts.get(candidate.region, 0))
+
+    return mends
 
 
 def _settled(context: Context, leaving: Holding, whole_since: datetime | None) -> bool:

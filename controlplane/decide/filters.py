@@ -5,8 +5,9 @@ in which reasons are told: what the user decided first, then what is impossible,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 from controlplane.decide import capacity
@@ -34,6 +35,7 @@ class Context:
     """What filters may look at.
 
     budget: what the cost cap leaves, None without a cap. hunting_since: since when replicas are missing.
+    in_force: the filters that may refuse something here.
     """
 
     spec: ServiceSpec
@@ -44,6 +46,11 @@ class Context:
     budget: float | None
     in_region: Mapping[str, int]
     hunting_since: datetime | None = None
+    in_force: tuple["Filter", ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        busy = tuple([check for check in FILTERS if check not in IDLE or not IDLE[check](self)])
+        object.__setattr__(self, "in_force", busy)
 
     @property
     def scoring(self) -> ScoringContext:
@@ -161,8 +168,9 @@ def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quo
     if signals is None or not isinstance(signals.quotas, Known):
         return None
     quotas = signals.quotas.value
-    family = candidate.offering.accelerator.type.removeprefix("nvidia-").removeprefix("tesla-")
-    standard = f"NVIDIA_{family.upper().replace('-', '_')}_GPUS"
+    if not quotas:
+        return None
+    standard = _metric(candidate.offering.accelerator.type)
     if candidate.offering.capacity is Capacity.ON_DEMAND:
         return (standard, quotas[standard]) if standard in quotas else None
     preemptible = f"PREEMPTIBLE_{standard}"
@@ -171,6 +179,12 @@ def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quo
     if quotas[preemptible].limit <= 0 and standard in quotas:
         return standard, quotas[standard]  # Spot draws on the standard quota where a preemptible one was never granted
     return preemptible, quotas[preemptible]
+
+
+@lru_cache(maxsize=256)
+def _metric(accelerator: str) -> str:
+    family = accelerator.removeprefix("nvidia-").removeprefix("tesla-")
+    return f"NVIDIA_{family.upper().replace('-', '_')}_GPUS"
 
 
 def quota_cooling(context: Context, candidate: Candidate) -> Refused | None:
@@ -239,6 +253,20 @@ FILTERS: tuple[Filter, ...] = (
     affordable,
 )
 
+IDLE: Mapping[Filter, Callable[[Context], bool]] = {
+    residency: lambda c: c.spec.regions.allowed is None and not c.spec.regions.denied,
+    spec_accepted: lambda c: not c.blocks.generation,
+    usable: lambda c: not c.world.unusable,
+    readable: lambda c: len(c.world.visible) == len(c.world.clusters),
+    vacated: lambda c: not c.world.removing,
+    priced: lambda c: c.budget is None,
+    quota_cooling: lambda c: not c.blocks.regions,
+    cluster_cooling: lambda c: not c.blocks.clusters,
+    region_room: lambda c: c.spec.spread.max_replicas_per_region is None,
+    affordable: lambda c: c.budget is None,
+}
+"""When a filter can refuse nothing at all, so that a pass need not ask it about every offering."""
+
 PERMANENT = frozenset(
     {
         Reason.REGION_DENIED,
@@ -258,4 +286,4 @@ PERMANENT = frozenset(
 
 def refusals(context: Context, candidate: Candidate) -> tuple[Refused, ...]:
     """Give every reason why a candidate cannot be tried now; empty when it can."""
-    return tuple([refused for check in FILTERS if (refused := check(context, candidate)) is not None])
+    return tuple([refused for check in context.in_force if (refused := check(context, candidate)) is not None])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from controlplane.decide.allocation import Pick
 from controlplane.decide.candidates import Candidate
@@ -36,7 +37,7 @@ def explain(
             continue
         score = terms(scoring, candidate)
         standing, reason = _standing(candidate, pick, missing=missing)
-        text = ", ".join([f"{name} {value:.3g}" for name, value in score.items() if value])
+        text = ", ".join([_term(name, value) for name, value in score.items() if value])
         also = f"; no more can be asked of it: {refused[0].reason}" if held is not None and refused and not pick else ""
         verdicts.append(
             Verdict(
@@ -49,6 +50,11 @@ def explain(
             )
         )
     return Judgement(tuple(verdicts), feasible)
+
+
+@lru_cache(maxsize=4096)
+def _term(name: str, value: float) -> str:
+    return f"{name} {value:.3g}"
 
 
 def _standing(candidate: Candidate, pick: Pick | None, *, missing: bool) -> tuple[Standing, Reason]:
