@@ -18,6 +18,8 @@ from controlplane.simulate.trace import Trace, Zone
 
 pytest.importorskip("matplotlib", reason="pictures need the extra `simulate`")
 
+LONG = "a policy of which the name is rather long, so that it shows"
+
 
 class Greedy:
     """Keeps asking the zones for what is missing, one after the other; the last resort is on-demand."""
@@ -42,12 +44,12 @@ def history_of(*capacity: str, replicas: int = 2, hours: float = 0.5, on_demand:
     return replay(trace, Greedy(on_demand=on_demand), replicas, Scoring())
 
 
-def painted(path: Path, colour: str) -> int:
-    """Count the pixels of exactly this colour."""
+def painted(path: Path, colour: str, within: float = 0.002) -> int:
+    """Count the pixels of this colour; `within` is how far red, green and blue may be from it (0 to 1)."""
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread
 
-    return int((abs(imread(path)[:, :, :3] - to_rgb(colour)).max(axis=2) < 0.002).sum())
+    return int((abs(imread(path)[:, :, :3] - to_rgb(colour)).max(axis=2) < within).sum())
 
 
 def test_a_shortage_is_seen(tmp_path: Path) -> None:
@@ -151,14 +153,14 @@ def test_a_curve_stands_beside_single_policies(tmp_path: Path) -> None:
 
 
 def test_labels_of_near_points_do_not_lie_on_each_other(tmp_path: Path) -> None:
-    """Policies within a hair's breadth hide hardly more of each other than policies far apart."""
-    near = [Point(f"policy {n}", 0.99 + n / 10_000, 0.4 + n / 1000) for n in range(4)]
+    """Five policies at one point hide hardly more of each other than five far apart."""
+    near = [Point(LONG, 0.99, 0.4) for _ in range(5)]
     frame = [Point("far", 0.8, 0.9), Point("wide", 0.999, 0.1)]
     draw_tradeoff([*near, *frame], tmp_path / "near.png")
-    spread = [Point(f"policy {n}", 0.9 + n / 50, 0.2 + n / 6) for n in range(4)]
+    spread = [Point(LONG, 0.9 + n / 50, 0.3) for n in range(5)]
     draw_tradeoff([*spread, *frame], tmp_path / "apart.png")
-    near_ink, apart_ink = (painted(tmp_path / f"{name}.png", canvas.TEXT) for name in ("near", "apart"))
-    assert near_ink > 0.8 * apart_ink
+    near_ink, apart_ink = (painted(tmp_path / f"{name}.png", canvas.TEXT, within=0.4) for name in ("near", "apart"))
+    assert near_ink > 0.9 * apart_ink
 
 
 @pytest.mark.parametrize(
