@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +14,13 @@ from controlplane.cli.output import Output, OutputOption, console, emit, note, n
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controlplane.model.offering import Capacity
+    from controlplane.model.service import ServiceSpec
     from controlplane.simulate.market import Scoring
     from controlplane.simulate.service import Wish
+    from controlplane.simulate.trace import Trace
 
 MAKING = "Making a trace"
-COLUMNS = ("POLICY", "AVAIL %", "COST %", "VS SPOTHEDGE", "ATTEMPTS", "FAILED", "LOST", "MOVES", "OUTAGE MIN")
+COLUMNS = ("POLICY", "AVAIL %", "COST %", "COST/HEDGE", "ATTEMPTS", "FAILED", "LOST", "MOVES", "OUT MIN")
 
 
 class PresetName(StrEnum):
@@ -87,17 +88,21 @@ def simulate(
     Availability is the share of time with all replicas ready. Cost is the share of what all of them on demand
     throughout would have cost. `--synthesize` makes a trace; recorded ones have the same form.
     """
+    from controlplane.simulate import asked
+    from controlplane.simulate.service import Wish
+
     files = [*(trace or ()), *(more or ())]
     if synthesize is not None:
         if files:
-            raise _wrong("--synthesize", "makes a trace and replays none", "call it first, then with --trace")
+            raise asked.wrong("--synthesize", "makes a trace and replays none", "call it first, then with --trace")
         _synthesize(synthesize, output, seed=seed, pattern=pattern, zones=zones, regions=regions, days=days, most=most)
         return
     if not files:
-        raise _wrong("--trace", "is missing", "name a trace, or make one: --synthesize trace.json")
-    scoring = _scoring(loop, answer, ready)
-    wish = _wish(replicas, capacity_types, preset, missing_replica_cost, service)
-    names = [name.strip() for one in policy or () for name in one.split(",")]
+        raise asked.wrong("--trace", "is missing", "name a trace, or make one: --synthesize trace.json")
+    scoring = asked.scoring_of(loop, answer, ready)
+    types = None if capacity_types is None else asked.capacity_types_of(capacity_types)
+    wish = Wish(replicas, types, asked.policy_of(preset, missing_replica_cost), service)
+    names = asked.names_of(policy or ())
     if plot is not None:
         _check_plot(plot, files, names)
     _replay(files, wish, scoring, only, names, compare=compare, plot=plot, output=output)
@@ -114,23 +119,25 @@ def _replay(
     plot: Path | None,
     output: Output,
 ) -> None:
-    from controlplane.simulate.reading import read_trace
-    from controlplane.simulate.registry import HUNTER, chosen
+    from controlplane.api.problems import SpecError
+    from controlplane.simulate.optimum import missing
+    from controlplane.simulate.registry import HUNTER, OMNISCIENT, chosen
     from controlplane.simulate.report import of_trace, settings_of, together
     from controlplane.simulate.runs import Job, run_all
-    from controlplane.simulate.service import fitted, service_of
-    from controlplane.simulate.service import only as filtered
 
-    drawn = names or [HUNTER]
+    lack = missing()
+    if lack is not None and OMNISCIENT in names:
+        raise SpecError([lack])
+    if lack is not None and compare:
+        note(f"left out: {lack}")
+    drawn = [] if plot is None else names or [HUNTER]
     plans: list[tuple[Path, list[Job]]] = []
     for file in files:
-        trace = read_trace(file)
-        if only is not None:
-            trace = filtered(trace, only)
-        spec = service_of(wish, trace)
-        trace = fitted(trace, spec)
+        trace, spec = _prepared(file, wish, scoring, only)
         policies = chosen(names, spec, compare=compare)
-        plans.append((file, [Job(one, spec, trace, scoring, plot is not None and one in drawn) for one in policies]))
+        if OMNISCIENT not in names and OMNISCIENT in policies and lack is not None:
+            policies.remove(OMNISCIENT)
+        plans.append((file, [Job(one, spec, trace, scoring, keep_history=one in drawn) for one in policies]))
     with _progress(sum(len(jobs) for _, jobs in plans)) as done:
         ran = iter(run_all([job for _, jobs in plans for job in jobs], done))
     reports, histories = [], []
@@ -145,6 +152,23 @@ def _replay(
 
         draw(histories, plot)
         note(f"drawn: {plot}")
+
+
+def _prepared(file: Path, wish: "Wish", scoring: "Scoring", only: str | None) -> "tuple[Trace, ServiceSpec]":
+    """Read a trace and the service for it; what does not fit is told with the trace's file."""
+    from controlplane.api.problems import SpecError
+    from controlplane.simulate.reading import read_trace
+    from controlplane.simulate.replay import check_length
+    from controlplane.simulate.service import fitted, service_of
+    from controlplane.simulate.service import only as filtered
+
+    trace = read_trace(file)
+    spec = service_of(wish, trace)
+    try:
+        check_length(trace, scoring)
+        return fitted(trace if only is None else filtered(trace, only), spec), spec
+    except SpecError as error:
+        raise SpecError([replace(problem, source=str(file)) for problem in error.problems]) from error
 
 
 def _synthesize(
@@ -174,59 +198,17 @@ def _synthesize(
     emit(data, output, show)
 
 
-def _scoring(loop: float, answer: float, ready: float) -> "Scoring":
-    from controlplane.simulate.market import Scoring
-
-    for name, value, least in (("--loop", loop, 1.0), ("--answer", answer, 0.0), ("--ready", ready, 0.0)):
-        if not isfinite(value) or not least <= value <= 86_400:
-            raise _wrong(name, f"is {value:g} seconds", f"use {least:g} to 86400")
-    if ready < answer:
-        raise _wrong("--ready", f"{ready:g} s is before the answer ({answer:g} s)", "lower --answer or raise --ready")
-    return Scoring(answer_after=answer, ready_after=ready, step=loop)
-
-
-def _wish(
-    replicas: int | None, types: str | None, preset: PresetName | None, missing: float | None, service: Path | None
-) -> "Wish":
-    from controlplane.model.service import Policy, Preset
-    from controlplane.simulate.service import Wish
-
-    if missing is not None and not (isfinite(missing) and 0 < missing <= 1e6):
-        raise _wrong("--missing-replica-cost", f"is {missing:g} USD an hour", "use more than 0, at most 1000000")
-    said = None
-    if preset is not None or missing is not None:
-        said = Policy(preset=None if preset is None else Preset(preset.value), missing_replica_cost=missing)
-    return Wish(replicas, None if types is None else _capacity_types(types), said, service)
-
-
-def _capacity_types(text: str) -> "tuple[Capacity, ...]":
-    from controlplane.api.problems import did_you_mean
-    from controlplane.simulate.service import REPLAYED
-
-    known = {one.value: one for one in REPLAYED}
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            advice = did_you_mean(name, known, f"use {' or '.join(known)}, or both with a comma")
-            raise _wrong("--capacity-types", f'"{name}" is not replayed', advice)
-    return tuple(known[name] for name in dict.fromkeys(names))
-
-
 def _check_plot(plot: Path, files: Sequence[Path], names: Sequence[str]) -> None:
+    """Find what keeps a picture from being drawn before minutes go into the replay."""
+    from controlplane.simulate.asked import wrong
+    from controlplane.simulate.plot import check
     from controlplane.simulate.registry import OMNISCIENT
 
     if len(files) > 1:
-        raise _wrong("--plot", f"draws one trace, {len(files)} are given", "give one")
+        raise wrong("--plot", f"draws one trace, {len(files)} are given", "give one")
     if list(names) == [OMNISCIENT]:
-        raise _wrong("--plot", f"{OMNISCIENT} has a cost but no history to draw", "name another policy")
-    if not plot.parent.is_dir():
-        raise _wrong("--plot", f"there is no folder {plot.parent}", "make it first")
-
-
-def _wrong(where: str, what: str, remedy: str) -> Exception:
-    from controlplane.api.problems import Problem, SpecError
-
-    return SpecError([Problem(where, what, remedy)])
+        raise wrong("--plot", f"{OMNISCIENT} has a cost but no history to draw", "name another policy")
+    check(plot)
 
 
 @contextmanager

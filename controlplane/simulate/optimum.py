@@ -14,10 +14,12 @@ capacity had existed for a cold start, and the availability is the share of such
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 
 from controlplane.api.problems import Problem, SpecError
 from controlplane.simulate.market import Scoring
+from controlplane.simulate.replay import check_length
 from controlplane.simulate.score import Result
 from controlplane.simulate.trace import Trace
 
@@ -71,6 +73,7 @@ def omniscient(trace: Trace, replicas: int, scoring: Scoring, *, on_demand: bool
     Attempts are the starts on spot; nothing fails and nothing is lost by surprise. The moves are not counted: a plan of
     amounts does not say which replica took whose place.
     """
+    check_length(trace, scoring)
     slices = _Slices(trace, scoring)
     capacities = [slices.capacities(trace, zone, replicas) for zone in range(len(trace.zones))]
     obtainable = [slices.obtainable(capacity) for capacity in capacities]
@@ -89,8 +92,8 @@ def omniscient(trace: Trace, replicas: int, scoring: Scoring, *, on_demand: bool
     amounts = _solve(programme, replicas)
     spent = sum(cost * amount for cost, amount in zip(programme.costs, amounts, strict=True))
     scored = trace.duration - scoring.left_out
-    missing = [k not in programme.covers for k in range(slices.scored, len(slices.lengths))]
-    outages = list(_spells(missing, slices.lengths[slices.scored :]))
+    short = [k not in programme.covers for k in range(slices.scored, len(slices.lengths))]
+    outages = list(_spells(short, slices.lengths[slices.scored :]))
     return Result(
         policy=NAME,
         availability=1 - sum(outages) / scored,
@@ -119,14 +122,21 @@ def _add(programme: _Programme, slices: _Slices, price: float, capacity: list[in
     return held
 
 
+def missing() -> Problem | None:
+    """Say what is not installed that this needs, and how to install it."""
+    if all(find_spec(name) for name in ("numpy", "scipy")):
+        return None
+    return Problem(NAME, "SciPy is not installed, which it needs", "install it: pip install 'gpu-hunter[simulate]'")
+
+
 def _solve(programme: _Programme, replicas: int) -> list[float]:
-    try:
-        import numpy as np
-        from scipy.optimize import linprog
-        from scipy.sparse import coo_array
-    except ImportError as error:
-        remedy = "install it with `pip install 'gpu-hunter[simulate]'`, or leave the policy out"
-        raise SpecError([Problem("SciPy", f"is missing, which {NAME} needs", remedy)]) from error
+    lack = missing()
+    if lack is not None:
+        raise SpecError([lack])
+    import numpy as np
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
     pairs = np.array(programme.pairs, dtype=np.int64).reshape(-1, 2)
     sizes = [len(cover) for cover in programme.covers.values()]
     rows = np.concatenate(
@@ -151,11 +161,11 @@ def _starts(held: dict[int, int], amounts: list[float]) -> float:
     return sum(max(0.0, amount - level.get(k - 1, 0.0)) for k, amount in level.items())
 
 
-def _spells(missing: list[bool], lengths: list[float]) -> Iterator[float]:
+def _spells(short: list[bool], lengths: list[float]) -> Iterator[float]:
     """Give the length of each time on end in which too few can be had."""
     length = 0.0
-    for short, seconds in zip(missing, lengths, strict=True):
-        if short:
+    for too_few, seconds in zip(short, lengths, strict=True):
+        if too_few:
             length += seconds
         elif length:
             yield length

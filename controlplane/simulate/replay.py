@@ -24,14 +24,19 @@ class History:
     result: Result
 
 
+def check_length(trace: Trace, scoring: Scoring) -> None:
+    """Raise SpecError when nothing of a trace is left to be scored."""
+    if trace.duration <= scoring.left_out:
+        what = f"lasts {trace.duration:g} s, of which the first {scoring.left_out:g} s do not count"
+        raise SpecError([Problem("", what, "take a longer trace", trace.name)])
+
+
 def replay(trace: Trace, policy: Policy, replicas: int, scoring: Scoring, progress: Progress | None = None) -> History:
     """Replay a trace from its start to its end. `progress` is told the share done (0 to 1), about a hundred times.
 
     Raises SpecError when the trace is not longer than the time left out.
     """
-    if trace.duration <= scoring.left_out:
-        what = f"lasts {trace.duration:g} s, of which the first {scoring.left_out:g} s do not count"
-        raise SpecError([Problem(trace.name, what, "take a longer trace")])
+    check_length(trace, scoring)
     market = Market(trace, scoring)
     steps = int(-(-trace.duration // scoring.step))
     every = max(1, steps // 100)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
+from controlplane.api.problems import Problem, SpecError
 from controlplane.model.service import ServiceSpec
 from controlplane.simulate.market import Scoring
 from controlplane.simulate.registry import run
@@ -52,9 +53,9 @@ def run_all(jobs: Sequence[Job], done: Done, *, processes: int | None = None) ->
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     try:
-        futures = {pool.submit(_run, jobs[index]): index for index in order}
+        futures = {pool.submit(_run_elsewhere, jobs[index]): index for index in order}
         for future in as_completed(futures):
-            results[futures[future]] = future.result()
+            results[futures[future]] = _whole(future.result())
             done(len(results))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -80,6 +81,20 @@ def _in_turn(jobs: Sequence[Job], done: Done) -> list[tuple[Result, History | No
 def _run(job: Job, progress: Done | None = None) -> tuple[Result, History | None]:
     result, history = run(job.policy, job.spec, job.trace, job.scoring, progress)
     return result, history if job.keep_history else None
+
+
+def _run_elsewhere(job: Job) -> tuple[Result, History | None] | Problem:
+    """Run a job in another process: what is wrong comes back as a value, for SpecError does not travel whole."""
+    try:
+        return _run(job)
+    except SpecError as error:
+        return error.problems[0]
+
+
+def _whole(outcome: tuple[Result, History | None] | Problem) -> tuple[Result, History | None]:
+    if isinstance(outcome, Problem):
+        raise SpecError([outcome])
+    return outcome
 
 
 def _leave_interrupts_to_the_parent() -> None:

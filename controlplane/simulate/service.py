@@ -90,7 +90,7 @@ def only(trace: Trace, pattern: str) -> Trace:
     """Give the trace with the zones whose names match a pattern (`us-*`). Raises SpecError when none does."""
     zones = tuple(zone for zone in trace.zones if fnmatchcase(zone.name, pattern))
     if not zones:
-        what = f'no zone of {trace.name} matches "{pattern}"'
+        what = f'no zone matches "{pattern}"'
         raise SpecError([Problem("--only", what, f"its zones are {_listed(trace.zones)}")])
     return replace(trace, zones=zones)
 
@@ -101,11 +101,11 @@ def fitted(trace: Trace, spec: ServiceSpec) -> Trace:
     if not alike:
         wanted = ", ".join(str(one) for one in spec.accelerators)
         sold = ", ".join(dict.fromkeys(zone.accelerator for zone in trace.zones))
-        raise _never(trace, f"the service wants {wanted}, the trace has {sold}", "name the trace's GPU type")
+        raise _never(trace, f"it wants {wanted}, the trace has {sold}", "name the trace's GPU type")
     zones = tuple(zone for zone in alike if spec.regions.permits(zone.region))
     if not zones:
         there = ", ".join(dict.fromkeys(zone.region for zone in alike))
-        raise _never(trace, "the service may be in none of its regions", f"allow one of {there}")
+        raise _never(trace, "it may be in none of its regions", f"allow one of {there}")
     found = replace(trace, zones=zones)
     _check_amount(found, spec)
     _check_money(found, spec)
@@ -117,7 +117,7 @@ def _check_amount(trace: Trace, spec: ServiceSpec) -> None:
         return
     regions = len({zone.region for zone in trace.zones})
     if regions < spec.spread.min_regions:
-        what = f"the service wants {spec.spread.min_regions} regions, the trace has {regions}"
+        what = f"it wants {spec.spread.min_regions} regions, the trace has {regions}"
         raise _never(trace, what, "lower spec.spread.minRegions, or allow on-demand")
     most = most_at_once(trace, spec.spread.max_replicas_per_region)
     if most < spec.replicas:
@@ -145,7 +145,7 @@ def most_at_once(trace: Trace, per_region: int | None = None) -> int:
 
 
 def _never(trace: Trace, what: str, remedy: str) -> SpecError:
-    return SpecError([Problem(trace.name, f"the service can never be served there: {what}", remedy)])
+    return SpecError([Problem("", f"the service can never be served there: {what}", remedy, trace.name)])
 
 
 def _listed(zones: tuple[Zone, ...], most: int = 12) -> str:
