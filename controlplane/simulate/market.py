@@ -205,7 +205,7 @@ class Market:
 
     def _keep_move(self, old: Lease) -> None:
         for new in self.leases.values():
-            if new.id > old.id and new.id in self._serving and new.id not in self._took_over:
+            if new.requested_at > old.requested_at and new.id in self._serving and new.id not in self._took_over:
                 self._took_over.add(new.id)
                 self.ledger.moves.append(Move(self.now, old, new))
                 return

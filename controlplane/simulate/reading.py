@@ -105,10 +105,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _line_of(path: Path, text: str, key: str) -> str:
-    """Give file:line of the second time a key is written."""
+    """Give file:line of the second time a key is written; of a key that other objects have too only the file."""
     written = json.dumps(key)
-    second = text.find(written, text.find(written) + 1)
-    return str(path) if second < 0 else f"{path}:{text.count(chr(10), 0, second) + 1}"
+    if text.count(written) != 2:
+        return str(path)
+    return f"{path}:{text.count(chr(10), 0, text.rfind(written)) + 1}"
 
 
 class _Reader:
