@@ -31,12 +31,15 @@ class _Programme:
     """Minimise costs x subject to rows of pairs x[a] - x[b] <= 0 and covers: sum of x over a cover >= replicas."""
 
     costs: list[float] = field(default_factory=list)
+    scored: list[bool] = field(default_factory=list)
     bounds: list[int] = field(default_factory=list)
     pairs: list[tuple[int, int]] = field(default_factory=list)
     covers: dict[int, list[int]] = field(default_factory=dict)
 
-    def variable(self, cost: float, bound: int) -> int:
-        self.costs.append(cost)
+    def variable(self, cost: float, bound: int, *, counts: bool = True) -> int:
+        # What is not scored costs a thousandth, so that no more is started there than is of use.
+        self.costs.append(cost if counts else cost * 1e-3)
+        self.scored.append(counts)
         self.bounds.append(bound)
         return len(self.costs) - 1
 
@@ -90,7 +93,8 @@ def omniscient(trace: Trace, replicas: int, scoring: Scoring, *, on_demand: bool
         always = [replicas] * len(slices.lengths)
         _add(programme, slices, trace.on_demand_price, always, slices.obtainable(always))
     amounts = _solve(programme, replicas)
-    spent = sum(cost * amount for cost, amount in zip(programme.costs, amounts, strict=True))
+    entries = zip(programme.costs, programme.scored, amounts, strict=True)
+    spent = sum(cost * amount for cost, counts, amount in entries if counts)
     scored = trace.duration - scoring.left_out
     short = [k not in programme.covers for k in range(slices.scored, len(slices.lengths))]
     outages = list(_spells(short, slices.lengths[slices.scored :]))
@@ -116,8 +120,7 @@ def _add(programme: _Programme, slices: _Slices, price: float, capacity: list[in
         cover.append(ready)
         for j in slices.windows[k]:
             if j not in held:
-                length = slices.lengths[j] if j >= slices.scored else 0.0
-                held[j] = programme.variable(price * length, capacity[j])
+                held[j] = programme.variable(price * slices.lengths[j], capacity[j], counts=j >= slices.scored)
             programme.pairs.append((ready, held[j]))
     return held
 
