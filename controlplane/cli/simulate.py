@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controlplane.simulate.service import Wish
     from controlplane.simulate.trace import Trace
 
-MAKING = "Making a trace"
+MAKING, MAKES = "Making a trace", {"seed", "pattern", "zones", "regions", "days", "most"}
 COLUMNS = ("POLICY", "AVAIL %", "COST %", "COST/HEDGE", "ATTEMPTS", "FAILED", "LOST", "MOVES", "OUT MIN")
 
 
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
+    context: typer.Context,
     more: Annotated[list[Path] | None, typer.Argument(help="More traces.", metavar="[FILE]...")] = None,
     trace: Annotated[
         list[Path] | None, typer.Option("--trace", "-t", help="Trace of capacity (JSON); several may follow.")
@@ -92,13 +93,16 @@ def simulate(
     from controlplane.simulate.service import Wish
 
     files = [*(trace or ()), *(more or ())]
+    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if synthesize is not None:
-        if files:
+        if set(given) - {"synthesize", "output", *MAKES}:
             raise asked.wrong("--synthesize", "makes a trace and replays none", "call it first, then with --trace")
         _synthesize(synthesize, output, seed=seed, pattern=pattern, zones=zones, regions=regions, days=days, most=most)
         return
     if not files:
         raise asked.wrong("--trace", "is missing", "name a trace, or make one: --synthesize trace.json")
+    for name in (one for one in given if one in MAKES):
+        note(f"--{name} has no part in a replay, only in --synthesize")
     scoring = asked.scoring_of(loop, answer, ready)
     types = None if capacity_types is None else asked.capacity_types_of(capacity_types)
     wish = Wish(replicas, types, asked.policy_of(preset, missing_replica_cost), service)

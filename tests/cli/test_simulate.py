@@ -200,6 +200,15 @@ def test_a_mistake_is_one_line_and_exit_code_64(
     assert "Traceback" not in said.err
 
 
+def test_an_option_without_effect_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A seed does not change a replay; what would replay does not go with making a trace."""
+    asked = ["simulate", "--trace", trace_file(tmp_path), "--policy", "on_demand", "--seed", "7"]
+    assert run(asked) == 0
+    assert "--seed has no part in a replay" in capsys.readouterr().err
+    assert run(["simulate", "--synthesize", str(tmp_path / "made.json"), "--compare"]) == 64
+    assert not (tmp_path / "made.json").exists()
+
+
 def test_without_a_trace_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     """It is told how to come by one."""
     assert run(["simulate"]) == 64
