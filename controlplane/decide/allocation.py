@@ -15,24 +15,25 @@ from controlplane.decide.filters import Context, quota_room, refusals
 from controlplane.decide.scoring import STEADINESS, ScoringContext, spread, standing, terms
 from controlplane.decide.world import Holding, World, outdated
 from controlplane.model.memory import Phase
+from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """An attempt to begin: so many replicas more from this candidate."""
+    """An attempt to begin: so many replicas more from this candidate, and why."""
 
     candidate: Candidate
     replicas: int
-    failback: bool = False
+    reason: Reason = Reason.BEST_SCORE
 
 
 def in_region(holdings: tuple[Holding, ...]) -> dict[str, int]:
     """Count the replicas that cover what is wanted, by region."""
-    counts: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     for holding in holdings:
-        counts[holding.region] += holding.cover
-    return dict(counts)
+        counts[holding.region] = counts.get(holding.region, 0) + holding.cover
+    return counts
 
 
 def reclaim(world: World, need: int) -> World:
@@ -59,18 +60,18 @@ def hunt(context: Context, candidates: tuple[Candidate, ...], need: int) -> tupl
     budget, and what is obtained meanwhile would only have to be moved later.
     """
     counts = Counter(context.in_region)
-    open_now = [c for c in candidates if _may_try(context, c)]
-    answering = [c for c in candidates if _answers_soon(context, c)]
+    open_now = [c for c in candidates if may_try(context, c)]
+    answering = [c for c in candidates if answers_soon(context, c)]
     scores = {c.key: _score_without_spread(context, c) for c in open_now}
     picks: Counter[str] = Counter()
     budget = context.budget
     while need > 0:
         scene = replace(context, in_region=dict(counts), budget=budget)
-        possible = [c for c in open_now if _has_room(scene, c, picks[c.key])]
-        possible = _spreading(context.spec, possible, counts, need)
+        possible = [c for c in open_now if has_room(scene, c, picks[c.key])]
+        possible = spreading(context.spec, possible, counts, need)
         best = min(possible, key=lambda c: (scores[c.key] + _spread(counts, c, context.now), c.key), default=None)
         spent = [c for c in open_now if picks[c.key] >= c.past.budget and not c.past.failures]
-        if best is None or any(_tier(c) < _tier(best) and _has_room(scene, c, 0) for c in (*answering, *spent)):
+        if best is None or any(_tier(c) < _tier(best) and has_room(scene, c, 0) for c in (*answering, *spent)):
             break
         picks[best.key] += 1
         counts[best.region] += 1
@@ -79,7 +80,7 @@ def hunt(context: Context, candidates: tuple[Candidate, ...], need: int) -> tupl
     return tuple(Pick(c, picks[c.key]) for c in open_now if picks[c.key])
 
 
-def _may_try(context: Context, candidate: Candidate) -> bool:
+def may_try(context: Context, candidate: Candidate) -> bool:
     held = candidate.holding
     if held is not None and (held.attempt is not None or held.hunting or not held.kept or held.impaired):
         return False
@@ -88,7 +89,7 @@ def _may_try(context: Context, candidate: Candidate) -> bool:
     return not refusals(context, candidate)
 
 
-def _answers_soon(context: Context, candidate: Candidate) -> bool:
+def answers_soon(context: Context, candidate: Candidate) -> bool:
     """Tell whether an attempt there is young and the first in a row, so that its answer is worth waiting for."""
     held = candidate.holding
     if held is None or held.attempt is None or held.yielding or not held.kept or candidate.past.failures:
@@ -109,7 +110,7 @@ def _spread(counts: Mapping[str, int], candidate: Candidate, now: datetime) -> f
     return spread(ScoringContext(counts, now), candidate)
 
 
-def _has_room(context: Context, candidate: Candidate, taken: int) -> bool:
+def has_room(context: Context, candidate: Candidate, taken: int) -> bool:
     count = candidate.offering.accelerator.count
     room = quota_room(context.observation, candidate)
     most = context.spec.spread.max_replicas_per_region
@@ -121,7 +122,7 @@ def _has_room(context: Context, candidate: Candidate, taken: int) -> bool:
     )
 
 
-def _spreading(spec: ServiceSpec, possible: list[Candidate], counts: Mapping[str, int], need: int) -> list[Candidate]:
+def spreading(spec: ServiceSpec, possible: list[Candidate], counts: Mapping[str, int], need: int) -> list[Candidate]:
     """Keep to new regions while the least number of regions calls for it, if there are any to be had."""
     used = {region for region, count in counts.items() if count > 0}
     if need > spec.spread.min_regions - len(used):
@@ -205,19 +206,19 @@ def give_back(
             break
         pending = 0 if holding.yielding else min(surplus, holding.hunting)
         if pending:
-            world = _changed(world, _withdrawn(holding, pending))
+            world = _changed(world, withdrawn(holding, pending))
             surplus -= pending
             if surplus <= 0 or holding.scheduled:
                 break
             continue
         if not holding.warming and holding.region in resting:
             break
-        leaving = min(surplus, _dispensable(spec, world, holding, goal, now))
-        return _changed(world, _reduced(holding, leaving, now)) if leaving > 0 else world
+        leaving = min(surplus, dispensable(spec, world, holding, goal, now))
+        return _changed(world, reduced(holding, leaving, now)) if leaving > 0 else world
     return world
 
 
-def _dispensable(spec: ServiceSpec, world: World, holding: Holding, goal: int, now: datetime) -> int:
+def dispensable(spec: ServiceSpec, world: World, holding: Holding, goal: int, now: datetime) -> int:
     """Give how many GPUs of a placement may go: what warms when enough have theirs, what serves when enough serve."""
     if holding.warming:
         obtained = sum(h.serving + h.warming for h in world.holdings if h.kept and h.visible)
@@ -230,7 +231,7 @@ def give_back_yielding(world: World, goal: int) -> World:
     if sum(h.cover for h in world.holdings) < goal:
         return world
     return world.swap(
-        tuple(_withdrawn(h, h.hunting) if h.yielding and h.visible and h.kept else h for h in world.holdings)
+        tuple(withdrawn(h, h.hunting) if h.yielding and h.visible and h.kept else h for h in world.holdings)
     )
 
 
@@ -259,11 +260,11 @@ def give_back_impaired(world: World, goal: int, *, cramped: bool) -> World:
     return world
 
 
-def _withdrawn(holding: Holding, pending: int) -> Holding:
+def withdrawn(holding: Holding, pending: int) -> Holding:
     return replace(holding, target=holding.target - pending, attempt=None, reason="its attempt is not needed any more")
 
 
-def _reduced(holding: Holding, leaving: int, now: datetime) -> Holding:
+def reduced(holding: Holding, leaving: int, now: datetime) -> Holding:
     reason = "more replicas than wanted, and others rank better"
     if leaving < holding.target or not holding.serving:
         return replace(holding, target=holding.target - leaving, attempt=None, reason=reason)

@@ -274,8 +274,9 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
 def _moves(before: World, after: World, actions: tuple[Action, ...], now: datetime) -> list[Move]:
     """Take down which regions lose serving replicas by our own action: when draining begins, or on a scale-down."""
     left = []
+    known = {h.key: h for h in before.holdings}
     for holding in after.holdings:
-        past = before.at(holding.key)
+        past = known.get(holding.key)
         begins = holding.draining and past is not None and not past.draining and past.serving > 0
         shrinks = any(
             isinstance(a, (ScaleDownPlacement, DeletePlacement))

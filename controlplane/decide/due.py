@@ -4,7 +4,6 @@ Most passes see what the pass before saw and decide nothing. Replaying a month o
 together; so this says until when the next pass over the same facts would decide nothing again.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -43,33 +42,33 @@ def _same(before: Memory, after: Memory) -> bool:
     return before.passes > 0 and replace(before, passes=after.passes) == after
 
 
-def _instants(spec: ServiceSpec, memory: Memory, observation: Observation) -> Iterator[datetime]:
+def _instants(spec: ServiceSpec, memory: Memory, observation: Observation) -> list[datetime]:
     """Give every instant at which some patience ends, past ones too."""
     timing, in_flight = spec.timing, timedelta(seconds=spec.ingress.draining_seconds)
+    found: list[datetime] = [move.at + HOUR for move in memory.moves]
+
+    def after(since: datetime | None, *waits: timedelta) -> None:
+        if since is not None:
+            found.extend([since + wait for wait in waits])
+
     for attempt in memory.attempts:
         if attempt.outcome is Outcome.OPEN:
-            yield from (attempt.deadline, attempt.started_at + timing.attempt_deadline / 3)
+            found.extend((attempt.deadline, attempt.started_at + timing.attempt_deadline / 3))
     for past in memory.offerings.values():
-        yield from _after(past.not_before, timedelta())
-        yield from _after(past.last_lost_at, timing.backoff_initial, FORGET_DEPARTED, FORGET_AFTER)
-        yield from _after(past.last_refused_at, FORGET_DEPARTED, FORGET_AFTER)
-        yield from _after(past.last_obtained_at, FORGET_DEPARTED, FORGET_AFTER)
+        after(past.not_before, timedelta())
+        after(past.last_lost_at, timing.backoff_initial, FORGET_DEPARTED, FORGET_AFTER)
+        after(past.last_refused_at, FORGET_DEPARTED, FORGET_AFTER)
+        after(past.last_obtained_at, FORGET_DEPARTED, FORGET_AFTER)
     for placement in memory.placements:
-        yield placement.since + in_flight + UNPROVEN_MARGIN
-        yield from _after(placement.serving_since, timing.stabilisation_window, timing.min_dwell)
-        yield from _after(placement.unwired_at, patience(spec))
-        yield from _after(placement.impaired_since, timing.warmup_deadline)
+        after(placement.since, in_flight + UNPROVEN_MARGIN)
+        after(placement.serving_since, timing.stabilisation_window, timing.min_dwell)
+        after(placement.unwired_at, patience(spec))
+        after(placement.impaired_since, timing.warmup_deadline)
     for fact in (member.workloads for member in observation.members.values()):
-        pods = (pod for workload in fact.value for pod in workload.pods) if isinstance(fact, Known) else ()
-        for pod in pods:
-            yield from _after(pod.scheduled_at, timing.warmup_deadline)
+        for workload in fact.value if isinstance(fact, Known) else ():
+            for pod in workload.pods:
+                after(pod.scheduled_at, timing.warmup_deadline)
     for since in memory.unknown_since.values():
-        yield from _after(since, timing.unreachable_grace, GONE_AFTER)
-    for move in memory.moves:
-        yield move.at + HOUR
-    yield from _after(memory.whole_since, timing.stabilisation_window)
-
-
-def _after(since: datetime | None, *waits: timedelta) -> Iterator[datetime]:
-    if since is not None:
-        yield from (since + wait for wait in waits)
+        after(since, timing.unreachable_grace, GONE_AFTER)
+    after(memory.whole_since, timing.stabilisation_window)
+    return found

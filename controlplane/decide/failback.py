@@ -5,7 +5,6 @@ probe serves and has proven steady, the ordinary give-back drains the lesser one
 meantime; a cap that has no room for both holds the service where it is, and the condition says so.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -56,8 +55,7 @@ def consider(
     if not ranked:
         return Return()
     leaving = ranked[0]
-    without = Counter(context.in_region)
-    without[leaving.region] -= 1
+    without = {**context.in_region, leaving.region: context.in_region.get(leaving.region, 0) - 1}
     room = replace(context, in_region=without)  # inside a region the better one takes the place of the lesser one
     better = _better(context, candidates, by_key[leaving.key], leaving)
     if not better:
@@ -68,21 +66,20 @@ def consider(
         return Return(obstacle=first.reason, message=f"{better[0].offering}: {first.message}")
     if moves_of(memory, leaving.region, context.now) >= MOVES_AN_HOUR:
         return Return(obstacle=Reason.MOVE_LIMIT, message=f"{leaving.region} was left twice within the hour")
-    if not quiet or not _settled(context, leaving, whole_since):
+    if not quiet or not settled(context, leaving, whole_since):
         return Return(
             obstacle=Reason.MOVING, message="waits until the service has been whole and quiet for long enough"
         )
     still = [c for c in free if moves_of(memory, c.region, context.now) < MOVES_AN_HOUR]
     if not still:
         return Return(obstacle=Reason.MOVE_LIMIT, message=f"{free[0].region} was left twice within the hour")
-    return Return(Pick(still[0], _size(room, still[0], leaving), failback=True))
+    return Return(Pick(still[0], _size(room, still[0], leaving), Reason.FAILBACK_PROBE))
 
 
 def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate, leaving: Holding) -> list[Candidate]:
     """Give the offerings that rank better than the worst one held by more than the hysteresis, best first."""
     scene = ScoringContext({}, context.now)
-    counts = Counter(context.in_region)
-    counts[leaving.region] -= 1
+    counts = {**context.in_region, leaving.region: context.in_region.get(leaving.region, 0) - 1}
     bar = standing(scene, held) - STEADINESS
     mends = _mends_spread(context, leaving)
     found: list[tuple[float, str, Candidate]] = []
@@ -95,7 +92,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
             continue
         score = standing(scene, candidate) + failures(scene, candidate)
         gain = bar - score
-        no_crowding = counts[candidate.region] <= counts[leaving.region] or gain >= TIER - STEADINESS
+        no_crowding = counts.get(candidate.region, 0) <= counts[leaving.region] or gain >= TIER - STEADINESS
         if mends(candidate) or (gain > 0 and no_crowding):
             found.append((score, candidate.key, candidate))
     return [candidate for _, _, candidate in sorted(found, key=lambda item: item[:2])]
@@ -115,7 +112,7 @@ def _mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], b
     return mends
 
 
-def _settled(context: Context, leaving: Holding, whole_since: datetime | None) -> bool:
+def settled(context: Context, leaving: Holding, whole_since: datetime | None) -> bool:
     timing = context.spec.timing
     if whole_since is None or leaving.serving_since is None:
         return False

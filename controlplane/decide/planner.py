@@ -7,7 +7,15 @@ from controlplane.decide.allocation import Pick
 from controlplane.decide.lifecycle import drained
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import Action, ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
+from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
+
+WHY: Mapping[Reason, str] = {
+    Reason.BEST_SCORE: "replicas are missing, and this ranks best",
+    Reason.FAILBACK_PROBE: "probes a preferred offering",
+    Reason.BRIDGE: "bridges what is missing until Spot serves",
+    Reason.SPARE: "a spare, for what is held is likely enough to be lost",
+}
 
 
 def plan(
@@ -41,8 +49,9 @@ def _apply(holding: Holding, pick: Pick | None, rolling: frozenset[str]) -> Appl
     version = holding.workload.resource_version if holding.workload else None
     wanted = max(holding.target, standing) if holding.attempt else standing
     if pick:
-        why = "probes a preferred offering" if pick.failback else "replicas are missing, and this ranks best"
-        return ApplyPlacement(holding.offering, holding.target + pick.replicas, version, pick.replicas, why)
+        return ApplyPlacement(
+            holding.offering, holding.target + pick.replicas, version, pick.replicas, WHY[pick.reason]
+        )
     if wanted > standing:
         why = "its attempt was decided and has not arrived there"
         return ApplyPlacement(holding.offering, wanted, version, wanted - standing, why)
@@ -52,8 +61,7 @@ def _apply(holding: Holding, pick: Pick | None, rolling: frozenset[str]) -> Appl
 
 
 def _begin(pick: Pick) -> ApplyPlacement:
-    why = "probes a preferred offering" if pick.failback else "replicas are missing, and this ranks best"
-    return ApplyPlacement(pick.candidate.offering, pick.replicas, None, pick.replicas, why)
+    return ApplyPlacement(pick.candidate.offering, pick.replicas, None, pick.replicas, WHY[pick.reason])
 
 
 def _remove(

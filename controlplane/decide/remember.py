@@ -26,7 +26,8 @@ FORGET_DEPARTED = timedelta(days=1)
 
 def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
     """Pull instants that lie in the future back to where they make sense."""
-    offerings = {key: _sane_offering(spec, past, now) for key, past in memory.offerings.items() if parsed(key)}
+    longest = now + max(spec.timing.backoff_max, spec.timing.backoff_initial)
+    offerings = {key: _sane_offering(past, now, longest) for key, past in memory.offerings.items() if parsed(key)}
     return replace(
         memory,
         placements=tuple(_sane_placement(p, now) for p in memory.placements),
@@ -44,8 +45,7 @@ def _past(instant: datetime | None, now: datetime) -> datetime | None:
     return None if instant is None else min(instant, now)
 
 
-def _sane_offering(spec: ServiceSpec, past: OfferingMemory, now: datetime) -> OfferingMemory:
-    longest = now + max(spec.timing.backoff_max, spec.timing.backoff_initial)
+def _sane_offering(past: OfferingMemory, now: datetime, longest: datetime) -> OfferingMemory:
     told = (past.last_refused_at, past.last_obtained_at, past.last_lost_at)
     sound = past.budget >= 1 and past.failures >= 0 and (past.not_before is None or past.not_before <= longest)
     if sound and all(instant is None or instant <= now for instant in told):

@@ -244,6 +244,8 @@ def screen(
 ) -> tuple[tuple[Action, ...], tuple[Suppressed, ...]]:
     """Let every guard take out what it must, one after the other, and give what is left."""
     held_back: list[Suppressed] = []
+    if not plan:
+        return (), ()
     for guard in GUARDS if guards is None else guards:
         found = guard(scene, plan)
         gone = [s.action for s in found]

@@ -59,7 +59,7 @@ def _term(name: str, value: float) -> str:
 
 def _standing(candidate: Candidate, pick: Pick | None, *, missing: bool) -> tuple[Standing, Reason]:
     if pick is not None:
-        return Standing.CHOSEN, Reason.FAILBACK_PROBE if pick.failback else Reason.BEST_SCORE
+        return Standing.CHOSEN, pick.reason
     held = candidate.holding
     if held is not None:
         hunts = held.scheduled == 0 and held.target > 0

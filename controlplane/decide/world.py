@@ -149,31 +149,31 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
     remembered = _remembered(memory)
     infos = {i.ref: i for i in observation.fleet.value} if isinstance(observation.fleet, Known) else {}
     everywhere = {*infos, *observation.members, *(o.cluster for o in remembered)}
-    clusters = tuple(sorted(everywhere, key=lambda c: (c.location, c.name)))
-    visible = frozenset(c for c in clusters if _readable(observation.members.get(c), now))
-    unknown_since = _unknown_since(clusters, visible, memory, now)
+    clusters = tuple(sorted(everywhere, key=_place))
+    readable = [c for c in clusters if _readable(observation.members.get(c), now)]
+    visible, workloads = frozenset(readable), _workloads(observation, readable)
+    dark = [c for c in clusters if c not in visible]
+    # anchored in memory, so that the grace neither restarts with the process nor never ends
+    unknown_since = {c.link: min(memory.unknown_since.get(c.link, now), now) for c in dark}
     ingress = observation.ingress.value if isinstance(observation.ingress, Known) else None
     health = ingress.healthy.value if ingress and isinstance(ingress.healthy, Known) else None
     whole_fleet = isinstance(observation.fleet, Known) and not observation.unlisted
-    expected = [c for c in clusters if c in visible or c not in infos or infos[c].usable]
-    unknown = tuple(c.link for c in expected if c not in visible)
+    unknown = [c for c in dark if c not in infos or infos[c].usable]
     world = World(
         holdings=(),
-        removing=_removing(observation, visible),
+        removing={w.offering.key: w for w in workloads if w.deleting},
         clusters=clusters,
         visible=visible,
         unusable=frozenset(
             c for c in clusters if (c in infos and not infos[c].usable) or (whole_fleet and c not in infos)
         ),
         gone=frozenset(
-            c.link
-            for c in clusters
-            if whole_fleet and c not in infos and c not in visible and now - unknown_since[c.link] >= GONE_AFTER
+            c.link for c in dark if whole_fleet and c not in infos and now - unknown_since[c.link] >= GONE_AFTER
         ),
-        unknown_links=unknown,
+        unknown_links=tuple(c.link for c in unknown),
         fleet_known=isinstance(observation.fleet, Known),
         unlisted=observation.unlisted,
-        majority_unknown=_majority_unknown(expected, visible),
+        majority_unknown=_majority_unknown(readable, unknown),
         ingress=ingress,
         ingress_foreign=bool(ingress and ingress.foreign),
         health=health,
@@ -184,7 +184,12 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
             if isinstance(member.workloads, Unknown)
         },
     )
-    return world.swap(_holdings(spec, observation, memory, world, now))
+    live = {w.offering: w for w in workloads if not w.deleting}
+    return world.swap(_holdings(spec, memory, world, live, now))
+
+
+def _place(cluster: ClusterRef) -> tuple[str, str]:
+    return cluster.location, cluster.name
 
 
 def _remembered(memory: Memory) -> dict[Offering, PlacementMemory]:
@@ -198,27 +203,14 @@ def _readable(member: Member | None, now: datetime) -> bool:
     return now - member.workloads.at <= STALE_AFTER
 
 
-def _unknown_since(
-    clusters: tuple[ClusterRef, ...], visible: frozenset[ClusterRef], memory: Memory, now: datetime
-) -> dict[str, datetime]:
-    """Anchor the grace in memory, so that it neither restarts with the process nor never ends."""
-    dark = [c.link for c in clusters if c not in visible]
-    return {link: min(memory.unknown_since.get(link, now), now) for link in dark}
+def _majority_unknown(readable: list[ClusterRef], unknown: list[ClusterRef]) -> bool:
+    dark = {c.region for c in unknown}
+    return 2 * len(dark) > len(dark | {c.region for c in readable})
 
 
-def _majority_unknown(expected: list[ClusterRef], visible: frozenset[ClusterRef]) -> bool:
-    regions = {c.region for c in expected}
-    dark = {c.region for c in expected if c not in visible}
-    return 2 * len(dark) > len(regions)
-
-
-def _removing(observation: Observation, visible: frozenset[ClusterRef]) -> dict[str, WorkloadFact]:
-    return {w.offering.key: w for w in _workloads(observation, visible) if w.deleting}
-
-
-def _workloads(observation: Observation, visible: frozenset[ClusterRef]) -> list[WorkloadFact]:
+def _workloads(observation: Observation, readable: list[ClusterRef]) -> list[WorkloadFact]:
     found: list[WorkloadFact] = []
-    for cluster in sorted(visible, key=lambda c: (c.location, c.name)):
+    for cluster in readable:
         facts = observation.members[cluster].workloads
         if isinstance(facts, Known):
             found.extend(sorted(facts.value, key=lambda w: (w.offering.key, w.name)))
@@ -226,11 +218,10 @@ def _workloads(observation: Observation, visible: frozenset[ClusterRef]) -> list
 
 
 def _holdings(
-    spec: ServiceSpec, observation: Observation, memory: Memory, world: World, now: datetime
+    spec: ServiceSpec, memory: Memory, world: World, live: Mapping[Offering, WorkloadFact], now: datetime
 ) -> tuple[Holding, ...]:
     remembered = _remembered(memory)
     attempts = {a.offering: a for a in memory.attempts if a.outcome is Outcome.OPEN}
-    live = {w.offering: w for w in _workloads(observation, world.visible) if not w.deleting}
     holdings: list[Holding] = []
     for offering in sorted({*live, *remembered}, key=lambda o: o.order):
         past, attempt = remembered.get(offering), attempts.get(offering)
