@@ -42,6 +42,12 @@ class BlockingClock(Protocol):
         ...
 
 
+class ShiftableClock(Clock, Protocol):
+    """A clock whose `now` shows another time than it is, by `offset`: the clock fault."""
+
+    offset: timedelta
+
+
 class SystemClock:
     """The machine's clock; `offset` is the clock fault (all cluster timestamps shift by it)."""
 
@@ -69,6 +75,7 @@ class VirtualClock:
     """A clock that stands still until it is advanced."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self.offset = timedelta()
         self._now = start
         self._elapsed = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -76,7 +83,7 @@ class VirtualClock:
 
     def now(self) -> datetime:
         """Give the virtual instant."""
-        return self._now
+        return self._now + self.offset
 
     def monotonic(self) -> float:
         """Give the virtual seconds since the start."""

@@ -7,11 +7,12 @@ change.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
@@ -24,8 +25,11 @@ from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
+from controlplane.localcloud.kubelet.probes import Checker, check
+from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
+from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
@@ -39,13 +43,35 @@ ADMIN_TOKEN_SECONDS = 10 * 365 * 86400.0
 FAILURE_RESTART_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: processes, and Envoy).
+
+    With a virtual clock hours pass in seconds, but real processes do not keep pace with it: whoever brings such a clock
+    brings the rest too.
+    """
+
+    clock: ShiftableClock = field(default_factory=SystemClock)
+    runtime: Runtime | None = None
+    checker: Checker = check
+    proxy: Callable[[Path], Proxy] | None = None
+
+
 class LocalCloud:
     """Everything that runs, and the ways to change it."""
 
-    def __init__(self, directory: StateDir, scenario: Scenario, *, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: StateDir,
+        scenario: Scenario,
+        *,
+        progress: Callable[[str], None],
+        machine: Machine | None = None,
+    ) -> None:
         self.directory = directory
         self.scenario = scenario
-        self.clock = SystemClock()
+        self._machine = machine or Machine()
+        self.clock = self._machine.clock
         self._progress = progress
         self.state = load_state(directory) or CloudState()
         self._complete = False
@@ -76,7 +102,8 @@ class LocalCloud:
             self.scenario.project,
             f"https://localhost:{self.state.gcp_port}/token",
         )
-        self.tokens = TokenIssuer(self.clock, credentials)
+        # Clients date what they sign by the machine's clock, whatever time it is in the cloud.
+        self.tokens = TokenIssuer(SystemClock(), credentials)
         around = Surroundings(
             clock=self.clock,
             stock=self.stock,
@@ -85,6 +112,8 @@ class LocalCloud:
             pki=self.pki,
             authenticate=self.tokens.authenticate,
             delays=lambda: self.delays,
+            runtime=self._machine.runtime,
+            checker=self._machine.checker,
         )
         self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
         await self.clusters.start(self._progress)
@@ -210,16 +239,18 @@ class LocalCloud:
 
     def _prepare_balancer(self) -> LoadBalancer:
         config = self.scenario.config_cluster
+        run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy
         balancer = LoadBalancer(
             self.clusters.running[config.link].api,
             self.clusters.members,
             self.clock,
-            run_dir=self.directory.folder / "loadbalancer",
+            run_dir=run_dir,
             port=self.scenario.load_balancer.port,
             client_region=self.scenario.client_region,
             convergence_seconds=self.delays.load_balancer,
             reachable=self.clusters.reachable,
             config_link=config.link,
+            proxy=make_proxy(run_dir) if make_proxy else None,
         )
         try:
             balancer.preflight()

@@ -20,6 +20,8 @@ from controlplane.localcloud.daemon.pki import Pki
 from controlplane.localcloud.daemon.state import ClusterState
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.kubelet import ImageMap, Kubelet
+from controlplane.localcloud.kubelet.probes import Checker, check
+from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.scenario import ClusterSpec, Delays
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
@@ -40,7 +42,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all clusters of one local cloud share."""
+    """What all clusters of one local cloud share. Without a `runtime` containers are processes."""
 
     clock: Clock
     stock: Stock
@@ -49,6 +51,8 @@ class Surroundings:
     pki: Pki
     authenticate: Callable[[str], str | None]
     delays: Callable[[], Delays]
+    runtime: Runtime | None = None
+    checker: Checker = check
 
 
 class RunningCluster:
@@ -86,6 +90,8 @@ class RunningCluster:
             subnet=state.subnet,
             run_dir=run_dir,
             images=around.images,
+            runtime=around.runtime,
+            checker=around.checker,
         )
         self.server.add_pod_log_source(self.kubelet.logs)
         self._tasks: list[asyncio.Task[None]] = []
