@@ -36,6 +36,11 @@ def in_region(holdings: tuple[Holding, ...]) -> dict[str, int]:
     return counts
 
 
+def cover(world: World) -> int:
+    """Count the replicas that cover what is wanted."""
+    return sum(h.cover for h in world.holdings)
+
+
 def reclaim(world: World, need: int) -> World:
     """Take back placements that are draining but still ready, when replicas are missing: nothing is quicker."""
     holdings = list(world.holdings)

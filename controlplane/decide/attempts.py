@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controlplane.decide import capacity
+from controlplane.decide import capacity, learning
 from controlplane.decide.world import Holding, World
 from controlplane.model.memory import Attempt, Memory, OfferingMemory, Outcome
 from controlplane.model.observation import Observation, PodFact, Refusal
@@ -38,7 +38,7 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
     for holding in world.holdings:
         key = holding.key
         if _newly_preempted(holding, offerings.get(key, NOTHING_LEARNT)):
-            offerings[key] = capacity.lost(offerings.get(key, NOTHING_LEARNT), now)
+            offerings[key] = capacity.lost(offerings.get(key, NOTHING_LEARNT), now, rest=holding.scheduled > 0)
         known = offerings.get(key, NOTHING_LEARNT)
         if holding.attempt is None and _waits_unasked(holding):
             if capacity.cooling(known, now) or known.blocked_generation == spec.generation:
@@ -56,6 +56,7 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
         yields = holding.hunting > 0 and capacity.lately_lost(spec, offerings.get(key, NOTHING_LEARNT), now)
         holdings.append(holding if yields == holding.yielding else replace(holding, yielding=yields))
     attempts = _close_orphans(attempts, holdings, world, now)
+    _note_leavings(offerings, holdings, world, now)
     return Judged(world.swap(tuple(holdings)), tuple(attempts), offerings)
 
 
@@ -76,7 +77,8 @@ def note_refusal(
 
 def _newly_preempted(holding: Holding, known: OfferingMemory) -> bool:
     pods = holding.workload.pods if holding.workload else ()
-    return any(p.preempted and (known.last_lost_at is None or p.created_at > known.last_lost_at) for p in pods)
+    since = known.last_lost_at
+    return any(p.preempted and (since is None or (p.lost_at or p.created_at) > since) for p in pods)
 
 
 def _waits_unasked(holding: Holding) -> bool:
@@ -146,8 +148,17 @@ def _zones_left(observation: Observation, holding: Holding, refusals: list[Refus
 
 def _learn(spec: ServiceSpec, known: OfferingMemory, judged: Attempt, now: datetime) -> OfferingMemory:
     if judged.outcome is Outcome.OBTAINED:
-        return capacity.obtained(known, now)
+        return capacity.obtained(known, judged.started_at, now)
     return capacity.refused(spec, known, judged.refusal or RefusalClass.UNCLASSIFIED, judged.message, now)
+
+
+def _note_leavings(offerings: dict[str, OfferingMemory], holdings: list[Holding], world: World, now: datetime) -> None:
+    """Learn where nothing is held any more: its time of being held is over, and tells what it tells."""
+    held = {h.key for h in holdings if h.scheduled or not h.visible}
+    links = {c.link for c in world.visible} | world.gone
+    for key, past in offerings.items():
+        if past.held_since is not None and key not in held and key.partition(":")[0] in links:
+            offerings[key] = learning.left(past, now)
 
 
 def _close_orphans(attempts: list[Attempt], holdings: list[Holding], world: World, now: datetime) -> list[Attempt]:

@@ -8,6 +8,7 @@ grows like the autoscaler's own, which would not look again sooner anyway.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from controlplane.decide import learning
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.offering import RefusalClass
 from controlplane.model.service import ServiceSpec
@@ -15,6 +16,17 @@ from controlplane.model.service import ServiceSpec
 MAX_BUDGET = 64
 FORGET_AFTER = timedelta(hours=3)
 """The autoscaler resets its back-off three hours after the last failure."""
+
+ABOUT_CAPACITY = frozenset(
+    {
+        RefusalClass.STOCK_OUT,
+        RefusalClass.PROVISIONING_TIMEOUT,
+        RefusalClass.BACKING_OFF,
+        RefusalClass.PREEMPTED,
+        RefusalClass.UNCLASSIFIED,
+    }
+)
+"""Refusals from which the chance of getting GPUs is learnt; the others tell of permissions, quotas and specs."""
 
 MODEST = frozenset({RefusalClass.UNCLASSIFIED, RefusalClass.UNREACHABLE, RefusalClass.UNAUTHORISED})
 """Refusals that say little about capacity: their back-off grows half as fast."""
@@ -26,6 +38,8 @@ def refused(
     """Learn from a refusal."""
     if refusal is RefusalClass.BACKING_OFF and past.last_refusal and not _forgotten(past, now):
         refusal, message = past.last_refusal, past.last_message or message
+    if refusal in ABOUT_CAPACITY:
+        past = learning.failed(past)
     learnt = replace(past, budget=1, last_refusal=refusal, last_refused_at=now, last_message=message)
     if refusal is RefusalClass.REJECTED_SPEC:
         return replace(learnt, blocked_generation=spec.generation)
@@ -33,18 +47,24 @@ def refused(
     return replace(learnt, failures=failures, not_before=now + backoff(spec, refusal, failures))
 
 
-def obtained(past: OfferingMemory, now: datetime) -> OfferingMemory:
-    """Learn from a success."""
-    return OfferingMemory(
+def obtained(past: OfferingMemory, began: datetime, now: datetime) -> OfferingMemory:
+    """Learn from the success of an attempt that began then."""
+    return replace(
+        learning.won(past, began, now),
         budget=min(MAX_BUDGET, past.budget * 2),
+        failures=0,
+        not_before=None,
+        last_refusal=None,
+        last_refused_at=None,
+        last_message="",
         last_obtained_at=now,
-        last_lost_at=past.last_lost_at,
+        blocked_generation=None,
     )
 
 
-def lost(past: OfferingMemory, now: datetime) -> OfferingMemory:
-    """Learn from a preemption: after a first one a second mostly follows within minutes."""
-    return replace(past, budget=1, last_lost_at=now)
+def lost(past: OfferingMemory, now: datetime, *, rest: bool) -> OfferingMemory:
+    """Learn from a preemption: after a first one a second mostly follows within minutes. `rest`: some is still held."""
+    return replace(learning.lost(past, now, rest=rest), budget=1, last_lost_at=now)
 
 
 def backoff(spec: ServiceSpec, refusal: RefusalClass, failures: int) -> timedelta:

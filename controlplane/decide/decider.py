@@ -8,22 +8,14 @@ left of it, so that nothing is remembered as begun that a guard held back.
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from controlplane.decide import remember, rollout
-from controlplane.decide.allocation import (
-    Pick,
-    give_back,
-    give_back_impaired,
-    give_back_yielding,
-    hunt,
-    in_region,
-    reclaim,
-)
+from controlplane.decide import ranked, remember, rollout, valued
+from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
-from controlplane.decide.candidates import Blocks, Candidate, blocks, enumerate_all
+from controlplane.decide.candidates import blocks, enumerate_all
+from controlplane.decide.case import Case
 from controlplane.decide.conditions import Findings, conditions
-from controlplane.decide.expenses import affordable_goal, hourly_cost, left_of_cap, price_list, unpriced
-from controlplane.decide.failback import Return, consider, resting
-from controlplane.decide.filters import Context, refusals
+from controlplane.decide.expenses import affordable_goal, hourly_cost, price_list, unpriced
+from controlplane.decide.failback import Return
 from controlplane.decide.lifecycle import advance, expel, note_unhealthy
 from controlplane.decide.planner import plan as make_plan
 from controlplane.decide.routing import route
@@ -46,42 +38,6 @@ from controlplane.model.memory import Memory, Move
 from controlplane.model.observation import Observation
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
-
-MOST_NEW_REPLICAS = 20
-"""How many replicas one pass asks for at most; the next pass goes on from there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is decided about, with what this pass has learnt so far."""
-
-    spec: ServiceSpec
-    observation: Observation
-    memory: Memory
-    now: datetime
-    judged: Judged
-    candidates: tuple[Candidate, ...]
-    prices: dict[str, float]
-    blocks: Blocks
-
-    def context(self, world: World) -> Context:
-        """Give what filters look at, for a world that this decision has come to."""
-        return Context(
-            spec=self.spec,
-            observation=self.observation,
-            world=world,
-            blocks=self.blocks,
-            now=self.now,
-            budget=left_of_cap(self.spec, self.judged.world, self.prices),
-            in_region=in_region(world.holdings),
-            hunting_since=self.memory.below_target_since,
-        )
-
-    @property
-    def whole_since(self) -> datetime | None:
-        """Since when enough replicas serve without a break; what is out of sight counts as long as it covers."""
-        serving = sum(h.serving for h in self.judged.world.holdings if h.kept and not h.lost)
-        return (self.memory.whole_since or self.now) if serving >= self.spec.replicas else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,37 +96,22 @@ def _draft(case: Case) -> Draft:
         teardown = take_down(case.observation, world)
         return Draft(world, teardown.actions, {}, 0, missing=False, teardown=teardown.waits_for)
     if spec.paused:
-        return Draft(world, (), {}, spec.replicas, missing=_cover(world) < spec.replicas)
+        return Draft(world, (), {}, spec.replicas, missing=cover(world) < spec.replicas)
     goal = affordable_goal(spec, world, case.candidates, case.now)
-    if _cover(world) < goal:
-        world = reclaim(world, goal - _cover(world))
-    context = case.context(world)
-    need = goal - _cover(world)
-    picks = hunt(context, case.candidates, min(need, MOST_NEW_REPLICAS)) if need > 0 else ()
-    cramped = need > sum(p.replicas for p in picks) and any(_capped(context, c) for c in case.candidates)
-    world = _given_back(case, world, goal, cramped=cramped)
-    feedback = Return()
-    if need <= 0:
-        quiet = _quiet(spec, world, goal)
-        context = replace(context, world=world)
-        feedback = consider(context, case.memory, case.candidates, case.whole_since, quiet=quiet)
-        picks = (feedback.pick,) if feedback.pick else ()
-    chosen = {p.candidate.key: p for p in picks}
+    if cover(world) < goal:
+        world = reclaim(world, goal - cover(world))
+    settled = valued.settle(case, world, goal) if spec.policy.valued else ranked.settle(case, world, goal)
+    world = settled.world
+    chosen = {p.candidate.key: p for p in settled.picks}
     return Draft(
         world=world,
         actions=make_plan(spec, world, chosen, _rolling(case, world), _wiring(case, world, goal), now=case.now),
         picks=chosen,
         goal=goal,
-        missing=need > 0,
-        feedback=feedback,
+        missing=settled.missing,
+        feedback=settled.feedback,
         rolling=len(rollout.behind(spec, world)),
     )
-
-
-def _given_back(case: Case, world: World, goal: int, *, cramped: bool) -> World:
-    world = give_back_yielding(give_back_impaired(world, goal, cramped=cramped), goal)
-    tired = resting(case.memory, case.now)
-    return give_back(case.spec, world, _by_key(case), goal, case.now, resting=tired)
 
 
 def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
@@ -181,28 +122,7 @@ def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
 def _rolling(case: Case, world: World) -> frozenset[str]:
     if case.blocks.generation:
         return frozenset()  # an API server has refused this very template
-    return rollout.to_roll(case.spec, world, _by_key(case), case.judged.offerings, case.now)
-
-
-def _by_key(case: Case) -> dict[str, Candidate]:
-    return {c.key: c for c in case.candidates}
-
-
-def _cover(world: World) -> int:
-    return sum(h.cover for h in world.holdings)
-
-
-def _capped(context: Context, candidate: Candidate) -> bool:
-    return [r.reason for r in refusals(context, candidate)] == [Reason.OVER_COST_CAP]
-
-
-def _quiet(spec: ServiceSpec, world: World, goal: int) -> bool:
-    """Tell whether nothing is under way that a move would get into the way of."""
-    steady = all(
-        h.visible and not h.draining and not h.hunting and not h.warming and not h.impaired and h.attempt is None
-        for h in world.holdings
-    )
-    return steady and _cover(world) == goal == spec.replicas and not rollout.behind(spec, world)
+    return rollout.to_roll(case.spec, world, case.by_key, case.judged.offerings, case.now)
 
 
 def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tuple[Suppressed, ...]) -> Decision:
@@ -251,7 +171,7 @@ def _counts(case: Case, world: World, picks: dict[str, Pick]) -> Counts:
 
 def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory:
     past, now, judged = case.memory, case.now, case.judged
-    probes = frozenset(k for k, p in draft.picks.items() if p.failback)
+    probes = frozenset(k for k, p in draft.picks.items() if p.reason is Reason.FAILBACK_PROBE)
     started = remember.begun(case.spec, actions, probes, draft.world, now)
     attempts = remember.withdrawn(judged.attempts, draft.world, now)
     keys = frozenset(c.key for c in case.candidates)

@@ -8,6 +8,7 @@ try and says nothing about this one.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from controlplane.gateways.instants import event_time, parse_instant
@@ -143,6 +144,7 @@ def _pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFa
         failed=status.get("phase") in ("Failed", "Succeeded"),
         restarts=sum(int(c.get("restartCount") or 0) for c in containers),
         waiting_reason=sanitise(next((reason for reason in waiting if reason), ""), 64),
+        lost_at=_lost_at(pod),
     )
 
 
@@ -156,6 +158,11 @@ def _preempted(pod: Json, node: Json, offering: Offering) -> bool:
     disruption = _condition(pod, "DisruptionTarget")
     taken = disruption.get("status") == "True" and disruption.get("reason") in _DISRUPTED
     return taken and offering.capacity is Capacity.SPOT
+
+
+def _lost_at(pod: Json) -> datetime | None:
+    disruption = _condition(pod, "DisruptionTarget")
+    return parse_instant(disruption.get("lastTransitionTime")) if disruption.get("status") == "True" else None
 
 
 def _refusals(

@@ -19,7 +19,10 @@ class ClusterInfo:
 
 @dataclass(frozen=True, slots=True)
 class PodFact:
-    """One Pod of a placement. Scheduled (the GPU is obtained), ready and healthy are different facts."""
+    """One Pod of a placement. Scheduled (the GPU is obtained), ready and healthy are different facts.
+
+    lost_at: when its preemption was announced, where that is told.
+    """
 
     name: str
     uid: str
@@ -33,6 +36,7 @@ class PodFact:
     failed: bool = False
     restarts: int = 0
     waiting_reason: str = ""
+    lost_at: datetime | None = None
 
     @property
     def scheduled(self) -> bool:

@@ -11,6 +11,8 @@ class Reason(StrEnum):
     HOLDS_REPLICAS = "HoldsReplicas"
     ATTEMPT_IN_FLIGHT = "AttemptInFlight"
     FAILBACK_PROBE = "FailbackProbe"
+    BRIDGE = "Bridge"
+    SPARE = "Spare"
     ENOUGH_REPLICAS = "EnoughReplicas"
     LOWER_SCORE = "LowerScore"
     # verdicts: refused by a filter

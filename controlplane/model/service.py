@@ -49,6 +49,11 @@ class Policy:
     missing_replica_cost: float | None = None
     max_spares: int | None = None
 
+    @property
+    def valued(self) -> bool:
+        """Say whether the user put a value on a replica that is missing."""
+        return self.preset is not None or self.missing_replica_cost is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

@@ -48,7 +48,7 @@ def test_a_success_doubles_the_budget_and_forgives_failures():
     """1, 2, 4 ... up to a limit; the back-off is gone."""
     past, budgets = OfferingMemory(failures=3, not_before=NOW), []
     for _ in range(9):
-        past = capacity.obtained(past, NOW)
+        past = capacity.obtained(past, NOW, NOW)
         budgets.append(past.budget)
     assert budgets == [2, 4, 8, 16, 32, 64, 64, 64, 64]
     assert (past.failures, past.not_before) == (0, None)

@@ -32,11 +32,12 @@ class Pod:
     ready: float | None = None
     refused: float | None = None
     preempted: bool = False
+    lost: float | None = None
 
     def heed(self, event: Event) -> None:
         """Take in what became of the request."""
         if isinstance(event, Preempted):
-            self.preempted, self.ready = True, None
+            self.preempted, self.ready, self.lost = True, None, event.at
         elif not isinstance(event, Answered):
             self.ready = event.at
         elif event.accepted:
@@ -56,6 +57,7 @@ class Pod:
             zone=zone,
             preempted=self.preempted,
             failed=self.preempted,
+            lost_at=None if self.lost is None else instant(self.lost),
         )
 
 
