@@ -163,10 +163,10 @@ def _note_leavings(offerings: dict[str, OfferingMemory], holdings: list[Holding]
 
 def _close_orphans(attempts: list[Attempt], holdings: list[Holding], world: World, now: datetime) -> list[Attempt]:
     """End attempts whose placement is gone from a cluster that was read, or whose cluster is gone."""
-    standing = {h.offering for h in holdings}
+    standing, still_open = {h.offering for h in holdings}, Outcome.OPEN
 
     def close(attempt: Attempt) -> Attempt:
-        if attempt.outcome is not Outcome.OPEN or attempt.offering in standing:
+        if attempt.outcome is not still_open or attempt.offering in standing:
             return attempt
         if attempt.offering.cluster not in world.visible and attempt.offering.cluster.link not in world.gone:
             return attempt

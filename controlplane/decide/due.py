@@ -51,8 +51,9 @@ def _instants(spec: ServiceSpec, memory: Memory, observation: Observation) -> li
         if since is not None:
             found.extend([since + wait for wait in waits])
 
+    still_open = Outcome.OPEN
     for attempt in memory.attempts:
-        if attempt.outcome is Outcome.OPEN:
+        if attempt.outcome is still_open:
             found.extend((attempt.deadline, attempt.started_at + timing.attempt_deadline / 3))
     for past in memory.offerings.values():
         after(past.not_before, timedelta())

@@ -99,10 +99,10 @@ def begun(
 
 def withdrawn(attempts: Iterable[Attempt], world: World, now: datetime) -> list[Attempt]:
     """End the attempts that this pass gave up."""
-    open_still = {h.offering for h in world.holdings if h.attempt is not None}
+    still_open, standing = Outcome.OPEN, {h.offering for h in world.holdings if h.attempt is not None}
     return [
         replace(a, outcome=Outcome.WITHDRAWN, ended_at=now, message="not needed any more")
-        if a.outcome is Outcome.OPEN and a.offering not in open_still
+        if a.outcome is still_open and a.offering not in standing
         else a
         for a in attempts
     ]
@@ -157,8 +157,8 @@ def _placement(holding: Holding, more: int) -> PlacementMemory:
 
 def ring(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
     """Keep every open attempt and the latest of the others."""
-    everything = list(attempts)
-    ended = [a for a in everything if a.outcome is not Outcome.OPEN]
+    everything, still_open = list(attempts), Outcome.OPEN
+    ended = [a for a in everything if a.outcome is not still_open]
     room = max(0, MAX_ATTEMPTS - (len(everything) - len(ended)))
     dropped = set(map(id, ended[: max(0, len(ended) - room)]))
     return tuple(a for a in everything if id(a) not in dropped)

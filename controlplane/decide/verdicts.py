@@ -11,6 +11,12 @@ from controlplane.decide.scoring import terms
 from controlplane.model.decision import Standing, Verdict
 from controlplane.model.reasons import Reason
 
+# made once: a name looked up in an Enum costs as much as asking a filter
+HUNTS = (Standing.HELD, Reason.ATTEMPT_IN_FLIGHT.value)
+HOLDS = (Standing.HELD, Reason.HOLDS_REPLICAS.value)
+LOWER = (Standing.RANKED, Reason.LOWER_SCORE.value)
+ENOUGH = (Standing.RANKED, Reason.ENOUGH_REPLICAS.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -43,7 +49,7 @@ def explain(
             Verdict(
                 offering=candidate.offering,
                 standing=standing,
-                reasons=(reason.value,),
+                reasons=(reason,),
                 message=(text or "nothing against it") + also,
                 score=round(sum(score.values()), 3),
                 price=candidate.price,
@@ -57,14 +63,13 @@ def _term(name: str, value: float) -> str:
     return f"{name} {value:.3g}"
 
 
-def _standing(candidate: Candidate, pick: Pick | None, *, missing: bool) -> tuple[Standing, Reason]:
+def _standing(candidate: Candidate, pick: Pick | None, *, missing: bool) -> tuple[Standing, str]:
     if pick is not None:
-        return Standing.CHOSEN, pick.reason
+        return Standing.CHOSEN, pick.reason.value
     held = candidate.holding
     if held is not None:
-        hunts = held.scheduled == 0 and held.target > 0
-        return Standing.HELD, Reason.ATTEMPT_IN_FLIGHT if hunts else Reason.HOLDS_REPLICAS
-    return Standing.RANKED, Reason.LOWER_SCORE if missing else Reason.ENOUGH_REPLICAS
+        return HUNTS if held.scheduled == 0 and held.target > 0 else HOLDS
+    return LOWER if missing else ENOUGH
 
 
 def _refused(context: Context, candidate: Candidate, refused: tuple[Refused, ...]) -> Verdict:

@@ -193,7 +193,8 @@ def _place(cluster: ClusterRef) -> tuple[str, str]:
 
 
 def _remembered(memory: Memory) -> dict[Offering, PlacementMemory]:
-    return {p.offering: p for p in memory.placements if p.phase is not Phase.COOLING}
+    cooling = Phase.COOLING
+    return {p.offering: p for p in memory.placements if p.phase is not cooling}
 
 
 def _readable(member: Member | None, now: datetime) -> bool:
@@ -221,7 +222,8 @@ def _holdings(
     spec: ServiceSpec, memory: Memory, world: World, live: Mapping[Offering, WorkloadFact], now: datetime
 ) -> tuple[Holding, ...]:
     remembered = _remembered(memory)
-    attempts = {a.offering: a for a in memory.attempts if a.outcome is Outcome.OPEN}
+    still_open = Outcome.OPEN
+    attempts = {a.offering: a for a in memory.attempts if a.outcome is still_open}
     holdings: list[Holding] = []
     for offering in sorted({*live, *remembered}, key=lambda o: o.order):
         past, attempt = remembered.get(offering), attempts.get(offering)

@@ -153,8 +153,9 @@ class Verdict:
 def histogram_of(verdicts: Iterable[Verdict]) -> Mapping[str, int]:
     """Count the first reasons of the refused, most frequent first."""
     tally: dict[str, int] = {}
+    refused = Standing.REFUSED
     for verdict in verdicts:
-        if verdict.standing is Standing.REFUSED:
+        if verdict.standing is refused:
             tally[verdict.reasons[0]] = tally.get(verdict.reasons[0], 0) + 1
     return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))
 
