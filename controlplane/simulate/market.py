@@ -84,7 +84,8 @@ class Market:
         self._last_id = 0
         self._serving: set[int] = set()
         self._took_over: set[int] = set()
-        self._next_loss: float | None = None  # None when it has to be looked up anew
+        self._next_loss: float | None = None  # the first after `_looked_from`; None when it is not known
+        self._looked_from = 0.0
 
     def request(self, zone: int | None) -> Lease:
         """Ask for one replica: spot in the zone of this index, or on-demand for None.
@@ -150,10 +151,9 @@ class Market:
 
         For skipping steps in which nothing can happen, not for policies: it knows the future.
         """
-        if self._next_loss is None or self._next_loss <= after:
-            self._next_loss = self._look_for_loss(after)
-        due = (at for at, _, number in self._due if at > after and number in self.leases)
-        return min(self._next_loss, *due) if self._due else self._next_loss
+        if self._next_loss is None or not self._looked_from <= after < self._next_loss:
+            self._next_loss, self._looked_from = self._look_for_loss(after), after
+        return min((self._next_loss, *(at for at, _, number in self._due if at > after and number in self.leases)))
 
     def _look_for_loss(self, after: float) -> float:
         for index in range(self._upcoming, len(self._changes)):

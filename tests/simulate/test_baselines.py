@@ -25,11 +25,12 @@ def trace_of(*capacities: list[int], prices: tuple[float, ...] = PRICES, interva
     return Trace("t", "gpu", interval, 4.0, zones)
 
 
-def played(trace: Trace, policy: Policy, replicas: int, until: float) -> Market:
-    """Ask the policy every 30 s up to an instant, that included."""
+def played(trace: Trace, policy: Policy, replicas: int | dict[float, int], until: float) -> Market:
+    """Ask the policy every 30 s up to an instant, that included; for so many, or for so many from each instant on."""
     market = Market(trace, Scoring())
+    wanted = {0.0: replicas} if isinstance(replicas, int) else replicas
     while True:
-        policy.act(market, replicas)
+        policy.act(market, max((at, count) for at, count in wanted.items() if at <= market.now)[1])
         if market.now >= until:
             return market
         market.advance(market.now + 30.0)
@@ -91,6 +92,21 @@ def test_spothedge_leaves_a_zone_that_failed_until_fewer_than_two_are_left() -> 
     assert tries(market, 1) == [0.0]
     market = played(trace_of([1] * 60, [0] * 60), SpotHedge(), 1, 240.0)
     assert tries(market, 1) == [0.0, 60.0, 120.0, 180.0]  # of two zones one is left: the other is forgiven at once
+
+
+def test_spothedge_comes_back_to_a_zone_that_gave_something() -> None:
+    """A launch that was on its way when the zone failed, and succeeds, takes the mark away."""
+    trace = trace_of([0] + [9] * 60, [9] * 61, [9] * 61, interval=30.0)
+    market = played(trace, SpotHedge(spares=0, on_demand=False), {0.0: 1, 30.0: 4, 90.0: 5}, 90.0)
+    assert held(market) == [0, 0, 1, 1, 2]  # refused at 60 s, when zone 1 was taken; accepted at 90 s
+
+
+def test_spothedge_gives_back_first_what_is_not_ready() -> None:
+    """Of on-demand it keeps what serves."""
+    trace = trace_of([0] * 8 + [1] * 60, [0] * 68, interval=30.0)
+    market = played(trace, SpotHedge(spares=0), {0.0: 1, 390.0: 2}, 420.0)
+    (kept,) = (lease for lease in market.leases.values() if lease.zone is None)
+    assert kept.requested_at == 0.0
 
 
 def test_spothedge_avoids_a_zone_that_took_a_replica() -> None:

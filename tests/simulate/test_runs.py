@@ -33,6 +33,14 @@ def test_processes_change_nothing() -> None:
     assert [result for result, _ in run_all(jobs, lambda _: None, processes=2)] == alone
 
 
+def test_the_order_is_that_of_the_jobs() -> None:
+    """Whichever is done first: here the longest comes in the middle and starts first."""
+    longer = Trace("long", "gpu", 60_000.0, 3.0, TRACE.zones)
+    jobs = [*jobs_for("on_demand"), *jobs_for("spothedge", trace=longer), *jobs_for("round_robin")]
+    results = [result.policy for result, _ in run_all(jobs, lambda _: None, processes=2)]
+    assert results == ["on_demand", "spothedge", "round_robin"]
+
+
 def test_what_is_wrong_comes_back_from_another_process_in_one_line() -> None:
     """An error of the input stays one on its way between processes."""
     short = Trace("short", "gpu", 60.0, 3.0, (Zone("a", "r", 1.0, (1, 1), "gpu"),))
