@@ -55,7 +55,7 @@ def parsed(key: str) -> Offering | None:
 def price_of(observation: Observation, offering: Offering) -> float | None:
     """Give what one replica costs an hour; None when no sane price is known."""
     price = observation.prices.get(offering)
-    if price is None or not math.isfinite(price) or price < 0:
+    if price is None or not 0 <= price < math.inf:
         return None
     return price * offering.accelerator.count
 
@@ -74,9 +74,13 @@ def enumerate_all(
     everything = [*wanted, *sorted(beyond, key=lambda o: o.order)]
     prices = [price_of(observation, offering) for offering in everything]
     cheapest = _cheapest(everything, prices)
+    ranks = {
+        o.kind: (accelerators.get(o.accelerator, len(accelerators)), capacities.get(o.capacity, len(capacities)))
+        for o in {offering.kind: offering for offering in everything}.values()
+    }
     found: list[Candidate] = []
     for offering, price in zip(everything, prices, strict=True):
-        key = offering.key
+        key, kind = offering.key, offering.kind
         advice = observation.advice.get(offering) if observation.advice else None
         found.append(
             Candidate(
@@ -84,10 +88,10 @@ def enumerate_all(
                 key=key,
                 region=offering.region,
                 cluster=offering.cluster,
-                accelerator_rank=accelerators.get(offering.accelerator, len(accelerators)),
-                capacity_rank=capacities.get(offering.capacity, len(capacities)),
+                accelerator_rank=ranks[kind][0],
+                capacity_rank=ranks[kind][1],
                 price=price,
-                cheapest=cheapest.get(offering.order[2:]),
+                cheapest=cheapest.get(kind),
                 past=offerings.get(key, NOTHING_LEARNT),
                 holding=held.get(key),
                 advice=advice.value if isinstance(advice, Known) else None,
@@ -112,7 +116,7 @@ def _cheapest(offerings: Iterable[Offering], prices: Iterable[float | None]) -> 
     """Give the lowest price by GPU type, count and capacity type."""
     lowest: dict[tuple[str, int, str], float] = {}
     for offering, price in zip(offerings, prices, strict=True):
-        kind = offering.order[2:]
+        kind = offering.kind
         if price is not None and price < lowest.get(kind, math.inf):
             lowest[kind] = price
     return lowest

@@ -61,7 +61,8 @@ def capacity_type(_context: ScoringContext, candidate: Candidate) -> float:
 
 def spread(context: ScoringContext, candidate: Candidate) -> float:
     """Prefer regions that hold fewer replicas: the zones of one region go down together."""
-    return min(SPREAD_MOST, SPREAD * context.in_region.get(candidate.region, 0))
+    held = context.in_region.get(candidate.region, 0)
+    return min(SPREAD_MOST, SPREAD * held) if held else 0.0
 
 
 def price(_context: ScoringContext, candidate: Candidate) -> float:
@@ -75,7 +76,8 @@ def price(_context: ScoringContext, candidate: Candidate) -> float:
 
 def failures(_context: ScoringContext, candidate: Candidate) -> float:
     """Try last what failed most often in a row."""
-    return min(FAILURES_MOST, FAILURE * candidate.past.failures)
+    failed = candidate.past.failures
+    return min(FAILURES_MOST, FAILURE * failed) if failed else 0.0
 
 
 def losses(context: ScoringContext, candidate: Candidate) -> float:

@@ -62,7 +62,8 @@ class Offering:
     """One thing that can be tried: this many GPUs of this type, of this capacity type, in this member cluster.
 
     key: a stable text key, unique in a fleet: `us-central1/gpu-1:nvidia-l4:1:spot`.
-    region: where the GPUs are. order: sorts as the offering itself does, only faster.
+    region: where the GPUs are. kind: GPU type, their number and the capacity type.
+    order: sorts as the offering itself does, only faster.
     """
 
     cluster: ClusterRef
@@ -70,13 +71,15 @@ class Offering:
     capacity: Capacity
     key: str = field(init=False, repr=False, compare=False)
     region: str = field(init=False, repr=False, compare=False)
+    kind: tuple[str, int, str] = field(init=False, repr=False, compare=False)
     order: tuple[str, str, str, int, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        cluster, kind, capacity = self.cluster, self.accelerator, self.capacity.value
-        object.__setattr__(self, "key", f"{cluster.link}:{kind.type}:{kind.count}:{capacity}")
+        cluster, kind = self.cluster, (self.accelerator.type, self.accelerator.count, self.capacity.value)
+        object.__setattr__(self, "key", f"{cluster.link}:{kind[0]}:{kind[1]}:{kind[2]}")
         object.__setattr__(self, "region", cluster.region)
-        object.__setattr__(self, "order", (cluster.location, cluster.name, kind.type, kind.count, capacity))
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "order", (cluster.location, cluster.name, *kind))
 
     def __hash__(self) -> int:
         return hash(self.key)
