@@ -81,6 +81,9 @@ class Offering:
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "order", (cluster.location, cluster.name, *kind))
 
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Offering) and self.order == other.order)
+
     def __hash__(self) -> int:
         return hash(self.key)
 
