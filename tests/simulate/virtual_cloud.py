@@ -1,0 +1,174 @@
+"""The whole local cloud in this process, in virtual time, and the engine on it over its real gateways and sockets.
+
+What cannot be in virtual time is replaced at the seams that `LocalCloud` has for it: containers are no processes, they
+are ready as soon as they are started and end when their grace does, and the load balancer's proxy finds every
+endpoint healthy. Time stands still during a pass; between passes it goes on, and everything in the cloud (autoscaler,
+kubelets, controllers, load balancer, recorded stock) has its turn at its own instant.
+"""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+
+import yaml
+
+from controlplane.localcloud.clock import VirtualClock
+from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.state import StateDir
+from controlplane.localcloud.kubelet.probes import Outcome
+from controlplane.localcloud.scenario import load_scenario
+from controlplane.simulate.hunter.deployments import EPOCH
+from controlplane.wiring import Target, build
+
+
+class Process:
+    """A container that takes all the grace that it gets to end."""
+
+    pid = 1
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._exit = asyncio.get_running_loop().create_future()
+        self._ending = None
+
+    async def wait(self):
+        return await asyncio.shield(self._exit)
+
+    def stop(self, grace):
+        self._ending = asyncio.get_running_loop().create_task(self._end_after(grace))
+
+    async def _end_after(self, seconds):
+        await self._clock.sleep(seconds)
+        self._end(0)
+
+    def kill(self):
+        self._end(137)
+
+    def _end(self, code):
+        if not self._exit.done():
+            self._exit.set_result(code)
+
+
+class Containers:
+    """Starts them."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    async def start(self, command):
+        return Process(self._clock)
+
+
+async def healthy(probe, target):
+    """Answer every probe: all is well."""
+    return Outcome(healthy=True)
+
+
+class Proxy:
+    """Finds healthy whatever endpoint it is told of."""
+
+    def __init__(self, run_dir):
+        self.config_dir, self.access_log = run_dir / "xds", run_dir / "access.log"
+        self._documents = {}
+
+    def prepare(self):
+        self._documents.clear()
+
+    def write(self, documents):
+        self._documents.update(json.loads(json.dumps(documents)))
+        return True
+
+    def sweep(self, keep):
+        self._documents = {name: self._documents[name] for name in keep}
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    async def stop(self):
+        pass
+
+    async def rotate_access_log(self):
+        pass
+
+    async def admin(self, path, *, method="GET"):
+        found = [
+            {
+                "name": resource["cluster_name"],
+                "host_statuses": [
+                    {"address": endpoint["endpoint"]["address"], "health_status": {}}
+                    for locality in resource["endpoints"]
+                    for endpoint in locality["lb_endpoints"]
+                ],
+            }
+            for name, document in self._documents.items()
+            if name.startswith("eds-")
+            for resource in document["resources"]
+        ]
+        return json.dumps({"cluster_statuses": found}).encode()
+
+
+class EngineClock:
+    """The cloud's time as the engine's threads see it, except that the patience for answers is counted in real time."""
+
+    def __init__(self, clock):
+        self.now, self._clock = clock.now, clock
+
+    def monotonic(self):
+        return self._clock.monotonic() + time.monotonic()
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+
+class VirtualCloud:
+    """A running local cloud and the engine for it. `now` is in seconds since the start."""
+
+    def __init__(self, clock, app):
+        self._clock, self._app = clock, app
+
+    @property
+    def now(self):
+        return self._clock.monotonic()
+
+    async def advance(self, to):
+        """Let time pass up to this instant, with all that happens on the way."""
+        await self._clock.advance(to - self.now)
+
+    async def apply(self, *services):
+        await asyncio.to_thread(self._app.apply, list(services))
+
+    async def run_pass(self, *, dry_run=False):
+        """Make one pass of the engine while time stands still; give its report."""
+        report = await asyncio.to_thread(self._app.run_pass, dry_run=dry_run, keep_lease=True)
+        await self._clock.advance(0)
+        return report
+
+
+@asynccontextmanager
+async def virtual_cloud(folder, scenario):
+    """Run a local cloud with this scenario."""
+    folder.mkdir()
+    file = folder / "scenario.yaml"
+    file.write_text(yaml.safe_dump(scenario, sort_keys=False))
+    directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
+    machine = Machine(clock, Containers(clock), healthy, Proxy)
+    directory.folder.mkdir()
+    cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
+    try:
+        await cloud.start()
+        await clock.advance(0)
+        found = cloud.scenario
+        target = Target(
+            project=found.project,
+            config_cluster=found.config_cluster.link,
+            endpoints=cloud.endpoints(),
+            ca_file=cloud.pki.ca_file,
+            credentials_file=directory.credentials_file,
+            prices_file=directory.prices_file,
+        )
+        app = build(target, clock=EngineClock(clock))
+        yield VirtualCloud(clock, app)
+        await asyncio.to_thread(app.reconciler.release)
+    finally:
+        await cloud.stop()
