@@ -150,6 +150,11 @@ class Stand:
         """Count replicas that wait for GPUs."""
         return sum(0 if h.yielding else h.hunting for h in self._some(bridging))
 
+    def bridges_to_spare(self) -> int:
+        """Count on-demand replicas beyond what Spot does not serve yet; what warms is not there, and may be lost first."""
+        serving = sum(h.serving for h in self._some(bridging=False))
+        return self.obtained(bridging=True) - max(0, self.terms.wanted - serving)
+
     def _some(self, bridging: bool | None) -> list[Holding]:
         kept = self.kept()
         return kept if bridging is None else [h for h in kept if self.bridges(self.by_key[h.key]) is bridging]
@@ -326,8 +331,10 @@ def _leaves(stand: Stand, holding: Holding, resting: frozenset[str]) -> int:
         return 0
     if essential(spec, counts, holding) and not in_excess(spec, counts, holding.region):
         return 0
+    bridge = stand.bridges(stand.by_key[holding.key])
+    excess = stand.bridges_to_spare() if bridge else stand.obtained(bridging=False) - stand.terms.wanted
     most = dispensable(spec, stand.world, holding, stand.terms.wanted, stand.context.now)
-    return max(0, min(most, stand.obtained() - stand.terms.wanted))
+    return max(0, min(most, excess))
 
 
 def _how_many(stand: Stand, holding: Holding, most: int) -> int:
@@ -352,7 +359,8 @@ def _withdraw(stand: Stand) -> World:
             pending = min(excess, holding.hunting)
             excess -= max(0, pending)
         else:
-            pending = _unwanted(stand, holding)
+            probes = holding.attempt is not None and holding.attempt.failback
+            pending = 0 if probes else _unwanted(stand, holding)
         if pending > 0:
             holdings[index] = withdrawn(holding, pending)
     return stand.world.swap(tuple(holdings))
