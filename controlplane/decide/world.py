@@ -74,14 +74,12 @@ class Holding:
     @property
     def hunting(self) -> int:
         """Replicas that are asked for and have no GPU yet."""
-        asked = self.target - self.scheduled
-        return asked if asked > 0 else 0
+        return max(0, self.target - self.scheduled)
 
     @property
     def warming(self) -> int:
         """Replicas that have their GPU and may still come to serve."""
-        coming = self.scheduled - self.serving - self.impaired
-        return coming if coming > 0 else 0
+        return max(0, self.scheduled - self.serving - self.impaired)
 
     @property
     def cover(self) -> int:
