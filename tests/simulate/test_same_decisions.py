@@ -10,16 +10,21 @@ offerings.
 Nothing of that may differ. What does differ between the two worlds, and how it is kept from telling:
 
 - Delays. The simulator has two, both to the second: answers come `answer_after` seconds after the request, replicas
-  serve `ready_after` seconds after it. A cluster adds moments of its own (a scheduler, a probe, a load balancer that
-  looks twice a second), so the local cloud's delays add up to five seconds less and a pass sees the same. A history in
-  which capacity goes within those five seconds would tell them apart.
+  serve `ready_after` seconds after it. A cluster adds moments of its own (a scheduler, probes, a load balancer that
+  looks twice a second), so the local cloud's delays add up to some seconds less. Capacity changes after the answers of
+  a minute in both, five seconds before the next pass. If it went in the two seconds between an answer in the one and in
+  the other, the engine would hold for a moment what the simulator was refused.
 - A lost Pod. In the simulator the next pass sees it, once, and its successor asks for a GPU in that pass. In a cluster
-  it is seen for as long as it takes to end, and its successor asks at once. So capacity changes ten seconds before a
-  pass here. If a Pod were preempted and gone between two passes, the engine would find the successor only: it would not
-  take it for a loss, and would look elsewhere a pass later.
-- The autoscaler's back-off. In the simulator every request is put to the zone; in a cluster not before the autoscaler
-  asks again, and until then the answer is no. Its back-off is that of the service here. Where the decision is less
-  patient than the autoscaler, the simulator is better off than the engine.
+  it is seen for as long as it takes to end, and its successor asks at once. Apps here take all their grace to end, and
+  no two changes are closer than a minute. If a Pod were preempted and gone between two passes, the engine would find
+  the successor only: it would not take it for a loss, and would look elsewhere a pass later.
+- A replica that is given up. In the simulator its GPU is free at once, in a cluster when the Pod has ended and its node
+  is gone, which is before the next pass here.
+- On-demand. In the simulator its answer is yes at once, in a cluster when the node is there, before the next pass.
+- The autoscaler's back-off. In the simulator every request is put to the zone. An autoscaler that has failed puts none
+  to it for a while (five minutes at first), whoever asks. The decision leaves an offering alone for as long, but only
+  when it has seen the refusal: a successor that it withdraws before the answer makes the autoscaler back off and the
+  decision not, and then the engine is refused where the simulator may succeed. Here the autoscaler hardly backs off.
 - Places. In the simulator every zone is a cluster; here every cluster is a region with one zone. A regional cluster
   that tries zone after zone has no counterpart in the simulator.
 - Names. Regions are called what they are here, and `region-0000` and so on in the simulator, in the order of the trace.
@@ -30,6 +35,7 @@ Nothing of that may differ. What does differ between the two worlds, and how it 
 
 import asyncio
 import logging
+import random
 from dataclasses import dataclass, fields
 
 import pytest
@@ -54,38 +60,53 @@ from controlplane.simulate.trace import Trace, Zone
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 MINUTE = 60
-INTERVAL = 10
+INTERVAL = 5
 PASSES = 48
-SCORING = Scoring(answer_after=60, ready_after=180, step=MINUTE, left_out=0)
+SCORING = Scoring(answer_after=52, ready_after=180, step=MINUTE, left_out=0)
 DELAYS = {
-    "provisioning": 50,
+    "provisioning": 45,
     "boot": 5,
-    "refusal": 55,
-    "image_pull": 115,
+    "refusal": 50,
+    "image_pull": 0,
     "load_balancer": 1,
     "scale_down": 1,
     "spot_grace": 15,
-    "backoff_initial": 2 * MINUTE,
-    "backoff_max": 6 * MINUTE,
+    "backoff_initial": 1,
+    "backoff_max": 1,
 }
+STARTING = 112  # and up to ten seconds more, for that is how often a Pod is asked
 ON_DEMAND = 0.70
-# By region: the price of Spot, and from which minute on how many GPUs there are. All is sold out from 16 to 26.
+PRICES = {"asia-northeast1": 0.31, "europe-west4": 0.22, "us-central1": 0.25}
+# From which minute on there are how many GPUs. All is sold out from 16 to 26.
 STORY = {
-    "asia-northeast1": (0.31, {0: 0, 34: 2}),
-    "europe-west4": (0.22, {0: 1, 9: 0, 26: 2}),
-    "us-central1": (0.25, {0: 2, 16: 0}),
+    "asia-northeast1": {0: 0, 34: 2},
+    "europe-west4": {0: 1, 9: 0, 26: 2},
+    "us-central1": {0: 2, 16: 0},
 }
-# Services that take no GPU from each other: each has a type of its own, and of each type there is the same stock.
+
+
+def rough(seed):
+    """Give a story in which capacity comes and goes by chance, every twelve minutes or so."""
+    chance = random.Random(seed)
+    changes = {region: [m for m in range(1, PASSES) if chance.random() < 1 / 12] for region in PRICES}
+    return {region: {minute: chance.choice([0, 0, 1, 2, 4]) for minute in [0, *changes[region]]} for region in PRICES}
+
+
+BY_VALUE = {"policy": {"preset": "balanced"}}
+# Services that take no GPU from each other: each has a type of its own, with its own stock.
 SERVICES = {
-    "by-rank": ("nvidia-l4", {}),
-    "by-value": ("nvidia-tesla-t4", {"policy": {"preset": "balanced"}}),
-    "spot-only": ("nvidia-tesla-a100", {"capacityTypes": ["spot"]}),
+    "by-rank": ("nvidia-l4", STORY, {}),
+    "by-value": ("nvidia-tesla-t4", STORY, BY_VALUE),
+    "spot-only": ("nvidia-tesla-a100", STORY, {"capacityTypes": ["spot"]}),
+    "rough-by-rank": ("nvidia-a100-80gb", rough(1), {}),
+    "rough-by-value": ("nvidia-h100-80gb", rough(2), BY_VALUE),
 }
+TOLD = ("by-rank", "by-value", "spot-only")
 REPLICAS = 2
 
 
 def service(name):
-    accelerator, more = SERVICES[name]
+    accelerator, _, more = SERVICES[name]
     return {
         "apiVersion": "gpuhunter.dev/v1alpha1",
         "kind": "GPUService",
@@ -101,18 +122,18 @@ def service(name):
     }
 
 
-def capacity(story):
-    """Give the counts of each interval: what holds from a minute on is there ten seconds before it."""
+def capacity(counts):
+    """Give the count of each interval: what holds from a minute on is there five seconds before it."""
     instants = [(interval + 1) * INTERVAL / MINUTE for interval in range(PASSES * MINUTE // INTERVAL)]
-    return tuple(story[max(since for since in story if since <= instant)] for instant in instants)
+    return tuple(counts[max(since for since in counts if since <= instant)] for instant in instants)
 
 
 def traces(folder):
     """Write the story down, once for each service's GPU type; give the files by service."""
     files = {}
-    for name, (accelerator, _) in SERVICES.items():
-        kind = accelerator.rpartition("-")[2].upper()
-        zones = (Zone(f"{region}-a", region, price, capacity(story), kind) for region, (price, story) in STORY.items())
+    for name, (accelerator, story, _) in SERVICES.items():
+        kind = accelerator.removeprefix("nvidia-")
+        zones = (Zone(f"{region}-a", region, price, capacity(story[region]), kind) for region, price in PRICES.items())
         files[name] = folder / f"{name}.json"
         write_trace(Trace(name, kind, INTERVAL, ON_DEMAND, tuple(zones)), files[name])
     return files
@@ -120,17 +141,17 @@ def traces(folder):
 
 def scenario(files):
     """Give the local cloud in which the traces are the stock of Spot; on-demand never runs out."""
-    kinds = [accelerator for accelerator, _ in SERVICES.values()]
+    kinds = [accelerator for accelerator, _, _ in SERVICES.values()]
     return {
         "name": "history",
         "project": "gpu-hunter-local",
         "client_region": "us-central1",
         "config_cluster": {"name": "hunt-config", "location": "us-west2", "zones": ["us-west2-a"]},
-        "clusters": [{"name": f"gpu-{region}", "location": region, "zones": [f"{region}-a"]} for region in STORY],
-        "stock": {f"{region}-a": {kind: {"on-demand": 50, "spot": 0} for kind in kinds} for region in STORY},
+        "clusters": [{"name": f"gpu-{region}", "location": region, "zones": [f"{region}-a"]} for region in PRICES],
+        "stock": {f"{region}-a": {kind: {"on-demand": 50, "spot": 0} for kind in kinds} for region in PRICES},
         "prices": {
             region: {kind: {"on-demand": ON_DEMAND, "spot": price} for kind in kinds}
-            for region, (price, _) in STORY.items()
+            for region, price in PRICES.items()
         },
         "traces": [
             {"file": str(file), "accelerator": SERVICES[name][0], "capacity": "spot"} for name, file in files.items()
@@ -235,7 +256,7 @@ def simulate(name, file):
 async def run_engine(virtual_cloud, folder, files):
     """Play the history of all services through the engine and the local cloud."""
     decisions = {name: [] for name in SERVICES}
-    async with virtual_cloud(folder, scenario(files)) as cloud:
+    async with virtual_cloud(folder, scenario(files), starting=STARTING) as cloud:
         await cloud.apply(*(service(name) for name in SERVICES))
         await cloud.run_pass(dry_run=True)  # imports the clients and opens connections, which takes seconds
         for number in range(PASSES):
@@ -245,7 +266,7 @@ async def run_engine(virtual_cloud, folder, files):
             for found in report.services:
                 assert {result.outcome for result in found.results} <= {Done.DONE}, f"pass {number}: {found.results}"
                 decisions[found.key.partition("/")[2]].append((found.observation.at, found.decision))
-    region_of = {f"{region}/gpu-{region}": region for region in STORY}
+    region_of = {f"{region}/gpu-{region}": region for region in PRICES}
     return {name: told(made, region_of) for name, made in decisions.items()}
 
 
@@ -294,7 +315,7 @@ def when(played, what, capacity_type):
     return [p.minute for p in played.passes for a in p.actions if a[0] == what and a[2] == capacity_type]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", TOLD)
 def test_the_history_has_all_that_a_hunt_consists_of(both, name):
     """Spot is obtained, refused, lost in two regions and, after a time without any, obtained again."""
     _, engine = both[name]
@@ -304,7 +325,6 @@ def test_the_history_has_all_that_a_hunt_consists_of(both, name):
     assert sum(past["last_lost_at"] is not None for past in engine.learnt.values()) >= 2
     assert [minute for minute in when(engine, "apply", "spot") if minute >= 26]
     assert serving[8] >= REPLICAS
-    assert serving[9] < serving[8]
     assert serving[PASSES - 1] >= REPLICAS
 
 

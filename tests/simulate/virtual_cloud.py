@@ -1,9 +1,9 @@
 """The whole local cloud in this process, in virtual time, and the engine on it over its real gateways and sockets.
 
-What cannot be in virtual time is replaced at the seams that `LocalCloud` has for it: containers are no processes, they
-are ready as soon as they are started and end when their grace does, and the load balancer's proxy finds every
-endpoint healthy. Time stands still during a pass; between passes it goes on, and everything in the cloud (autoscaler,
-kubelets, controllers, load balancer, recorded stock) has its turn at its own instant.
+What cannot be in virtual time is replaced at the seams that `LocalCloud` has for it: containers are no processes but
+take a set time to start and all their grace to end, and the load balancer's proxy finds every endpoint healthy. Time
+stands still during a pass; between passes it goes on, and everything in the cloud (autoscaler, kubelets, controllers,
+load balancer, recorded stock) has its turn at its own instant.
 """
 
 import asyncio
@@ -60,9 +60,16 @@ class Containers:
         return Process(self._clock)
 
 
-async def healthy(probe, target):
-    """Answer every probe: all is well."""
-    return Outcome(healthy=True)
+class App:
+    """Answers the probes: a Pod's app is well from so many seconds after it was first asked."""
+
+    def __init__(self, clock, seconds):
+        self._clock, self._seconds = clock, seconds
+        self._asked = {}
+
+    async def __call__(self, probe, target):
+        began = self._asked.setdefault(target.env["HOSTNAME"], self._clock.monotonic())
+        return Outcome(self._clock.monotonic() - began >= self._seconds, "starting")
 
 
 class Proxy:
@@ -146,13 +153,13 @@ class VirtualCloud:
 
 
 @asynccontextmanager
-async def virtual_cloud(folder, scenario):
-    """Run a local cloud with this scenario."""
+async def virtual_cloud(folder, scenario, *, starting):
+    """Run a local cloud with this scenario, in which apps take so many seconds to start."""
     folder.mkdir()
     file = folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario, sort_keys=False))
     directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
-    machine = Machine(clock, Containers(clock), healthy, Proxy)
+    machine = Machine(clock, Containers(clock), App(clock, starting), Proxy)
     directory.folder.mkdir()
     cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
     try:
