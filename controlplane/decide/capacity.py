@@ -39,7 +39,7 @@ def refused(
     if refusal is RefusalClass.BACKING_OFF and past.last_refusal and not _forgotten(past, now):
         refusal, message = past.last_refusal, past.last_message or message
     if refusal in ABOUT_CAPACITY:
-        past = learning.failed(past)
+        past = learning.failed(past, now)
     learnt = replace(past, budget=1, last_refusal=refusal, last_refused_at=now, last_message=message)
     if refusal is RefusalClass.REJECTED_SPEC:
         return replace(learnt, blocked_generation=spec.generation)

@@ -118,10 +118,15 @@ def won(past: OfferingMemory, began: datetime, now: datetime) -> OfferingMemory:
     )
 
 
-def failed(past: OfferingMemory) -> OfferingMemory:
-    """Learn that an attempt obtained nothing for want of capacity; what is held shows that the spell goes on."""
-    kept = past.up_since if past.held_since is not None else None
-    return replace(past, tries=past.tries * FADING + 1, wins=past.wins * FADING, up_since=kept)
+def failed(past: OfferingMemory, now: datetime) -> OfferingMemory:
+    """Learn that an attempt obtained nothing for want of capacity.
+
+    Where something is held, the spell goes on; but it has no room left, so it counts as half as old.
+    """
+    begun = past.up_since if past.held_since is not None else None
+    if begun is not None:
+        begun += (now - begun) / 2
+    return replace(past, tries=past.tries * FADING + 1, wins=past.wins * FADING, up_since=begun)
 
 
 def lost(past: OfferingMemory, now: datetime, *, rest: bool) -> OfferingMemory:

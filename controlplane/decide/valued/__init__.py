@@ -1,0 +1,48 @@
+"""Where replicas go when the user has said what a missing one costs (`spec.policy`): each choice is worth its money.
+
+Four choices, each a difference of the one cost of `controlplane.decide.portfolio`:
+
+- what is missing goes where it makes the whole cheapest, by price and by the hazard of losing it again;
+- on-demand bridges what is missing now, at once and beside the Spot attempts, as long as waiting for their answer would
+  cost more; it is never the aim where Spot is cheaper, so Spot is tried on beneath it;
+- spares are held when what losses would cost is more than they do, and where they help most;
+- what is given back, and what is moved, is what the whole gets cheapest without.
+
+The user's order of accelerators goes before all of it. The order of capacity types breaks ties only: how dear and how
+lasting each is decides.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from controlplane.decide import rollout
+from controlplane.decide.allocation import give_back_impaired, give_back_yielding
+from controlplane.decide.case import MOST_NEW_REPLICAS, Case, Settled
+from controlplane.decide.failback import Return, resting
+from controlplane.decide.portfolio import Terms
+from controlplane.decide.valued.asking import hunt
+from controlplane.decide.valued.giving import give_back
+from controlplane.decide.valued.moving import consider
+from controlplane.decide.valued.stand import Stand
+from controlplane.decide.valued.worth import recovery_of, value_of_missing
+from controlplane.decide.world import World
+
+__all__ = ["settle"]
+
+
+def settle(case: Case, world: World, goal: int) -> Settled:
+    """Ask for what is worth it, give back what is not, and when neither is called for, consider a move."""
+    missing = value_of_missing(case.spec, case.observation, case.candidates) or 0.0
+    terms = Terms(goal, missing, recovery_of(world) / timedelta(hours=1))
+    stand = Stand(case.context(world), case.candidates, world, terms)
+    picks = hunt(stand, MOST_NEW_REPLICAS)
+    lacking = stand.obtained() + stand.asked() < goal
+    cramped = lacking and not picks and case.cramped(stand.context)
+    world = give_back_yielding(give_back_impaired(world, goal, cramped=cramped), goal)
+    world = give_back(replace(stand, world=world), resting=resting(case.memory, case.now))
+    feedback = Return()
+    if not picks and not lacking and not rollout.behind(case.spec, world):
+        after = Stand(replace(stand.context, world=world), case.candidates, world, terms)
+        feedback = consider(after, case.memory, case.whole_since)
+        picks = (feedback.pick,) if feedback.pick else ()
+    return Settled(world, picks, lacking, feedback)

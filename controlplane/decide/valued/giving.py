@@ -1,0 +1,94 @@
+"""What is given back: all that only waits and is not needed, and what the whole is cheaper without."""
+
+from dataclasses import replace
+
+from controlplane.decide.allocation import dispensable, essential, in_excess, reduced, withdrawn
+from controlplane.decide.valued.stand import Stand
+from controlplane.decide.world import Holding, World
+
+KEEPING = 0.15
+"""What letting go of a replica must save, in its price: getting it back is not certain."""
+
+
+def give_back(stand: Stand, *, resting: frozenset[str]) -> World:
+    """Give back what the whole is cheaper without: all that only waits, but GPUs of one placement a pass."""
+    world = _withdraw(stand)
+    stand = replace(stand, world=world)
+    if stand.obtained() <= stand.terms.wanted:
+        return world
+    leaving = {h.key: most for h in stand.kept if (most := _leaves(stand, h, resting)) > 0}
+    worst = min((h for h in stand.kept if h.key in leaving), key=lambda h: _rank(stand, h), default=None)
+    count = 0 if worst is None else _how_many(stand, worst, leaving[worst.key])
+    if worst is None or not count:
+        return world
+    left = reduced(worst, count, stand.context.now)
+    return world.swap(tuple(left if h.key == worst.key else h for h in world.holdings))
+
+
+def _rank(stand: Stand, holding: Holding) -> tuple[int, float, float, str]:
+    """Rank by how gladly a replica is given back: of the lesser GPU type, then what the whole is cheapest without."""
+    lesser = -stand.by_key[holding.key].accelerator_rank
+    rest = stand.whole.with_more(holding.key, -1).cost()
+    return lesser, round(rest, 9), -(holding.serving_since or holding.since).timestamp(), holding.key
+
+
+def _leaves(stand: Stand, holding: Holding, resting: frozenset[str]) -> int:
+    """Give how many replicas of a placement may go at all in this pass."""
+    spec, counts = stand.context.spec, stand.context.in_region
+    if not holding.visible or not (holding.serving or holding.warming):
+        return 0
+    if holding.serving and not holding.warming and holding.region in resting:
+        return 0
+    if essential(spec, counts, holding) and not in_excess(spec, counts, holding.region):
+        return 0
+    bridge = stand.bridges(stand.by_key[holding.key])
+    excess = stand.bridges_to_spare() if bridge else stand.obtained(bridging=False) - stand.terms.wanted
+    most = dispensable(spec, stand.world, holding, stand.terms.wanted, stand.context.now)
+    return max(0, min(most, excess))
+
+
+def _how_many(stand: Stand, holding: Holding, most: int) -> int:
+    """Give how many replicas the whole is cheaper without, one after the other."""
+    whole, count = stand.whole, 0
+    while count < most:
+        fewer = whole.with_more(holding.key, -1)
+        if fewer.cost() + _threshold(stand, holding) >= whole.cost():
+            break
+        whole, count = fewer, count + 1
+    return count
+
+
+def _threshold(stand: Stand, holding: Holding) -> float:
+    bridge = stand.bridges(stand.by_key[holding.key])
+    return 0.0 if bridge else KEEPING * stand.lines[holding.key].price
+
+
+def _withdraw(stand: Stand) -> World:
+    """Take back what only waits and is not needed any more."""
+    bare = stand.terms.wanted - stand.obtained()
+    excess = stand.asked(bridging=True) - max(0, bare)
+    holdings = list(stand.world.holdings)
+    for index, holding in enumerate(holdings):
+        candidate = stand.by_key.get(holding.key)
+        if candidate is None or not holding.kept or not holding.visible or holding.yielding or not holding.hunting:
+            continue
+        if stand.bridges(candidate):
+            pending = min(excess, holding.hunting)
+            excess -= max(0, pending)
+        else:
+            probes = holding.attempt is not None and holding.attempt.failback
+            pending = 0 if probes else _unwanted(stand, holding)
+        if pending > 0:
+            holdings[index] = withdrawn(holding, pending)
+    return stand.world.swap(tuple(holdings))
+
+
+def _unwanted(stand: Stand, holding: Holding) -> int:
+    """Give how many replicas that a placement waits for would only cost, were they to come."""
+    aims, count = stand.aims, 0
+    while count < holding.hunting and aims.total > stand.terms.wanted:
+        fewer = aims.with_more(holding.key, -1)
+        if fewer.cost() + _threshold(stand, holding) >= aims.cost():
+            break
+        aims, count = fewer, count + 1
+    return count

@@ -1,0 +1,49 @@
+"""What the user's one line is in money, and how long a loss takes to mend."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from statistics import median_low
+
+from controlplane.decide.candidates import Candidate
+from controlplane.decide.world import World
+from controlplane.model.observation import Observation
+from controlplane.model.offering import Capacity
+from controlplane.model.service import Preset, ServiceSpec
+
+PRESETS: Mapping[Preset, float] = {Preset.FRUGAL: 8.0, Preset.BALANCED: 24.0, Preset.AVAILABLE: 80.0}
+"""What a missing replica costs an hour, in on-demand prices of one replica."""
+
+SPOT_DISCOUNT = 3.0
+"""On-demand over Spot, where no on-demand price is known to reckon a preset by."""
+
+RECOVERIES = (timedelta(minutes=3), timedelta(minutes=30))
+"""Bounds of what the time from asking to serving is taken for; the lower one while none has been seen."""
+
+
+def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: Iterable[Candidate]) -> float | None:
+    """Give USD for an hour in which a replica is missing; None when the user puts no value on it."""
+    policy = spec.policy
+    if policy.missing_replica_cost is not None or policy.preset is None:
+        return policy.missing_replica_cost
+    prices = [c.price for c in candidates if c.price is not None and c.offering.capacity is Capacity.ON_DEMAND]
+    if not prices:
+        named = [
+            o for o in observation.prices if o.capacity is Capacity.ON_DEMAND and o.accelerator in spec.accelerators
+        ]
+        prices = [observation.prices[o] * o.accelerator.count for o in named]
+    if not prices:
+        prices = [SPOT_DISCOUNT * c.price for c in candidates if c.price is not None]
+    return PRESETS[policy.preset] * min(prices) if prices else None
+
+
+def recovery_of(world: World) -> timedelta:
+    """Give how long it takes from asking for a replica to its being ready, as those that are ready took."""
+    took = [
+        pod.ready_at - pod.created_at
+        for holding in world.holdings
+        if holding.workload and holding.visible
+        for pod in holding.workload.live_pods
+        if pod.ready_at is not None
+    ]
+    shortest, longest = RECOVERIES
+    return min(longest, max(shortest, median_low(took))) if took else shortest
