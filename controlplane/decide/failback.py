@@ -81,7 +81,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     scene = ScoringContext({}, context.now)
     counts = {**context.in_region, leaving.region: context.in_region.get(leaving.region, 0) - 1}
     bar = standing(scene, held) - STEADINESS
-    mends = _mends_spread(context, leaving)
+    mends = mends_spread(context, leaving)
     found: list[tuple[float, str, Candidate]] = []
     for candidate in candidates:
         if candidate.key == held.key or not context.spec.regions.permits(candidate.region):
@@ -98,7 +98,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     return [candidate for _, _, candidate in sorted(found, key=lambda item: item[:2])]
 
 
-def _mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], bool]:
+def mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], bool]:
     """Give what tells whether a move there mends the spread that the user asked for."""
     counts, spec = context.in_region, context.spec
     crowded = counts.get(leaving.region, 0) > 1 and regions_missing(spec, counts) > 0

@@ -1,14 +1,21 @@
 """How the service stands: what is held and asked for, what is an aim and what a bridge, and what each would cost."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from controlplane.decide import learning
+from controlplane.decide.allocation import in_region
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context
 from controlplane.decide.portfolio import Line, Portfolio, Terms
+from controlplane.decide.valued.worth import supposed_price
 from controlplane.decide.world import Holding, World
-from controlplane.model.offering import Capacity
+from controlplane.model.offering import Accelerator, Capacity
+
+MOST_SPARES = 4
+"""Spares at most where the user names no bound."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +33,57 @@ class Stand:
         return {c.key: c for c in self.candidates}
 
     @cached_property
-    def bridge_price(self) -> float | None:
-        """What on-demand costs where it stands beside something else to buy; None where it is no bridge."""
-        if all(c.offering.capacity is Capacity.ON_DEMAND for c in self.candidates):
-            return None
-        prices = [c.price for c in self.candidates if c.offering.capacity is Capacity.ON_DEMAND and c.price is not None]
-        return min(prices, default=None)
+    def _lasting(self) -> list[float]:
+        """What on-demand costs by the rank of its GPU type, or of one that the user prefers; only where it may be."""
+        prices = [math.inf] * (1 + max((c.accelerator_rank for c in self.candidates), default=0))
+        for c in self.candidates:
+            if c.offering.capacity is Capacity.ON_DEMAND and c.price is not None and self._allowed(c):
+                prices[c.accelerator_rank] = min(prices[c.accelerator_rank], c.price)
+        return list(accumulate(prices, min))
+
+    @cached_property
+    def _lasting_here(self) -> dict[tuple[str, Accelerator], float]:
+        """What on-demand costs by region and GPU type: beside it in one region, Spot that is dearer is never an aim."""
+        return {
+            (c.region, c.offering.accelerator): c.price
+            for c in self.candidates
+            if c.offering.capacity is Capacity.ON_DEMAND and c.price is not None
+        }
+
+    @cached_property
+    def _transient(self) -> float:
+        """The rank of the best GPU type of which there is Spot to stand on."""
+        aims = (c.accelerator_rank for c in self.candidates if self._cheaper(c) and self._allowed(c))
+        return min(aims, default=math.inf)
+
+    def _allowed(self, candidate: Candidate) -> bool:
+        spec, offering = self.context.spec, candidate.offering
+        named = offering.capacity in spec.capacity_types and offering.accelerator in spec.accelerators
+        return named and spec.regions.permits(candidate.region)
+
+    def _cheaper(self, candidate: Candidate) -> bool:
+        """Tell whether this is no on-demand, and cheaper than on-demand of a GPU type that is no worse."""
+        if candidate.offering.capacity is Capacity.ON_DEMAND:
+            return False
+        return candidate.price is None or candidate.price < self._lasting[candidate.accelerator_rank]
 
     def bridges(self, candidate: Candidate) -> bool:
-        """Tell whether this is on-demand that only bridges what Spot does not give."""
-        return self.bridge_price is not None and candidate.offering.capacity is Capacity.ON_DEMAND
+        """Tell whether this is on-demand that only bridges what Spot of a GPU type that is no worse does not give."""
+        return candidate.offering.capacity is Capacity.ON_DEMAND and candidate.accelerator_rank >= self._transient
 
     def is_aim(self, candidate: Candidate) -> bool:
         """Tell whether this is what the service wants to stand on: not a bridge, nor dearer than one."""
-        if self.bridge_price is None or candidate.price is None:
+        if candidate.offering.capacity is Capacity.ON_DEMAND:
             return not self.bridges(candidate)
-        return not self.bridges(candidate) and candidate.price < self.bridge_price
+        if self._cheaper(candidate) or candidate.price is None:
+            return True
+        here = self._lasting_here.get((candidate.region, candidate.offering.accelerator), math.inf)
+        return candidate.accelerator_rank < self._transient and candidate.price < here
+
+    @cached_property
+    def supposed(self) -> float:
+        """What is taken for the price of an offering that has none: that of the cheapest on-demand."""
+        return supposed_price(c for c in self.candidates if self._allowed(c))
 
     @cached_property
     def lines(self) -> dict[str, Line]:
@@ -49,10 +91,9 @@ class Stand:
         return {c.key: self._line(c) for c in self.candidates}
 
     def _line(self, candidate: Candidate) -> Line:
-        dearest = self.bridge_price or 0.0
         lasts = candidate.offering.capacity is not Capacity.SPOT
         hazard = 0.0 if lasts else learning.hazard(candidate.past, self.context.now, candidate.advice)
-        price = dearest if candidate.price is None else candidate.price
+        price = self.supposed if candidate.price is None else candidate.price
         return Line(candidate.key, candidate.region, price, hazard)
 
     @cached_property
@@ -72,6 +113,17 @@ class Stand:
         """Count on-demand replicas beyond what Spot does not serve yet; what warms may be lost before it does."""
         serving = sum(h.serving for h in self._some(bridging=False))
         return self.obtained(bridging=True) - max(0, self.terms.wanted - serving)
+
+    @cached_property
+    def most_spares(self) -> int:
+        """How many replicas beyond those wanted may be held."""
+        bound = self.context.spec.policy.max_spares
+        return MOST_SPARES if bound is None else bound
+
+    @cached_property
+    def aims_in_region(self) -> dict[str, int]:
+        """Count by region what the service wants to stand on: a bridge is soon gone, and spreads nothing."""
+        return in_region(tuple(self._some(bridging=False)))
 
     def _some(self, bridging: bool | None) -> list[Holding]:
         kept = self.kept
