@@ -19,16 +19,16 @@ def give_back(stand: Stand, *, resting: frozenset[str]) -> World:
     stand = replace(stand, world=world)
     if stand.obtained() <= stand.terms.wanted:
         return world
-    leaving = {h.key: most for h in stand.kept if (most := _excess(stand, h)) > 0}
-    worst = min((h for h in stand.kept if h.key in leaving), key=lambda h: _rank(stand, h), default=None)
-    if worst is None or (worst.serving and not worst.warming and worst.region in resting):
-        return world
-    most = dispensable(stand.context.spec, world, worst, stand.terms.wanted, stand.context.now)
-    count = _how_many(stand, worst, min(most, leaving[worst.key]))
-    if not count:
-        return world
-    left = reduced(worst, count, stand.context.now)
-    return world.swap(tuple(left if h.key == worst.key else h for h in world.holdings))
+    leaving = {h.key: most for h in stand.kept if (most := _leaves(stand, h, resting)) > 0}
+    ranked = sorted((h for h in stand.kept if h.key in leaving), key=lambda h: _rank(stand, h))
+    for holding in ranked:
+        if stand.by_key[holding.key].accelerator_rank < stand.by_key[ranked[0].key].accelerator_rank:
+            break  # a preferred GPU type is not given back to keep a lesser one
+        count = _how_many(stand, holding, leaving[holding.key])
+        if count:
+            left = reduced(holding, count, stand.context.now)
+            return world.swap(tuple(left if h.key == holding.key else h for h in world.holdings))
+    return world
 
 
 def _rank(stand: Stand, holding: Holding) -> tuple[bool, bool, int, float, float, str]:

@@ -8,6 +8,7 @@ from controlplane.decide.candidates import Candidate
 from controlplane.decide.failback import MOVES_AN_HOUR, Return, mends_spread, moves_of, settled
 from controlplane.decide.filters import Context
 from controlplane.decide.portfolio import Portfolio
+from controlplane.decide.valued.giving import surplus
 from controlplane.decide.valued.stand import Stand
 from controlplane.decide.world import Holding
 from controlplane.model.memory import Memory
@@ -27,7 +28,7 @@ def consider(stand: Stand, memory: Memory, whole_since: datetime | None) -> Retu
     calm = whole_since is not None and now - whole_since >= spec.timing.stabilisation_window
     counts = context.in_region
     passing = [h for h in stand.kept if stand.bridges(stand.by_key[h.key])]
-    if stand.asked() or not all(essential(spec, counts, h) for h in passing):
+    if stand.asked() or surplus(stand) or not all(essential(spec, counts, h) for h in passing):
         return Return()
     best: tuple[tuple[int, float, str], Candidate, Holding] | None = None
     for holding in stand.kept:
@@ -72,7 +73,8 @@ def _gain(
 ) -> tuple[int, float] | None:
     """Give (steps up in the user's order of accelerators, the cost then); None where it is no move.
 
-    What mends the spread that the user asked for comes before any step up.
+    What mends the spread that the user asked for comes before any step up. A spare takes none, for it is held where it
+    is worth its price.
     """
     if other.key == own.key or not stand.is_aim(other):
         return None
@@ -81,5 +83,6 @@ def _gain(
     held = other.holding
     if held is not None and (held.attempt or not held.kept or held.impaired):
         return None
-    steps = other.accelerator_rank - own.accelerator_rank
+    enough = stand.of_types_before(own.accelerator_rank) >= stand.terms.wanted
+    steps = 0 if enough else other.accelerator_rank - own.accelerator_rank
     return steps - MENDING if mends else steps, without.cost_with(other.key)

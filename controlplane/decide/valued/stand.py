@@ -114,6 +114,11 @@ class Stand:
         serving = sum(h.serving for h in self._some(bridging=False))
         return self.obtained(bridging=True) - max(0, self.terms.wanted - serving)
 
+    def of_types_before(self, rank: int) -> int:
+        """Count what the service stands on of the GPU types that the user prefers to the one of this rank."""
+        better = (h for h in self._some(bridging=False) if self.by_key[h.key].accelerator_rank < rank)
+        return sum(h.serving + h.warming for h in better)
+
     @cached_property
     def most_spares(self) -> int:
         """How many replicas beyond those wanted may be held."""
