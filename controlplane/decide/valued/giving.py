@@ -19,16 +19,25 @@ def give_back(stand: Stand, *, resting: frozenset[str]) -> World:
     stand = replace(stand, world=world)
     if stand.obtained() <= stand.terms.wanted:
         return world
-    leaving = {h.key: most for h in stand.kept if (most := _leaves(stand, h, resting)) > 0}
-    ranked = sorted((h for h in stand.kept if h.key in leaving), key=lambda h: _rank(stand, h))
-    for holding in ranked:
-        if stand.by_key[holding.key].accelerator_rank < stand.by_key[ranked[0].key].accelerator_rank:
-            break  # a preferred GPU type is not given back to keep a lesser one
-        count = _how_many(stand, holding, leaving[holding.key])
-        if count:
-            left = reduced(holding, count, stand.context.now)
-            return world.swap(tuple(left if h.key == holding.key else h for h in world.holdings))
-    return world
+    worst = _worst(stand)
+    if worst is None or (worst.serving and not worst.warming and worst.region in resting):
+        return world
+    most = dispensable(stand.context.spec, world, worst, stand.terms.wanted, stand.context.now)
+    count = _how_many(stand, worst, min(most, _excess(stand, worst)))
+    if not count:
+        return world
+    left = reduced(worst, count, stand.context.now)
+    return world.swap(tuple(left if h.key == worst.key else h for h in world.holdings))
+
+
+def surplus(stand: Stand) -> int:
+    """Give how many replicas are about to be given back, once others are proven."""
+    worst = _worst(stand) if stand.obtained() > stand.terms.wanted else None
+    return 0 if worst is None else _how_many(stand, worst, _excess(stand, worst))
+
+
+def _worst(stand: Stand) -> Holding | None:
+    return min((h for h in stand.kept if _excess(stand, h) > 0), key=lambda h: _rank(stand, h), default=None)
 
 
 def _rank(stand: Stand, holding: Holding) -> tuple[bool, bool, int, float, float, str]:
