@@ -10,7 +10,7 @@ import typer
 from controlplane.cli.output import Output, OutputOption, console, emit, note
 
 if TYPE_CHECKING:
-    from controlplane.simulate.calls import Call
+    from controlplane.simulate.calls import Call, Source
     from controlplane.simulate.making import Making
 
 MAKING = "Making traces"
@@ -76,6 +76,9 @@ def simulate(
             "into this PNG."
         ),
     ] = None,
+    shape: Annotated[
+        bool, typer.Option("--shape", help="Show what shape the traces have, side by side; replay nothing.")
+    ] = False,
     synthesize: Annotated[
         Path | None,
         typer.Option(
@@ -128,7 +131,7 @@ def simulate(
     throughout would have cost. Traces are recorded files, or made from seeds: `simulate --seeds 20 --days 7`.
     """
     from controlplane.simulate import asked
-    from controlplane.simulate.calls import Call, check_pictures
+    from controlplane.simulate.calls import Call, check_pictures, sources_of
     from controlplane.simulate.making import Making
     from controlplane.simulate.service import Wish
     from controlplane.simulate.synthesis import Pattern
@@ -159,6 +162,11 @@ def simulate(
         raise asked.wrong("--trace", "is missing", remedy)
     for name in makes if files else ():
         note(f"--{name.replace('_', '-')} has no part in a replay of files")
+    if shape:
+        if set(given) - {"shape", "output", "service", "trace", "more", *MAKES}:
+            raise asked.wrong("--shape", "replays nothing", "leave out what is said of the replay")
+        _shapes(sources_of(files, making, service), output)
+        return
     worths = asked.worths_of(missing_replica_cost)
     wish = Wish(
         replicas=replicas,
@@ -184,7 +192,7 @@ def _replay(files: Sequence[Path], making: "Making", call: "Call", output: Outpu
     from controlplane.cli import replays
     from controlplane.simulate.calls import plans_of, run, sources_of
 
-    plans = plans_of(sources_of(files, making, call.wish), call, note)
+    plans = plans_of(sources_of(files, making, call.wish.file), call, note)
     with replays.progress(len(call.scorings) * sum(len(plan.entrants) for plan in plans)) as done:
         data, histories = run(plans, call, done)
     emit(data, output, lambda: replays.show(data))
@@ -216,3 +224,11 @@ def _synthesize(path: Path, output: Output, making: "Making", service: Path | No
         console.print(synthesis.table({trace.name: shape}))
 
     emit(data, output, show)
+
+
+def _shapes(sources: "Sequence[Source]", output: Output) -> None:
+    from controlplane.simulate import synthesis
+
+    shapes = [(trace.name, file, synthesis.shape_of(trace)) for file, trace in sources]
+    data = {"shapes": [{"trace": name, "file": file, **shape.as_dict()} for name, file, shape in shapes]}
+    emit(data, output, lambda: console.print(synthesis.table({name: one for name, _, one in shapes}), soft_wrap=True))

@@ -72,11 +72,11 @@ def check_pictures(call: Call, traces: int) -> None:
         raise wrong("--tradeoff", f"{HUNTER} is not among the policies", f"add --policy {HUNTER}")
 
 
-def sources_of(files: Sequence[Path], making: Making, wish: Wish) -> list[Source]:
-    """Read the traces that are named, or make those that are asked for. Raises SpecError."""
+def sources_of(files: Sequence[Path], making: Making, service: Path | None) -> list[Source]:
+    """Read the traces that are named, or make those that are asked for, like the service. Raises SpecError."""
     if files:
         return [(str(file), read_trace(file)) for file in files]
-    return [(None, trace) for trace in made(making, None if wish.file is None else read_service(wish.file))]
+    return [(None, trace) for trace in made(making, None if service is None else read_service(service))]
 
 
 def plans_of(sources: Sequence[Source], call: Call, note: Callable[[str], None]) -> list[Plan]:

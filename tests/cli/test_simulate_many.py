@@ -138,6 +138,20 @@ def test_what_a_made_trace_is_can_be_said(tmp_path: Path) -> None:
     assert max(spot) / min(spot) == pytest.approx(3, rel=0.01)
 
 
+def test_the_shape_of_traces_is_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of files and of what is made; nothing is replayed."""
+    file = tmp_path / "kept.json"
+    assert run(["simulate", "--synthesize", str(file), "--seed", "5", *SMALL]) == 0
+    capsys.readouterr()
+    (kept,) = data_of(capsys, "--trace", str(file), "--shape")["shapes"]
+    first, second = data_of(capsys, "--seed", "5", "--seeds", "2", *SMALL, "--shape")["shapes"]
+    assert kept["lost_per_hour"] == first["lost_per_hour"] != second["lost_per_hour"]
+    assert run(["simulate", "--seeds", "2", *SMALL, "--shape"]) == 0
+    said = capsys.readouterr().out
+    assert "seed1  synthetic" in said
+    assert "lost per hour <10 min" in said
+
+
 def test_patience_shorter_than_the_answer_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A service that gives up before any answer would look like a market without Spot."""
     impatient = service_file(tmp_path, SERVICE + "  timing: {attemptDeadline: 20s}\n")
@@ -164,6 +178,7 @@ def test_patience_shorter_than_the_answer_is_told(tmp_path: Path, capsys: pytest
         pytest.param(["--tradeoff", "o.png", "--policy", "on_demand"], "hunter is not among", id="without-ours"),
         pytest.param(["--tradeoff", "o.png", "--plot", "p.png"], "--plot: draws one replay", id="two-pictures"),
         pytest.param(["--plot", "o.png", "--seeds", "2"], "--plot: draws one trace, 2 are given", id="plot-seeds"),
+        pytest.param(["--shape", "--loop", "60"], "--shape: replays nothing", id="shape-of-a-loop"),
         pytest.param(["--synthesize", "x.json", "--seeds", "2"], "--seeds: one file holds one trace", id="one-file"),
     ],
 )  # fmt: skip
