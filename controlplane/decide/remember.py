@@ -69,6 +69,7 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
         placement,
         since=min(placement.since, now),
         replicas=max(0, placement.replicas),
+        obtained=max(0, placement.obtained),
         serving_since=_past(placement.serving_since, now),
         unwired_at=_past(placement.unwired_at, now),
         impaired_since=_past(placement.impaired_since, now),
@@ -152,6 +153,7 @@ def _placement(holding: Holding, more: int) -> PlacementMemory:
         unwired_at=holding.unwired_at,
         impaired_since=holding.impaired_since,
         reason=holding.reason,
+        obtained=holding.scheduled,
     )
 
 
