@@ -12,7 +12,7 @@ from controlplane.decide import ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
 from controlplane.decide.candidates import blocks, enumerate_all
-from controlplane.decide.case import Case
+from controlplane.decide.case import Case, Scales
 from controlplane.decide.conditions import Findings, conditions
 from controlplane.decide.expenses import affordable_goal, hourly_cost, price_list, unpriced
 from controlplane.decide.failback import Return
@@ -50,6 +50,7 @@ class Draft:
     goal: int
     missing: bool
     feedback: Return = field(default_factory=Return)
+    scales: Scales | None = None
     rolling: int = 0
     teardown: str = ""
 
@@ -110,6 +111,7 @@ def _draft(case: Case) -> Draft:
         goal=goal,
         missing=settled.missing,
         feedback=settled.feedback,
+        scales=settled.scales,
         rolling=len(rollout.behind(spec, world)),
     )
 
@@ -129,7 +131,7 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
     """Put the outcome together: memory, verdicts, conditions, counts."""
     held_back = {s.action.offering for s in suppressed if isinstance(s.action, ApplyPlacement)}
     picks = {k: p for k, p in draft.picks.items() if p.candidate.offering not in held_back}
-    judgement = explain(case.context(draft.world), case.candidates, picks, missing=draft.missing)
+    judgement = explain(case.context(draft.world), case.candidates, picks, missing=draft.missing, scales=draft.scales)
     counts = _counts(case, draft.world, picks)
     found = Findings(
         spec=case.spec,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from controlplane.decide.allocation import Pick, in_excess, regions_missing, worst_first
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, quota_room, refusals
-from controlplane.decide.scoring import STEADINESS, ScoringContext, failures, standing
+from controlplane.decide.scoring import ACCELERATOR, CAPACITY, STEADINESS, ScoringContext, failures, standing
 from controlplane.decide.world import Holding
 from controlplane.model.memory import Memory
 from controlplane.model.reasons import Reason
@@ -84,6 +84,9 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     mends = mends_spread(context, leaving)
     found: list[tuple[float, str, Candidate]] = []
     for candidate in candidates:
+        least = ACCELERATOR * candidate.accelerator_rank + CAPACITY * candidate.capacity_rank
+        if least >= bar and not mends(candidate):
+            continue  # what the user prefers less is no better at any price
         if candidate.key == held.key or not context.spec.regions.permits(candidate.region):
             continue
         if candidate.holding and (

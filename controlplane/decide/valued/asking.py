@@ -110,7 +110,8 @@ def _spare(stand: Stand) -> tuple[Pick, ...]:
     aims = stand.aims
     if aims.total >= stand.terms.wanted + stand.most_spares:
         return ()
-    priced = [c for c in stand.candidates if stand.is_aim(c) and c.price is not None and c.price < aims.at_stake()]
+    stake = aims.at_stake()
+    priced = [c for c in stand.candidates if stand.is_aim(c) and c.price is not None and c.price < stake]
     basket = _Basket(stand)
     possible = [c for c in priced if may_try(stand.context, c) and has_room(stand.context, c, 0)]
     best = min(possible, key=lambda c: (aims.cost_with(c.key), c.accelerator_rank, c.key), default=None)
