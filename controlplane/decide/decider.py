@@ -6,7 +6,7 @@ left of it, so that nothing is remembered as begun that a guard held back.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controlplane.decide import ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
@@ -38,6 +38,9 @@ from controlplane.model.memory import Memory, Move
 from controlplane.model.observation import Observation
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
+
+LATE = timedelta(minutes=30)
+"""After how long a draining is no longer the same move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +197,13 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
 
 
 def _moves(before: World, after: World, actions: tuple[Action, ...], now: datetime) -> list[Move]:
-    """Take down which regions lose serving replicas by our own action: when draining begins, or on a scale-down."""
+    """Take down which regions lose serving replicas by our own action: when draining begins, or on a scale-down.
+
+    A draining that a guard held back for long is taken down once more when it is carried out.
+    """
     left = []
     known = {h.key: h for h in before.holdings}
+    deleted = {a.offering for a in actions if isinstance(a, DeletePlacement)}
     for holding in after.holdings:
         past = known.get(holding.key)
         begins = holding.draining and past is not None and not past.draining and past.serving > 0
@@ -208,6 +215,7 @@ def _moves(before: World, after: World, actions: tuple[Action, ...], now: dateti
             and past.serving > holding.target
             for a in actions
         )
-        if begins or shrinks:
+        late = past is not None and past.draining and holding.offering in deleted and now - past.since >= LATE
+        if begins or shrinks or late:
             left.append(Move(holding.region, now))
     return left

@@ -42,7 +42,8 @@ def settle(case: Case, world: World, goal: int) -> Settled:
     lacking = stand.obtained() + stand.asked() < goal
     cramped = lacking and not picks and case.cramped(stand.context)
     world = give_back_yielding(give_back_impaired(world, goal, cramped=cramped), goal)
-    world = give_back(replace(stand, world=world, terms=slow), resting=resting(case.memory, case.now))
+    leaving = frozenset(h.region for h in world.holdings if h.draining and h.visible)
+    world = give_back(replace(stand, world=world, terms=slow), resting=leaving | resting(case.memory, case.now))
     feedback = Return()
     after = Stand(replace(stand.context, world=world), offers, world, slow)
     if not picks and not lacking and not rollout.behind(case.spec, world):
