@@ -74,11 +74,23 @@ class Scales(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What is held beside what the service means to stand on.
+
+    bridges: the keys of offerings that only bridge. bridging, spares: how many replicas do that, or are spares.
+    """
+
+    bridges: frozenset[str]
+    bridging: int
+    spares: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """Where a way of allocating arrives: the world as it is meant to be, and the attempts to begin.
 
     missing: fewer replicas are held or asked for than the goal. scales: what the offerings were weighed by, where that
-    is not the sum of `controlplane.decide.scoring`.
+    is not the sum of `controlplane.decide.scoring`. beside: None where everything held is meant to stay.
     """
 
     world: World
@@ -86,3 +98,4 @@ class Settled:
     missing: bool
     feedback: Return = field(default_factory=Return)
     scales: Scales | None = None
+    beside: Beside | None = None

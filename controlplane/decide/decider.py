@@ -12,7 +12,7 @@ from controlplane.decide import ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
 from controlplane.decide.candidates import blocks, enumerate_all
-from controlplane.decide.case import Case, Scales
+from controlplane.decide.case import Beside, Case, Scales
 from controlplane.decide.conditions import Findings, conditions
 from controlplane.decide.expenses import affordable_goal, hourly_cost, price_list, unpriced
 from controlplane.decide.failback import Return
@@ -54,6 +54,7 @@ class Draft:
     missing: bool
     feedback: Return = field(default_factory=Return)
     scales: Scales | None = None
+    beside: Beside | None = None
     rolling: int = 0
     teardown: str = ""
 
@@ -115,6 +116,7 @@ def _draft(case: Case) -> Draft:
         missing=settled.missing,
         feedback=settled.feedback,
         scales=settled.scales,
+        beside=settled.beside,
         rolling=len(rollout.behind(spec, world)),
     )
 
@@ -147,6 +149,7 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
         rolling=draft.rolling,
         teardown=draft.teardown,
         unpriced=unpriced(draft.world, case.prices),
+        beside=draft.beside,
     )
     return Decision(
         plan=actions,

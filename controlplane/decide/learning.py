@@ -138,8 +138,8 @@ def lost(past: OfferingMemory, now: datetime, *, rest: bool) -> OfferingMemory:
 
 
 def left(past: OfferingMemory, now: datetime) -> OfferingMemory:
-    """Learn that nothing is held there any more, by our own action."""
-    return replace(past, exposure=_exposure(past, now), held_since=None)
+    """Learn that nothing is held there any more, by our own action: so long there was capacity."""
+    return replace(past, exposure=_exposure(past, now), held_since=None, last_obtained_at=now)
 
 
 def _exposure(past: OfferingMemory, now: datetime) -> float:

@@ -17,11 +17,11 @@ from datetime import timedelta
 
 from controlplane.decide import rollout
 from controlplane.decide.allocation import give_back_impaired, give_back_yielding
-from controlplane.decide.case import MOST_NEW_REPLICAS, Case, Settled
+from controlplane.decide.case import MOST_NEW_REPLICAS, Beside, Case, Settled
 from controlplane.decide.failback import Return, resting
 from controlplane.decide.portfolio import Terms
 from controlplane.decide.valued.asking import hunt
-from controlplane.decide.valued.giving import give_back
+from controlplane.decide.valued.giving import give_back, surplus
 from controlplane.decide.valued.moving import consider
 from controlplane.decide.valued.offers import Offers
 from controlplane.decide.valued.stand import Stand
@@ -49,4 +49,7 @@ def settle(case: Case, world: World, goal: int) -> Settled:
     if not picks and not lacking and not rollout.behind(case.spec, world):
         feedback = consider(after, case.memory, case.whole_since)
         picks = (feedback.pick,) if feedback.pick else ()
-    return Settled(world, picks, lacking, feedback, Telling(after, {p.candidate.key: p for p in picks}))
+    scales = Telling(after, {p.candidate.key: p for p in picks})
+    spares = max(0, after.obtained(bridging=False) - goal - surplus(after))
+    beside = Beside(offers.bridges, after.obtained(bridging=True), spares)
+    return Settled(world, picks, lacking, feedback, scales, beside)
