@@ -19,7 +19,7 @@ from controlplane.model.decision import (
     WireIngress,
 )
 from controlplane.model.facts import Known, Unknown, UnknownReason
-from controlplane.model.memory import Memory
+from controlplane.model.memory import Memory, Phase
 from controlplane.model.observation import (
     Advice,
     ClusterInfo,
@@ -46,6 +46,7 @@ def seconds(number: float) -> timedelta:
 
 MINUTE = seconds(60)
 SETTLED = seconds(300)
+OVERDUE = seconds(1800)
 
 
 def make_spec(**changes) -> ServiceSpec:
@@ -344,13 +345,17 @@ class Toy:
     def _leaves(self, action) -> list[str]:
         """Give the regions whose serving replicas an action takes out of traffic: what a move is, seen from outside.
 
-        What had answered for less than some minutes was never settled there, so its going is no move.
+        What had answered for less than some minutes was never settled there, so its going is no move; and what a guard
+        has held back for half an hour was decided long ago.
         """
         if isinstance(action, WireIngress):
             removed = self._settled_links() - set(action.clusters)
             return sorted({o.region for o, d in self.deployments.items() if o.cluster.link in removed and self._old(d)})
         if isinstance(action, (ScaleDownPlacement, DeletePlacement)):
             d, settled = self.deployments[action.offering], action.offering.cluster.link in self._settled_links()
+            overdue = [p for p in self.memory.placements if p.phase is Phase.DRAINING and self.now - p.since >= OVERDUE]
+            if action.offering in {p.offering for p in overdue}:
+                return []
             rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
             return [action.offering.region] if settled and self._old(d) > rest else []
         return []
