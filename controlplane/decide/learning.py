@@ -90,7 +90,8 @@ def chance(past: OfferingMemory, now: datetime, advice: Advice | None = None) ->
     bad = _latest(past.last_refused_at, past.last_lost_at)
     if bad is None or (past.last_obtained_at is not None and past.last_obtained_at > bad):
         return usual
-    return usual * -math.expm1(-(now - bad) / (RECOVERY * max(1, past.failures)))
+    since = max(step(now), bad) - bad
+    return usual * -math.expm1(-since / (RECOVERY * max(1, past.failures)))
 
 
 def told(past: OfferingMemory, now: datetime) -> str:
