@@ -504,7 +504,8 @@ class Toy:
             for r, n in self.healthy().items()
             if any(c.region == r and c.link in (self.listed or ()) for c in self.clusters)
         )
-        overruled = not decision.plan and self._residency_changed()  # S3 goes before S1, while the balancer lags behind
+        rewired = any(isinstance(a, WireIngress) for a in decision.plan)
+        overruled = self._residency_changed() and not rewired  # S3 goes before S1, while the balancer lags behind
         if before > 0 and spec.replicas > 0 and (after == 0 or routed == 0) and not overruled:
             raise BrokenError(f"S1: our own action ended the service: {[str(a) for a in decision.plan]}")
         if after < before and after < spec.replicas and decision.plan and cap is None and not self._residency_changed():
