@@ -112,10 +112,12 @@ def _spare(stand: Stand) -> tuple[Pick, ...]:
         return ()
     stake = aims.at_stake()
     priced = [c for c in stand.candidates if stand.is_aim(c) and c.price is not None and c.price < stake]
-    basket = _Basket(stand)
-    possible = [c for c in priced if may_try(stand.context, c) and has_room(stand.context, c, 0)]
-    best = min(possible, key=lambda c: (aims.cost_with(c.key), c.accelerator_rank, c.key), default=None)
-    if best is None or aims.cost_with(best.key) >= aims.cost():
+    bar = aims.cost()
+    worth = sorted((cost, c.accelerator_rank, c.key) for c in priced if (cost := aims.cost_with(c.key)) < bar)
+    ranked = (stand.by_key[key] for _, _, key in worth)
+    best = next((c for c in ranked if may_try(stand.context, c) and has_room(stand.context, c, 0)), None)
+    if best is None:
         return ()
+    basket = _Basket(stand)
     basket.taken[best.key] = 1
     return basket.picks(Reason.SPARE)
