@@ -6,7 +6,7 @@ from controlplane.decide.allocation import dispensable, essential, in_excess, re
 from controlplane.decide.valued.stand import Stand
 from controlplane.decide.world import Holding, World
 
-KEEPING = 0.15
+KEEPING = 0.05
 """What letting go of a replica must save, in its price: getting it back is not certain."""
 
 
