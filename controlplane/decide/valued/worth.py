@@ -25,13 +25,23 @@ def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: It
     policy = spec.policy
     if policy.missing_replica_cost is not None or policy.preset is None:
         return policy.missing_replica_cost
-    ranks = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
+    lasting = Capacity.ON_DEMAND
     known = [
+        (c.accelerator_rank, c.price) for c in candidates if c.price is not None and c.offering.capacity is lasting
+    ]
+    if not known:
+        known = _told(spec, observation)
+    return PRESETS[policy.preset] * (min(known)[1] if known else supposed_price(candidates))
+
+
+def _told(spec: ServiceSpec, observation: Observation) -> list[tuple[int, float]]:
+    """Give (rank of its GPU type, price of a replica) of on-demand that is priced but may not be used."""
+    ranks = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
+    return [
         (ranks[o.accelerator], price * o.accelerator.count)
         for o, price in observation.prices.items()
         if o.capacity is Capacity.ON_DEMAND and o.accelerator in ranks and math.isfinite(price) and price >= 0
     ]
-    return PRESETS[policy.preset] * (min(known)[1] if known else supposed_price(candidates))
 
 
 def supposed_price(candidates: Iterable[Candidate]) -> float:
