@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controlplane.model.offering import Offering, RefusalClass
+from controlplane.model.service import IngressKind
 
 MEMORY_VERSION = 2
 
@@ -102,6 +103,14 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewired:
+    """Since when the address is that of this kind of ingress, while the other kind's is still there."""
+
+    kind: IngressKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """All of it for one service.
 
@@ -121,3 +130,4 @@ class Memory:
     preferred_since: datetime | None = None
     below_target_since: datetime | None = None
     whole_since: datetime | None = None
+    rewired: Rewired | None = None

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     LESS_PREFERRED_HELD = "LessPreferredHeld"
     ADDRESS_WIRED = "AddressWired"
     ADDRESS_PENDING = "AddressPending"
+    ADDRESS_MOVING = "AddressMoving"
     NO_HEALTHY_BACKEND = "NoHealthyBackend"
     FLEET_KNOWN = "FleetKnown"
     FLEET_UNKNOWN = "FleetUnknown"

@@ -20,7 +20,7 @@ from controlplane.model import naming
 from controlplane.model.facts import Known
 from controlplane.model.observation import ClusterInfo, Quota, RegionSignals
 from controlplane.model.offering import Capacity, ClusterRef
-from ingress import MultiClusterIngressWiring
+from ingress import WIRINGS
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -133,7 +133,7 @@ class World:
             for ref in self.refs
             for capacity in (Capacity.SPOT, Capacity.ON_DEMAND)
         }
-        return Reconciler(gateways, MultiClusterIngressWiring(), prices, self.clock, **options)
+        return Reconciler(gateways, WIRINGS, prices, self.clock, **options)
 
     @property
     def config_source(self):
@@ -253,6 +253,10 @@ class Member(Store):
     def workloads(self):
         self._read()
         return workloads_by_service(self.ref, RawMember(self.deployments(), self.pods, self.events))
+
+    def list_kind(self, kind):
+        self._read()
+        return [copy.deepcopy(o) for o in self.objects.values() if o["kind"] == kind.name]
 
     @staticmethod
     def _key(manifest):
