@@ -39,7 +39,7 @@ def kinds_in_use(services: Iterable[Json]) -> frozenset[IngressKind]:
         spec, status = _mapping(service, "spec"), _mapping(service, "status")
         if "observedGeneration" not in status:
             return frozenset(IngressKind)
-        told = status.get("ingressKinds")
+        told = status.get("ingressKinds", [IngressKind.MULTI_CLUSTER_INGRESS])  # left out where it is that one alone
         asked = _mapping(spec, "ingress").get("kind", IngressKind.MULTI_CLUSTER_INGRESS)
         names = [asked, *(told if isinstance(told, list) else ())]
         found |= {kind for kind in IngressKind if kind in names}
