@@ -73,7 +73,7 @@ def decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: dat
 
 
 def _learn(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Case:
-    judged = judge(spec, observation, memory, moving.face(spec, look(spec, observation, memory, now), memory), now)
+    judged = judge(spec, observation, memory, moving.face(spec, look(spec, observation, memory, now), memory, now), now)
     world = expel(advance(spec, judged.world, now), now)
     offerings = note_unhealthy(spec, world, judged.offerings, now)
     candidates = enumerate_all(spec, observation, world, offerings)

@@ -1,9 +1,9 @@
 """From one kind of ingress to the other without a gap: make the new, prove it, tell its address, take the old away.
 
-Nothing but what is observed of both wirings says how far a move has come, so whoever goes on with it needs no plan of
-another's. The service is reached by the old wiring until whatever serves there is known to serve behind the new one
-too. From then on its address is the new one's; the old one answers for as long as a request may take and a client may
-need to look again, counted from the instant that memory holds. A new wiring that fails meanwhile gives way to the old.
+How far a move has come is seen on both wirings, so whoever goes on with it needs no plan of another's. The service is
+reached by the old wiring until whatever serves there has been seen to serve behind the new one too, for as long as a
+request may take: a load balancer that spans the world says so before it is true everywhere. From then on its address
+is the new one's, and the old one answers for as long again. A new wiring that fails meanwhile gives way to the old.
 """
 
 from dataclasses import replace
@@ -18,15 +18,19 @@ from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 
 
-def face(spec: ServiceSpec, world: World, memory: Memory) -> World:
+def face(spec: ServiceSpec, world: World, memory: Memory, now: datetime) -> World:
     """Give the world as it is behind the wiring by which the service is to be reached now."""
-    mine = world.ingress
-    if mine is None or mine.other is None:
+    if world.ingress is None or world.ingress.other is None:
         return world
-    old, mine = mine.other, replace(mine, other=None)
+    mine, old = replace(world.ingress, other=None), world.ingress.other
     before, after = world.facing(old, mine), world.facing(mine, old)
-    begun = memory.rewired is not None and memory.rewired.kind is spec.ingress.kind
-    return after if _proven(spec, before, after) or (begun and _bears(before, after)) else before
+    moved, past = memory.rewired, _served(before)
+    if past == 0 and after.health is not None and _served(after) > 0:
+        return after
+    if moved is not None and moved.kind is mine.kind:  # its address has been told
+        return after if after.health is None or _served(after) > 0 or past == 0 else before
+    settled = moved is not None and moved.proven is not None and now - moved.proven >= patience(spec)
+    return after if settled and _proven(spec, before, after) else before
 
 
 def follow(spec: ServiceSpec, world: World, first: WireIngress | None, *, may_remove: bool) -> WireIngress | None:
@@ -51,10 +55,10 @@ def follow(spec: ServiceSpec, world: World, first: WireIngress | None, *, may_re
 
 def leave(spec: ServiceSpec, world: World, memory: Memory, now: datetime) -> UnwireIngress | None:
     """Give the end of the old wiring, once the new one has been the service's for long enough."""
-    rewired, second, ingress = memory.rewired, world.second, world.ingress
+    moved, second, ingress = memory.rewired, world.second, world.ingress
     if ingress is None or second is None or ingress.kind is not spec.ingress.kind:
         return None
-    if rewired is None or rewired.kind is not ingress.kind or now - rewired.at < patience(spec):
+    if moved is None or moved.kind is not ingress.kind or now - moved.at < patience(spec):
         return None
     if not _proven(spec, world.facing(second, ingress), world):
         return None
@@ -62,11 +66,17 @@ def leave(spec: ServiceSpec, world: World, memory: Memory, now: datetime) -> Unw
 
 
 def remembered(spec: ServiceSpec, world: World, memory: Memory, now: datetime) -> Rewired | None:
-    """Give since when the address has been that of the kind asked for, while the other is still there."""
-    if world.second is None or world.ingress is None or world.ingress.kind is not spec.ingress.kind:
+    """Give how far the move has come; None while there is none."""
+    ingress, second, past = world.ingress, world.second, memory.rewired
+    if ingress is None:
+        return past  # not seen is not over
+    if second is None:
         return None
-    past = memory.rewired
-    return past if past is not None and past.kind is world.ingress.kind else Rewired(world.ingress.kind, now)
+    begun = past is not None and past.kind is ingress.kind
+    at, since = (past.at, past.proven) if past is not None and begun else (now, None)
+    if ingress.kind is spec.ingress.kind or not _proven(spec, world, world.facing(second, ingress)):
+        return Rewired(ingress.kind, at)
+    return Rewired(ingress.kind, at, since or now)
 
 
 def kinds(spec: ServiceSpec, world: World) -> tuple[IngressKind, ...]:
@@ -89,13 +99,8 @@ def _proven(spec: ServiceSpec, before: World, after: World) -> bool:
     if new.spec_hash != ingress_spec_hash(spec):
         return False
     there = {h.key: h.serving for h in after.holdings if h.visible}
-    whole = all(there.get(h.key, 0) >= h.serving for h in before.holdings if h.visible)
-    return whole and sum(there.values()) > 0
+    return _served(after) > 0 and all(there.get(h.key, 0) >= h.serving for h in before.holdings if h.visible)
 
 
-def _bears(before: World, after: World) -> bool:
-    """Tell whether the new wiring, once proven, may go on: it serves, or the old one does not either."""
-    if after.health is None:
-        return True
-    there = sum(h.serving for h in after.holdings if h.visible)
-    return there > 0 or not any(h.serving for h in before.holdings if h.visible)
+def _served(world: World) -> int:
+    return sum(h.serving for h in world.holdings if h.visible)

@@ -104,10 +104,15 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Rewired:
-    """Since when the address is that of this kind of ingress, while the other kind's is still there."""
+    """How far a move between the kinds of ingress has come, while both are there.
+
+    kind: that by which the service is reached, since `at`. proven: since when the one that is to take over has been
+    seen to serve all that the other serves; None while it is not.
+    """
 
     kind: IngressKind
     at: datetime
+    proven: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

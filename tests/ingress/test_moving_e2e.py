@@ -114,7 +114,7 @@ def move(cloud: World, client: Follower, kind: str) -> None:
     assert old in told["message"]
     client.address = str(status(cloud)["address"])
     tally = kept.stop()
-    assert (tally.failed, tally.errors) == (0, [])
+    assert (tally.failed, tally.errors) == (0, ())
     assert tally.ok > 20
     until(cloud, "the old wiring to be gone", lambda: wired(cloud) == set(KINDS[kind]))
     cloud.until_quiet()

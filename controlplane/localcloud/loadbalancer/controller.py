@@ -290,6 +290,8 @@ class LoadBalancer:
             left.pop(backend.name, None)
         until = self._clock.monotonic() + LINGER_SECONDS
         self._lingering |= {name: (until, backend) for name, backend in left.items()}
+        for backend in wanted.backends():
+            self._lingering.pop(backend.name, None)
         ingresses, services = set(wanted.ingresses) - set(old.ingresses), set(wanted.services) - set(old.services)
         self._changed |= {(objects.INGRESSES, each.key) for each in ingresses if each.kind == MULTI_CLUSTER_INGRESS}
         self._changed |= {(objects.SERVICES, each.key) for each in services if each.kind == MULTI_CLUSTER_SERVICE}
