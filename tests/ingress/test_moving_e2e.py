@@ -78,9 +78,10 @@ class Follower:
                 connection.request("GET", "/about")
                 answer = connection.getresponse()
                 body = answer.read()
-                if answer.status != 200:
-                    raise OSError(f"{answer.status}: {body[:80]!r}")
-                self.ok += 1
+                if answer.status == 200:
+                    self.ok += 1
+                else:
+                    self.errors.append(f"{self.address}: {answer.status}: {body[:80]!r}")
             except (OSError, http.client.HTTPException) as error:
                 self.errors.append(f"{self.address}: {error!r}")
             finally:
