@@ -191,11 +191,11 @@ def _moving(found: Findings, ingress: IngressFact, second: IngressFact) -> Condi
     here, there = ingress.address or "no address yet", second.address or "no address yet"
     if ingress.kind is found.spec.ingress.kind:
         text = f"the address is {here} now; {there} of the {second.kind.value} answers until it is taken down"
-    elif second.foreign:
+        return _say("AddressReady", serves, Reason.ADDRESS_MOVED, text)
+    if second.foreign:
         text = f"{here}; cannot move to {second.kind.value}: objects of this name belong to somebody else"
         return _say("AddressReady", serves, Reason.FOREIGN_OBJECT, text)
-    else:
-        text = f"{here} until the {second.kind.value} is proven to serve ({there}); the address changes then"
+    text = f"{here} until the {second.kind.value} is proven to serve ({there}); the address changes then"
     return _say("AddressReady", serves, Reason.ADDRESS_MOVING, text)
 
 

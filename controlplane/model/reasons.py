@@ -52,6 +52,7 @@ class Reason(StrEnum):
     ADDRESS_WIRED = "AddressWired"
     ADDRESS_PENDING = "AddressPending"
     ADDRESS_MOVING = "AddressMoving"
+    ADDRESS_MOVED = "AddressMoved"
     NO_HEALTHY_BACKEND = "NoHealthyBackend"
     FLEET_KNOWN = "FleetKnown"
     FLEET_UNKNOWN = "FleetUnknown"

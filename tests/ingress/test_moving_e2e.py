@@ -111,7 +111,7 @@ def move(cloud: World, client: Follower, kind: str) -> None:
     cloud.app.apply([manifest(kind)])
     until(cloud, "the new address", lambda: status(cloud)["address"] != old)
     told = {c["type"]: c for c in status(cloud)["conditions"]}["AddressReady"]
-    assert (told["status"], told["reason"]) == ("True", "AddressMoving")
+    assert (told["status"], told["reason"]) == ("True", "AddressMoved")
     assert old in told["message"]
     client.address = str(status(cloud)["address"])
     tally = kept.stop()
