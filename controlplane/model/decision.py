@@ -89,8 +89,7 @@ class UnwireIngress:
 
     def __str__(self) -> str:
         """Say it for people."""
-        what = "the address" if self.kind is IngressKind.MULTI_CLUSTER_INGRESS else f"the {self.kind.value}"
-        return f"take {what} down: {self.why}"
+        return f"take the {self.kind.value} down: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,6 +303,29 @@ def test_both_kinds_of_ingress_stand_side_by_side(run):
     run(body)
 
 
+def test_what_comes_back_at_once_is_one_backend_service(run):
+    """A Gateway that is made anew while its backend service still lingers has it once, not twice."""
+
+    async def body(world):
+        world.balancer.convergence_seconds = 0.2
+        await serving(world)
+        world.config.delete(GATEWAYS, "web", "sd")
+        await world.settle()
+        await world.clock.advance(0.5)
+        await world.settle()
+        assert world.proxy.ports() == {}
+        gateway(world)
+        await world.settle()
+        await world.clock.advance(0.5)
+        await world.settle()
+        assert len(world.proxy.ports()) == 1
+        assert len(world.proxy.documents["cds.json"]["resources"]) == 1
+        await world.converge()
+        assert sorted(addresses(world)) == ["127.1.0.1", "127.2.0.1"]
+
+    run(body)
+
+
 def test_what_was_programmed_survives_a_restart(run):
     """A new controller goes on with address, exports and Pods as they were."""
 
