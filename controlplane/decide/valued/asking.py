@@ -70,6 +70,13 @@ class _Basket:
         if self._budget is not None:
             self._budget -= candidate.price or 0.0
 
+    def beside(self, reserve: float) -> "_Basket":
+        """Give a basket for what is asked for beside this, out of the same room; so much money is kept back."""
+        other = _Basket(self._stand)
+        other._in_region = Counter(self._in_region)
+        other._budget = None if self._budget is None else self._budget - reserve
+        return other
+
     def picks(self, reason: Reason) -> tuple[Pick, ...]:
         """Give what was chosen, as attempts to begin."""
         return tuple(Pick(c, self.taken[c.key], reason) for c in self._stand.candidates if self.taken[c.key])
@@ -88,9 +95,20 @@ def _bridges(stand: Stand, aims: _Basket, most: int) -> tuple[Pick, ...]:
     savings = [(1 - hope) * stand.terms.missing for hope in (*hopes, *[0.0] * (bare - len(hopes)))]
     possible = [c for c in stand.candidates if stand.bridges(c) and stand.lines[c.key].price < max(savings)]
     cheapest = min((stand.lines[c.key].price for c in possible), default=0.0)
-    basket = _Basket(stand)
+    basket = aims.beside(_reserve(stand, aims))
     basket.fill(possible, min(most, sum(saved > cheapest for saved in savings)))
     return basket.picks(Reason.BRIDGE)
+
+
+def _reserve(stand: Stand, aims: _Basket) -> float:
+    """Give what the cost cap must leave for replicas still to be asked for, lest a bridge keeps them away for good.
+
+    Where nothing at all is under way, one that bridges is better than none.
+    """
+    if not (stand.obtained() or stand.asked() or aims.total):
+        return 0.0
+    to_come = stand.terms.wanted - stand.aims.total - aims.total
+    return max(0, to_come) * min((stand.lines[key].price for key in stand.offers.aims), default=0.0)
 
 
 def _hopes(stand: Stand, aims: _Basket) -> list[float]:

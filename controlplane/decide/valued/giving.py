@@ -6,7 +6,7 @@ from controlplane.decide.allocation import dispensable, essential, in_excess, re
 from controlplane.decide.valued.stand import Stand
 from controlplane.decide.world import Holding, World
 
-KEEPING = 0.15
+KEEPING = 0.05
 """What letting go of a replica must save, in its price: getting it back is not certain."""
 
 
@@ -72,8 +72,8 @@ def _excess(stand: Stand, holding: Holding) -> int:
 
 def _how_many(stand: Stand, holding: Holding, most: int) -> int:
     """Give how many replicas the whole is cheaper without, one after the other, or more than the user would have."""
-    whole, count = stand.whole, 0
-    bridge = stand.bridges(stand.by_key[holding.key])
+    bridge, count = stand.bridges(stand.by_key[holding.key]), 0
+    whole = stand.whole if bridge else stand.lasting  # a bridge is soon gone, so nothing is spare for its sake
     beyond = most if bridge else stand.obtained(bridging=False) - stand.terms.wanted - stand.most_spares
     while count < most:
         fewer = whole.with_more(holding.key, -1)

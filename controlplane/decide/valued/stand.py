@@ -91,6 +91,12 @@ class Stand:
         return Portfolio(self.terms, self.lines, counts)
 
     @cached_property
+    def lasting(self) -> Portfolio:
+        """Everything that has its GPUs, but bridges."""
+        counts = {h.key: h.serving + h.warming for h in self._some(bridging=False)}
+        return Portfolio(self.terms, self.lines, counts)
+
+    @cached_property
     def whole(self) -> Portfolio:
         """Everything that has its GPUs."""
         return Portfolio(self.terms, self.lines, {h.key: h.serving + h.warming for h in self.kept})
