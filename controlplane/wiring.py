@@ -4,6 +4,7 @@ A Target is all that tells one cloud from another: a project, its config cluster
 they are not Google's own.
 """
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from controlplane.clock import Clock, SystemClock
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
-from controlplane.engine.stopping import Stop
+from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
 from controlplane.gateways.access import Project
 from controlplane.gateways.errors import GatewayError, Gone
@@ -55,10 +56,24 @@ class App:
         """Make one pass."""
         return self.reconciler.run_pass(dry_run=dry_run, keep_lease=keep_lease)
 
+    def run_job(self, *, dry_run: bool = False) -> PassReport:
+        """Make one pass as a process of its own: at SIGTERM it ends within eight seconds, the lease given back."""
+        stop = self.reconciler.stop
+        with stop.on_signals(signal.SIGTERM):
+            return until_stopped(
+                lambda: self.run_pass(dry_run=dry_run), stop, given_up=lambda: self.reconciler.give_up(dry_run=dry_run)
+            )
+
     def watch(self, interval: float, on_pass: Callable[[PassReport], None], *, dry_run: bool = False) -> int:
         """Make passes until SIGTERM or SIGINT; give the exit code of the last one. A dry run plans again each time."""
-        self.reconciler.stop.on_signals()
-        return int(watch(self.reconciler, interval=interval, on_pass=on_pass, dry_run=dry_run).exit_code)
+        stop = self.reconciler.stop
+        with stop.on_signals(signal.SIGTERM, signal.SIGINT):
+            report = until_stopped(
+                lambda: watch(self.reconciler, interval=interval, on_pass=on_pass, dry_run=dry_run),
+                stop,
+                given_up=lambda: self.reconciler.give_up(dry_run=dry_run),
+            )
+        return int(report.exit_code)
 
     def serve_metrics(self, host: str, port: int) -> int:
         """Serve the metrics for Prometheus; give the port. Raises SpecError when the port cannot be had."""
@@ -126,7 +141,9 @@ class App:
             self._clock.sleep(0.1)
 
 
-def build(target: Target, *, deadline: float | None = None, clock: Clock | None = None) -> App:
+def build(
+    target: Target, *, deadline: float | None = None, clock: Clock | None = None, run_id: str | None = None
+) -> App:
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
     location, _, name = target.config_cluster.partition("/")
@@ -143,6 +160,7 @@ def build(target: Target, *, deadline: float | None = None, clock: Clock | None 
         limits=limits,
         lease=LeaseName(seconds=20, margin=5),
         stop=Stop(),
+        run_id=run_id,
     )
     return App(cloud.config, reconciler, clock)
 
