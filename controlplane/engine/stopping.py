@@ -51,7 +51,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self, *numbers: signal.Signals) -> Iterator[None]:
-        """Take these signals as the request meanwhile. As process 1 of a container, Python has no handler of its own."""
+        """Take these signals as the request. Python as process 1 of a container has no handler of its own."""
 
         def handle(_number: int, _frame: FrameType | None) -> None:
             self.request()
