@@ -19,7 +19,7 @@ HIGHEST_FENCE = 2**30
 """No count of runs gets there: a higher one was not counted, and the Lease's own field (int32) would soon be full."""
 
 
-RELEASE_PATIENCE = 1.0
+RELEASE_PATIENCE = 0.5
 """Seconds that giving the lease back waits for a renewal under way."""
 
 

@@ -116,6 +116,7 @@ class Reconciler:
 
     def give_up(self, *, dry_run: bool = False) -> PassReport:
         """Leave a pass that does not end although it was asked to: give the lease back, and say so."""
+        self._time.cut()
         self.release()
         report = PassReport(self.run_id, self._clock.now(), 0.0, dry_run, ExitCode.CUT_OFF, message=_GIVEN_UP)
         self._log.warning("pass given up", run_id=self.run_id, detail=_GIVEN_UP)

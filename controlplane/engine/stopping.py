@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
-GRACE = 5.0
+GRACE = 4.0
 """Seconds that work gets to end by itself. Giving the lease back takes up to three more; Cloud Run kills after ten."""
 
 
