@@ -8,7 +8,8 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from controlplane.api import SpecError, parse_service
 from controlplane.api.crd import custom_resource_definition
@@ -27,7 +28,11 @@ from controlplane.gateways.factory import ConfigConnection, google_cloud
 from controlplane.gateways.fleet import Membership
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES, resource_of
 from controlplane.model.offering import ClusterRef
+from controlplane.model.service import ServiceSpec
 from ingress.multicluster import MultiClusterIngressWiring
+
+if TYPE_CHECKING:
+    from controlplane.doctor.examine import Doctor
 
 Json = dict[str, Any]
 CRD_PATIENCE = 20.0
@@ -147,8 +152,7 @@ def build(
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
     location, _, name = target.config_cluster.partition("/")
-    project = Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
-    cloud = google_cloud(project, Membership(ClusterRef(location, name)), clock=clock)
+    cloud = google_cloud(_project(target), Membership(ClusterRef(location, name)), clock=clock)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals)
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
@@ -163,6 +167,52 @@ def build(
         run_id=run_id,
     )
     return App(cloud.config, reconciler, clock)
+
+
+def doctor_of(target: Target, *, seconds: float, clock: Clock | None = None) -> "Doctor":
+    """Build what examines a target. It asks each thing once, and asks again only what nobody answered."""
+    from controlplane.doctor.examine import Cloud, Doctor, Stored
+    from controlplane.gateways.inquiry import Inquiry
+    from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+    from controlplane.gateways.retrying import Retrying
+
+    clock = clock or SystemClock()
+    location, _, name = target.config_cluster.partition("/")
+    config = ClusterRef(location, name)
+    cloud = google_cloud(_project(target), Membership(config), clock=clock)
+    once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
+    access = cloud.access
+
+    def connect(endpoint: Endpoint) -> KubernetesApi:
+        return KubernetesApi(endpoint, access.token, retrying=once, timeouts=timeouts, refused=access.refused)
+
+    def stored() -> Stored:
+        specs, unreadable, addresses = [], {}, {}
+        for service in cloud.config.open().services():
+            key = f"{service['metadata'].get('namespace')}/{service['metadata'].get('name')}"
+            addresses[key] = str((service.get("status") or {}).get("address") or "")
+            try:
+                specs.append(parse_service(service))
+            except SpecError as error:
+                unreadable[key] = str(error.problems[0])
+        return Stored(tuple(specs), unreadable, {key: bare_address(url) for key, url in addresses.items() if url})
+
+    inquiry = Inquiry(access, retrying=once, timeouts=timeouts, clock=clock)
+    return Doctor(Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored), config, clock, seconds)
+
+
+def bare_address(url: str) -> str:
+    """Give the host of an address that a status tells, which may be a URL with a port."""
+    return urlsplit(url if "//" in url else f"//{url}").hostname or ""
+
+
+def specs_of(services: list[Json]) -> list[ServiceSpec]:
+    """Give GPUServices that were read and checked as the decision sees them."""
+    return [parse_service({**s, "metadata": {"namespace": "default", **s["metadata"]}}) for s in services]
+
+
+def _project(target: Target) -> Project:
+    return Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
 
 
 def read_services(file: Path, *, prices: Path | None) -> list[Json]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import bench, demo, drill, hunt, local, runner, show, simulate
+from controlplane.cli import bench, demo, doctor, drill, hunt, local, runner, show, simulate
 from controlplane.cli.connect import Settings
 from controlplane.cli.logs import LogFormat, speak_in_log_lines
 from controlplane.cli.output import fail_line, note
@@ -38,6 +38,7 @@ app.add_typer(drill.recover_app, name="recover")
 app.add_typer(runner.app, name="runner")
 hunt.register(app)
 show.register(app)
+doctor.register(app)
 demo.register(app)
 bench.register(app)
 simulate.register(app)

@@ -1,6 +1,7 @@
 """`runner`: what runs the reconciler itself, printed for gcloud and kubectl."""
 
 import shlex
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Print what runs the reconciler: a Cloud Run job with its trigger, or a Deployment in the config cluster.",
 )
+
+
+class Role(StrEnum):
+    """The two kinds of clusters, by the rights that the reconciler needs there."""
+
+    CONFIG = "config-cluster"
+    MEMBER = "member"
+
+
 Image = Annotated[str, typer.Option(help="Image of the reconciler, with its tag or digest.")]
 Region = Annotated[str | None, typer.Option(help="Region of the job; that of the config cluster when not given.")]
 Account = Annotated[
@@ -66,6 +76,24 @@ def watch(
     _print(watcher(_runner(context, image, None, service_account)), output)
 
 
+@app.command()
+def rights(
+    context: typer.Context,
+    cluster: Annotated[Role, typer.Argument(help="Whose: those in the config cluster, or in a member.")],
+    service_account: Account = None,
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the ClusterRole of the config cluster or of a member, bound to the account, for `kubectl apply -f -`."""
+    from regional_deploy.runner import rights as rendered
+
+    settings = settings_of(context)
+    _print(rendered(cluster.value, service_account or _usual_account(settings.project or "PROJECT")), output)
+
+
+def _usual_account(project: str) -> str:
+    return f"gpu-hunter@{project}.iam.gserviceaccount.com"
+
+
 def _runner(
     context: typer.Context, image: str, region: str | None, account: str | None, schedule: str = "* * * * *"
 ) -> "Runner":
@@ -79,7 +107,7 @@ def _runner(
         raise SpecError([Problem("--project", "is missing: the local cloud runs no Cloud Run jobs", "give it")])
     target = google_target(settings)
     where = region or region_of(target.config_cluster.partition("/")[0])
-    email = account or f"gpu-hunter@{target.project}.iam.gserviceaccount.com"
+    email = account or _usual_account(target.project)
     try:
         return Runner(target.project, target.config_cluster, image, where, email, schedule)
     except ValueError as error:
