@@ -169,14 +169,14 @@ def build(
     return App(cloud.config, reconciler, clock)
 
 
-def doctor_of(target: Target, *, seconds: float, clock: Clock | None = None) -> "Doctor":
-    """Build what examines a target. It asks each thing once, and asks again only what nobody answered."""
+def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef], str] | None = None) -> "Doctor":
+    """Build what examines a target. It asks each thing once; `kubectl` gives the words that reach a cluster."""
     from controlplane.doctor.examine import Cloud, Doctor, Stored
     from controlplane.gateways.inquiry import Inquiry
     from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
     from controlplane.gateways.retrying import Retrying
 
-    clock = clock or SystemClock()
+    clock = SystemClock()
     location, _, name = target.config_cluster.partition("/")
     config = ClusterRef(location, name)
     cloud = google_cloud(_project(target), Membership(config), clock=clock)
@@ -198,7 +198,9 @@ def doctor_of(target: Target, *, seconds: float, clock: Clock | None = None) -> 
         return Stored(tuple(specs), unreadable, {key: bare_address(url) for key, url in addresses.items() if url})
 
     inquiry = Inquiry(access, retrying=once, timeouts=timeouts, clock=clock)
-    return Doctor(Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored), config, clock, seconds)
+    return Doctor(
+        Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored), config, clock, seconds, kubectl=kubectl
+    )
 
 
 def bare_address(url: str) -> str:

@@ -1,5 +1,8 @@
 """`doctor`: what a hunt needs, what is amiss, and the command that mends it."""
 
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +13,7 @@ from controlplane.cli.connect import Settings, google_target, local_dir, setting
 from controlplane.cli.output import Output, OutputOption, console, emit, table
 
 if TYPE_CHECKING:
+    from controlplane.model.offering import ClusterRef
     from controlplane.wiring import Target
 
 AMISS = 2
@@ -40,20 +44,29 @@ def doctor(
     settings = settings_of(context)
     if not settings.log_lines:
         configure_logs(machine=False, verbose=settings.verbose)
-    target = _target(settings)
-    given = None if file is None else specs_of(read_services(file, prices=settings.prices or target.prices_file))
-    findings = [finding.as_dict() for finding in doctor_of(target, seconds=timeout).examine(given)]
+    if file is not None:
+        read_services(file, prices=settings.prices)  # a wrong file is refused before anything is asked
+    target, kubectl = _target(settings)
+    given = None if file is None else specs_of(read_services(file, prices=target.prices_file))
+    findings = [finding.as_dict() for finding in doctor_of(target, seconds=timeout, kubectl=kubectl).examine(given)]
     emit({"findings": findings, "states": _count(findings)}, output, lambda: _show(findings))
     raise typer.Exit(AMISS if any(finding["state"] == "fail" for finding in findings) else 0)
 
 
-def _target(settings: Settings) -> "Target":
-    """Give the cloud to look at. The local one is not started for it: a check changes nothing."""
+def _target(settings: Settings) -> "tuple[Target, Callable[[ClusterRef], str] | None]":
+    """Give the cloud to look at, and how kubectl reaches its clusters where gcloud need not be asked for that.
+
+    The local cloud is not started for it: a check changes nothing.
+    """
     if not settings.local:
-        return google_target(settings)
+        return google_target(settings), None
     from controlplane.demo.stage import local_target
 
-    return local_target(local_dir(settings))
+    where = local_dir(settings)
+    target = local_target(where)
+    target = replace(target, prices_file=settings.prices) if settings.prices else target
+    config = shlex.quote(str(where / "kubeconfig"))
+    return target, lambda ref: f"kubectl --kubeconfig {config} --context {shlex.quote(ref.name)}"
 
 
 def _count(findings: list[dict[str, Any]]) -> dict[str, int]:

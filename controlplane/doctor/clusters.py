@@ -135,7 +135,7 @@ class ClusterChecks:
 
     def _definition(self, ref: ClusterRef, api: KubernetesApi) -> Finding:
         """Compare the definition that is stored with this version's, as far as that may be read."""
-        mend = f"gpuhunter crd | kubectl --context {command(ref.name)} apply --server-side -f -"
+        mend = self.asker.applied(ref, "gpuhunter crd")
         wanted = custom_resource_definition()["spec"]["versions"]
         names = [version["name"] for version in wanted]
         try:
@@ -169,16 +169,15 @@ class ClusterChecks:
         for answer in answers.values():
             if isinstance(answer, GatewayError):
                 raise answer
-        who = self.asker.email or "this account"
         if missing := [each for each in wanted if answers[each] is not True]:
             listed = ", ".join(f"{verb} {resource}{'.' if group else ''}{group}" for verb, group, resource in missing)
             # Who mends it is an administrator of the cluster, and not the account that lacks the rights.
             rendered = command("gpuhunter", f"--project={self.asker.project}", "runner", "rights", role)
-            account = command(f"--service-account={who}") if self.asker.email else "--service-account=EMAIL"
-            mend = f"{rendered} {account} | kubectl --context {command(ref.name)} apply -f -"
+            account = command(f"--service-account={self.asker.email or 'EMAIL'}")
+            mend = self.asker.applied(ref, f"{rendered} {account}")
             breaks = "passes end at the first call that is refused"
-            return Finding("rbac", ref.link, State.FAIL, f"{who} may not: {listed}", breaks, mend)
-        return well("rbac", ref.link, f"{who} may do all {len(wanted)} that the reconciler does there")
+            return Finding("rbac", ref.link, State.FAIL, f"not allowed: {listed}", breaks, mend)
+        return well("rbac", ref.link, f"all {len(wanted)} kinds of calls of a pass are allowed")
 
     def _reach(self, ref: ClusterRef, error: GatewayError) -> str:
         if isinstance(error, errors.AuthExpired | errors.Forbidden):

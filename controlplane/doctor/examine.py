@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
-from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.doctor.finding import Asker, Finding, Kubectl, State, command, well
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
 from controlplane.gateways.access import GoogleAccess
@@ -71,6 +71,7 @@ class Doctor:
     seconds: float = DEADLINE
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     resolve: surroundings.Resolve = _resolve
+    kubectl: Kubectl | None = None
 
     def examine(self, given: Sequence[ServiceSpec] | None = None) -> list[Finding]:
         """Make all checks, for these services; None means those that are stored in the config cluster."""
@@ -137,7 +138,7 @@ class Doctor:
 
     def _account(self) -> google.Account:
         fanout = Fanout[str](self.clock)
-        fanout.start("credentials", lambda: google.credentials(self.cloud.access), seconds=self.seconds)
+        fanout.start("credentials", lambda: google.credentials(self.cloud.access, self.kubectl), seconds=self.seconds)
         fanout.wait(["credentials"])
         error = fanout.error("credentials")
         if error is None:

@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from controlplane.gateways import errors
 from controlplane.gateways.sanitise import sanitise
+from controlplane.model.offering import ClusterRef
 
 _DISABLED = re.compile(r"([a-z]+\.googleapis\.com)? ?API has not been used in project|it is disabled", re.IGNORECASE)
 _PERMISSION = re.compile(r"\b([a-z]+(?:\.[a-zA-Z]+){2})\b(?=\W{0,3} ?permission)|Required '([a-z]+(?:\.[a-zA-Z]+){2})'")
@@ -55,12 +57,30 @@ def command(*words: str) -> str:
     return shlex.join(sanitise(word, 200) for word in words)
 
 
+Kubectl = Callable[[ClusterRef], str]
+"""Gives the words with which kubectl reaches a cluster."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """In whose name it is asked: what the commands that mend a refusal need to know."""
+    """In whose name it is asked: what the commands that mend a refusal need to know.
+
+    kubectl: None means that gcloud has to fetch the cluster's credentials first.
+    """
 
     project: str
     email: str = ""
+    kubectl: "Kubectl | None" = None
+
+    def applied(self, ref: ClusterRef, manifests: str) -> str:
+        """Give the command that applies what another one prints to a cluster."""
+        if self.kubectl is not None:
+            return f"{manifests} | {self.kubectl(ref)} apply --server-side -f -"
+        place = f"--location={ref.location}"
+        login = command(
+            "gcloud", "container", "clusters", "get-credentials", ref.name, place, f"--project={self.project}"
+        )
+        return f"{login} && {manifests} | kubectl apply --server-side -f -"
 
     def refused(
         self, check: str, subject: str, error: errors.GatewayError, *, api: str, breaks: str, optional: bool = False

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controlplane.doctor.finding import LOGIN, Asker, Finding, State, command, missing_permission, well
+from controlplane.doctor.finding import LOGIN, Asker, Finding, Kubectl, State, command, missing_permission, well
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
@@ -30,7 +30,7 @@ class Account:
     usable: bool
 
 
-def credentials(access: GoogleAccess) -> Account:
+def credentials(access: GoogleAccess, kubectl: Kubectl | None) -> Account:
     """Get a token, and look at whose it is."""
     project = access.project.name
     nothing = "nothing can be asked of Google Cloud, and nothing of the clusters"
@@ -39,20 +39,20 @@ def credentials(access: GoogleAccess) -> Account:
     except GatewayError as error:
         mend = LOGIN if access.project.credentials_file is None else f"renew {access.project.credentials_file}"
         found = Finding("credentials", project, State.FAIL, error.message, nothing, mend)
-        return Account([found], Asker(project), usable=False)
+        return Account([found], Asker(project, kubectl=kubectl), usable=False)
     identity = access.identity()
-    asker = Asker(project, identity.email)
+    asker = Asker(project, identity.email, kubectl)
     who = identity.email or "an account that does not tell its name"
     if identity.project not in ("", project):
         what = f"{who} belongs to project {identity.project}, and {project} is asked"
         breaks = f"if {project} did not grant it access, every call is refused"
-        return Account([Finding("credentials", who, State.WARN, what, breaks, asker.grant())], asker, usable=True)
+        return Account([Finding("credentials", project, State.WARN, what, breaks, asker.grant())], asker, usable=True)
     if identity.quota_project not in ("", project):
         what = f"calls are billed to project {identity.quota_project}, not to {project}"
         mend = command("gcloud", "auth", "application-default", "set-quota-project", project)
         breaks = "its quota of API calls is used up, and its APIs must be enabled"
-        return Account([Finding("credentials", who, State.WARN, what, breaks, mend)], asker, usable=True)
-    return Account([well("credentials", who, "a token was given")], asker, usable=True)
+        return Account([Finding("credentials", project, State.WARN, what, breaks, mend)], asker, usable=True)
+    return Account([well("credentials", project, f"{who} was given a token")], asker, usable=True)
 
 
 def apis(inquiry: Inquiry, asker: Asker) -> list[Finding]:
@@ -94,8 +94,8 @@ def granted(inquiry: Inquiry, asker: Asker) -> list[Finding]:
         mend = f"{asker.create_role()}; {asker.grant()}"
         breaks = "what needs them stays unknown, and no write rests on the unknown"
         what = f"missing: {', '.join(missing)}"
-        return [Finding("permissions", asker.email or asker.project, State.FAIL, what, breaks, mend)]
-    return [well("permissions", asker.email or asker.project, f"all {len(wanted)} are granted")]
+        return [Finding("permissions", asker.project, State.FAIL, what, breaks, mend)]
+    return [well("permissions", asker.project, f"all {len(wanted)} are granted")]
 
 
 def feature(inquiry: Inquiry, asker: Asker, config: ClusterRef) -> list[Finding]:

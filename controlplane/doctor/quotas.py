@@ -33,7 +33,7 @@ def _project(signals: ComputeSignals, asker: Asker) -> Finding:
     if isinstance(fact, Unknown):
         listing = command("gcloud", "compute", "project-info", "describe", f"--project={asker.project}")
         return Finding("quotas", PROJECT_METRIC, State.WARN, fact.message, "it may bind without being seen", listing)
-    quota, what = fact.value, f"{PROJECT_METRIC}: {_room(fact.value)}"
+    quota, what = fact.value, _room(fact.value)
     if quota.free < 1:
         return Finding(
             "quotas", PROJECT_METRIC, State.FAIL, what, breaks, _raise(asker, "GPUS-ALL-REGIONS-per-project")
@@ -82,7 +82,7 @@ def _offered(
             told.append(f"{capacity.value}: cannot be told, no metric is published")
             continue
         metric, quota = bound
-        told.append(f"{capacity.value}: {_room(quota)} of {metric}")
+        told.append(f"{capacity.value}: {metric} {_room(quota)}")
         if quota.free >= accelerator.count:
             enough = True
         else:
@@ -113,4 +113,4 @@ def _raise(asker: Asker, quota_id: str, region: str = "") -> str:
 
 
 def _room(quota: Quota) -> str:
-    return f"{quota.free:g} free of {quota.limit:g}"
+    return f"{quota.free:g}/{quota.limit:g} free"

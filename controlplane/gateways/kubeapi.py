@@ -24,6 +24,8 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
+_IMPORTING = threading.Lock()
+"""Version 37 loads its parts on demand, and fails when two threads are the first to ask at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,8 @@ class KubernetesApi:
 
 def _api_client(endpoint: Endpoint) -> Any:
     """Make a client of its own configuration: the shared default one mixes up clusters."""
-    from kubernetes.client import ApiClient, Configuration
+    with _IMPORTING:
+        from kubernetes.client import ApiClient, Configuration
 
     configuration = Configuration()
     configuration.host = endpoint.url
