@@ -79,7 +79,7 @@ class Doctor:
         account = self._account()
         found += account.findings
         if not account.usable:
-            return [*found, *self._not_asked(CHECKS[2:])]
+            return [*found, *self._not_asked(CHECKS[2:], account.findings[0].mend)]
         asker, clusters, inquiry = account.asker, Clusters(self.config), self.cloud.inquiry
         checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.clock, self.seconds)
         stored: list[Stored] = []
@@ -181,6 +181,6 @@ class Doctor:
         return Finding(check, subject, State.FAIL, what, breaks, mend)
 
     @staticmethod
-    def _not_asked(checks: Sequence[str]) -> list[Finding]:
+    def _not_asked(checks: Sequence[str], mend: str) -> list[Finding]:
         breaks = "how it stands is unknown"
-        return [Finding(check, "", State.WARN, "not asked, for want of credentials", breaks) for check in checks]
+        return [Finding(check, "", State.WARN, "not asked, for want of credentials", breaks, mend) for check in checks]

@@ -7,6 +7,7 @@ from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.inquiry import Inquiry
+from controlplane.gateways.retrying import guarded
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import ServiceSpec
 from regional_deploy.runner import permissions
@@ -35,9 +36,15 @@ def credentials(access: GoogleAccess, kubectl: Kubectl | None) -> Account:
     project = access.project.name
     nothing = "nothing can be asked of Google Cloud, and nothing of the clusters"
     try:
-        access.token()
+        guarded(access.token, write=False)
     except GatewayError as error:
-        mend = LOGIN if access.project.credentials_file is None else f"renew {access.project.credentials_file}"
+        file = access.project.credentials_file
+        account = f"--iam-account=gpu-hunter@{project}.iam.gserviceaccount.com"
+        mend = (
+            LOGIN
+            if file is None
+            else command("gcloud", "iam", "service-accounts", "keys", "create", str(file), account)
+        )
         found = Finding("credentials", project, State.FAIL, error.message, nothing, mend)
         return Account([found], Asker(project, kubectl=kubectl), usable=False)
     identity = access.identity()
@@ -142,7 +149,8 @@ def addresses(inquiry: Inquiry, asker: Asker, services: list[ServiceSpec]) -> li
         Finding(
             "address", key, State.WARN, "asks for no reserved address",
             "the address changes when the ingress is made anew, and HTTPS needs a reserved one",
-            f"{reserve}, then set spec.ingress.staticAddress",
+            f"{reserve} && gcloud compute addresses describe gpu-hunter --global --project={asker.project}"
+            " --format='value(address)'  # for spec.ingress.staticAddress",
         )
         for key, address in wanted.items()
         if address is None
