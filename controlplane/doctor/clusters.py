@@ -11,7 +11,7 @@ from controlplane.doctor.finding import Asker, Finding, State, command, well
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Fleet, Listing
-from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
 from controlplane.model.offering import ClusterRef
@@ -165,7 +165,7 @@ class ClusterChecks:
             for verb in rule["verbs"]
         ]
         calls = {each: _asked(api, *each) for each in wanted}
-        answers = together(calls, seconds=self.seconds, clock=self.clock)
+        answers = together(calls, seconds=self.seconds, clock=self.clock, at_once=CONNECTIONS)
         for answer in answers.values():
             if isinstance(answer, GatewayError):
                 raise answer

@@ -24,6 +24,8 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
+CONNECTIONS = 8
+"""How many connections to one API server are kept."""
 _IMPORTING = threading.Lock()
 """Version 37 loads its parts on demand, and fails when two threads are the first to ask at once."""
 
@@ -284,7 +286,7 @@ def _api_client(endpoint: Endpoint) -> Any:
     configuration = Configuration()
     configuration.host = endpoint.url
     configuration.retries = False  # Retrying does it; and no redirects are followed
-    configuration.connection_pool_maxsize = 8
+    configuration.connection_pool_maxsize = CONNECTIONS
     client = ApiClient(configuration)
     client.user_agent = "gpu-hunter"
     if endpoint.ca_pem is not None:

@@ -27,7 +27,7 @@ from regional_deploy.runner import rights
 
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
-SECONDS = 5.0
+SECONDS = 15.0
 
 
 class Host:
@@ -96,8 +96,10 @@ class Project:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
 
     def close(self):
-        for server in self.serving:
-            self.run(server.stop())
+        async def stop():
+            await asyncio.gather(*(server.stop() for server in self.serving))
+
+        self.run(stop())
         for server in self.servers.values():
             server.close()
 
