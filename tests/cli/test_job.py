@@ -22,6 +22,7 @@ from regional_deploy.runner import Runner, cloud_run_job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 SIGTERM_TO_SIGKILL = 10.0
+OTHERS = ("gkehub", "serviceusage", "cloudresourcemanager")
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,7 +37,7 @@ class Cloud:
         self.found = control.connection(self.state)
         self.app = build(local_target(self.state))
         self.app.apply([service(2, 1)])
-        self.tried = 0
+        self.tried, self.command = 0, []
 
     def call(self, command, **arguments):
         return control.call(self.state, command, **arguments)
@@ -60,7 +61,7 @@ class Cloud:
             Runner(self.found.project, self.found.config_cluster, "i:1", "us-west1", "x@p.iam.gserviceaccount.com")
         )
         (container,) = job["spec"]["template"]["spec"]["template"]["spec"]["containers"]
-        self.command = [sys.executable, *container["command"][1:], *container["args"]]
+        self.command = self.command or [sys.executable, *container["command"][1:], *container["args"]]
         url = self.found.endpoints["compute"]
         return {
             "PATH": os.environ["PATH"],
@@ -75,6 +76,7 @@ class Cloud:
             "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(self.found.ca_file),
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER": f"{url}/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": f"{url}/compute/v1/",
+            **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{url}/" for api in OTHERS},
         }
 
     def start(self, **more):
@@ -105,6 +107,7 @@ def shared(tmp_path_factory):
 def cloud(shared):
     """Give the local cloud without faults."""
     shared.call("fault-clear")
+    shared.command = []
     yield shared
     shared.call("fault-clear")
 
@@ -213,6 +216,23 @@ def test_two_jobs_that_start_at_the_same_instant_do_no_harm(cloud):
     (found,) = report.services
     assert found.decision.counts.serving + found.decision.counts.warming + found.decision.counts.hunting <= 2
     assert cloud.holder() == ""
+
+
+def test_the_doctor_looks_from_where_the_job_runs(cloud):
+    """In the same environment: all is well, also while one region hangs but for that region."""
+    cloud.environment()
+    cloud.command = [sys.executable, "-m", "controlplane", "--log-format", "text", "doctor", "-o", "json"]
+    process = cloud.start()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, out + err
+    assert json.loads(out)["states"]["fail"] == 0
+    cloud.call("fault-add", endpoint="gpu-us-east4", kind="hang")
+    process = cloud.start()
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 2
+    found = json.loads(out)["findings"]
+    assert [each["subject"] for each in found if each["state"] == "fail"] == ["us-east4/gpu-us-east4"]
+    assert len([each for each in found if each["check"] == "rbac"]) == 4
 
 
 def test_a_job_that_cannot_work_fails_in_one_line(cloud):
