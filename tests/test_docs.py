@@ -29,9 +29,10 @@ SYMBOL = re.compile(r"([\w./-]+\.py):([A-Za-z_][\w.]*)")
 TEST = re.compile(r"(tests/[\w./-]+\.py)::(\w+)")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
 ROOMS_IN_FULL = (
-    "controlplane/", "controlplane/model/", "controlplane/api/", "controlplane/decide/", "controlplane/engine/",
-    "controlplane/gateways/", "controlplane/cli/", "controlplane/demo/", "controlplane/bench/", "regional_deploy/",
-    "ingress/",
+    "controlplane/", "controlplane/model/", "controlplane/api/", "controlplane/decide/", "controlplane/decide/valued/",
+    "controlplane/engine/", "controlplane/gateways/", "controlplane/cli/", "controlplane/demo/", "controlplane/bench/",
+    "controlplane/simulate/", "controlplane/simulate/hunter/", "controlplane/simulate/baselines/",
+    "controlplane/simulate/synthesis/", "controlplane/simulate/plot/", "regional_deploy/", "ingress/",
     "webui_image/", "webui_image/values/", "webui_image/prompts/", "webui_image/pictures/",
     "webui_image/pictures/containers/", "webui_image/engine/", "webui_image/server/", "webui_image/server/a1111/",
     "webui_image/server/page/", "webui_image/batch/", "webui_image/batch/parameters/", "webui_image/cli/",

@@ -1,6 +1,7 @@
 """A large observation, made up, to time the decision alone."""
 
 import statistics
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from controlplane.clock import Clock
@@ -16,14 +17,17 @@ from controlplane.model.observation import (
     RegionSignals,
 )
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
-from controlplane.model.service import PodTemplate, ServiceSpec
+from controlplane.model.service import PodTemplate, Policy, ServiceSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def decide_seconds(clock: Clock, *, regions: int, accelerators: int, runs: int = 15) -> float:
+def decide_seconds(
+    clock: Clock, *, regions: int, accelerators: int, policy: Policy | None = None, runs: int = 15
+) -> float:
     """Give the median time of one decision, in seconds."""
-    spec, observation = _spec(accelerators), _observation(regions, accelerators)
+    spec = replace(_spec(accelerators), policy=policy or Policy())
+    observation = _observation(regions, accelerators)
     memory = decide(spec, observation, Memory(), NOW).memory
     seconds = []
     for run in range(runs):

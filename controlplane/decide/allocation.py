@@ -226,6 +226,8 @@ def give_back(
 def dispensable(spec: ServiceSpec, world: World, holding: Holding, goal: int, now: datetime) -> int:
     """Give how many GPUs of a placement may go: what warms when enough have theirs, what serves when enough serve."""
     if holding.warming:
+        if world.ingress is None and holding.ready:
+            return 0  # nobody can tell whether it serves
         obtained = sum(h.serving + h.warming for h in world.holdings if h.kept and h.visible)
         return min(holding.warming, obtained - goal)
     return min(holding.serving, proven(spec, world, holding, now) + holding.serving - goal)

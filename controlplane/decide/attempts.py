@@ -14,7 +14,7 @@ from controlplane.decide import capacity, learning
 from controlplane.decide.world import Holding, World
 from controlplane.model.memory import Attempt, Memory, OfferingMemory, Outcome
 from controlplane.model.observation import Observation, PodFact, Refusal
-from controlplane.model.offering import Offering, RefusalClass
+from controlplane.model.offering import Capacity, Offering, RefusalClass
 from controlplane.model.service import ServiceSpec
 
 PRECEDENCE = tuple(RefusalClass)
@@ -35,9 +35,10 @@ def judge(spec: ServiceSpec, observation: Observation, memory: Memory, world: Wo
     offerings = dict(memory.offerings)
     attempts = list(memory.attempts)
     holdings: list[Holding] = []
+    before = {p.offering: p.obtained for p in memory.placements}
     for holding in world.holdings:
         key = holding.key
-        if _newly_preempted(holding, offerings.get(key, NOTHING_LEARNT)):
+        if _newly_lost(holding, offerings.get(key, NOTHING_LEARNT), before.get(holding.offering, 0)):
             offerings[key] = capacity.lost(offerings.get(key, NOTHING_LEARNT), now, rest=holding.scheduled > 0)
         known = offerings.get(key, NOTHING_LEARNT)
         if holding.attempt is None and _waits_unasked(holding):
@@ -75,10 +76,17 @@ def note_refusal(
     return replace(memory, attempts=ended, offerings=learnt)
 
 
-def _newly_preempted(holding: Holding, known: OfferingMemory) -> bool:
+def _newly_lost(holding: Holding, known: OfferingMemory, before: int) -> bool:
+    """Tell whether GPUs were taken away since the last time: a Pod says so, or a successor waits in its place.
+
+    A preempted Pod goes with its node and may be gone before anyone looks; `before` is how many had their GPUs then.
+    """
     pods = holding.workload.pods if holding.workload else ()
     since = known.last_lost_at
-    return any(p.preempted and (since is None or (p.lost_at or p.created_at) > since) for p in pods)
+    if any(p.preempted and (since is None or (p.lost_at or p.created_at) > since) for p in pods):
+        return True
+    spot = holding.offering.capacity is Capacity.SPOT
+    return spot and holding.visible and holding.scheduled < before <= holding.target and not holding.draining
 
 
 def _waits_unasked(holding: Holding) -> bool:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
 from controlplane.decide.attempts import NOTHING_LEARNT
-from controlplane.decide.capacity import cooling
+from controlplane.decide.capacity import cooling, lately_lost
 from controlplane.decide.world import Holding, World
 from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
@@ -35,12 +35,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Refusals whose consequence reaches beyond their own offering, by scope."""
+    """Refusals whose consequence reaches beyond their own offering, by scope.
+
+    cooling, shaken: whether any offering is left alone at all after a refusal, or after a preemption.
+    """
 
     project: OfferingMemory | None
     generation: str | None
     regions: Mapping[tuple[str, str, Capacity], OfferingMemory]
     clusters: Mapping[str, OfferingMemory]
+    cooling: bool = True
+    shaken: bool = True
 
 
 @lru_cache(maxsize=8192)
@@ -81,23 +86,37 @@ def enumerate_all(
     found: list[Candidate] = []
     for offering, price in zip(everything, prices, strict=True):
         key, kind = offering.key, offering.kind
+        new = _new(offering, *ranks[kind], price, cheapest.get(kind))
         advice = observation.advice.get(offering) if observation.advice else None
-        found.append(
-            Candidate(
-                offering=offering,
-                key=key,
-                region=offering.region,
-                cluster=offering.cluster,
-                accelerator_rank=ranks[kind][0],
-                capacity_rank=ranks[kind][1],
-                price=price,
-                cheapest=cheapest.get(kind),
+        if advice is not None or key in offerings or key in held:
+            new = replace(
+                new,
                 past=offerings.get(key, NOTHING_LEARNT),
                 holding=held.get(key),
                 advice=advice.value if isinstance(advice, Known) else None,
             )
-        )
+        found.append(new)
     return tuple(found)
+
+
+@lru_cache(maxsize=8192)
+def _new(
+    offering: Offering, accelerator_rank: int, capacity_rank: int, price: float | None, cheapest: float | None
+) -> Candidate:
+    """Give an offering of which nothing is known: most are like that, and the same from pass to pass."""
+    return Candidate(
+        offering=offering,
+        key=offering.key,
+        region=offering.region,
+        cluster=offering.cluster,
+        accelerator_rank=accelerator_rank,
+        capacity_rank=capacity_rank,
+        price=price,
+        cheapest=cheapest,
+        past=NOTHING_LEARNT,
+        holding=None,
+        advice=None,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -126,13 +145,16 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
     """Find the refusals that reach beyond their own offering: quota, IP space, permission, a rejected spec."""
     project: OfferingMemory | None = None
     generation: str | None = None
+    cools = shaken = False
     regions: dict[tuple[str, str, Capacity], OfferingMemory] = {}
     clusters: dict[str, OfferingMemory] = {}
     for key, past in sorted(offerings.items()):
         if past.blocked_generation == spec.generation:
             generation = past.last_message or "the API server refuses the Pod"
+        shaken = shaken or lately_lost(spec, past, now)
         if not cooling(past, now):
             continue
+        cools = True
         offering = parsed(key)
         if offering is None:
             continue
@@ -143,7 +165,7 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
             regions[family] = _longer(regions.get(family), past)
         elif past.last_refusal in (RefusalClass.IP_SPACE, RefusalClass.UNAUTHORISED, RefusalClass.UNREACHABLE):
             clusters[offering.cluster.link] = _longer(clusters.get(offering.cluster.link), past)
-    return Blocks(project, generation, regions, clusters)
+    return Blocks(project, generation, regions, clusters, cooling=cools, shaken=shaken)
 
 
 def _longer(one: OfferingMemory | None, other: OfferingMemory) -> OfferingMemory:

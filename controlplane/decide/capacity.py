@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 
 from controlplane.decide import learning
 from controlplane.model.memory import OfferingMemory
-from controlplane.model.offering import RefusalClass
+from controlplane.model.offering import Capacity, RefusalClass
 from controlplane.model.service import ServiceSpec
 
 MAX_BUDGET = 64
 FORGET_AFTER = timedelta(hours=3)
 """The autoscaler resets its back-off three hours after the last failure."""
+
+URGENT = 5
+"""First back-offs that a back-off may grow to where every minute without a replica counts."""
 
 ABOUT_CAPACITY = frozenset(
     {
@@ -71,7 +74,15 @@ def backoff(spec: ServiceSpec, refusal: RefusalClass, failures: int) -> timedelt
     """Give how long to leave an offering alone after so many failures in a row."""
     exponent = (failures - 1) // 2 if refusal in MODEST else failures - 1
     grown: timedelta = spec.timing.backoff_initial * int(2 ** min(max(exponent, 0), 16))
-    return min(grown, max(spec.timing.backoff_max, spec.timing.backoff_initial))
+    return min(grown, longest_backoff(spec))
+
+
+def longest_backoff(spec: ServiceSpec) -> timedelta:
+    """Give how long a back-off can get; not as long where a missing replica costs and no on-demand can fill in."""
+    timing = spec.timing
+    urgent = spec.policy.valued and Capacity.ON_DEMAND not in spec.capacity_types
+    longest = min(timing.backoff_max, URGENT * timing.backoff_initial) if urgent else timing.backoff_max
+    return max(longest, timing.backoff_initial)
 
 
 def cooling(past: OfferingMemory, now: datetime) -> bool:

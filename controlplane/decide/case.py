@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Protocol
 
 from controlplane.decide.allocation import Pick, in_region
 from controlplane.decide.attempts import Judged
@@ -65,14 +66,36 @@ class Case:
         )
 
 
+class Scales(Protocol):
+    """What weighs an offering: its score, the lower the better, and words for it."""
+
+    def weigh(self, candidate: Candidate, /) -> tuple[float, str]:
+        """Give the score and the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is held beside what the service means to stand on.
+
+    bridges: the keys of offerings that only bridge. bridging, spares: how many replicas do that, or are spares.
+    """
+
+    bridges: frozenset[str]
+    bridging: int
+    spares: int
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """Where a way of allocating arrives: the world as it is meant to be, and the attempts to begin.
 
-    missing: fewer replicas are held or asked for than the goal.
+    missing: fewer replicas are held or asked for than the goal. scales: what the offerings were weighed by, where that
+    is not the sum of `controlplane.decide.scoring`. beside: None where everything held is meant to stay.
     """
 
     world: World
     picks: tuple[Pick, ...]
     missing: bool
     feedback: Return = field(default_factory=Return)
+    scales: Scales | None = None
+    beside: Beside | None = None

@@ -6,10 +6,10 @@ What rests on a region that cannot be read is Unknown, not False: losing sight o
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controlplane.decide.case import Beside
 from controlplane.decide.failback import Return
-from controlplane.decide.world import World
+from controlplane.decide.world import Holding, World
 from controlplane.model.decision import Condition, Counts, Suppressed
-from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
@@ -31,6 +31,7 @@ class Findings:
     rolling: int
     teardown: str
     unpriced: bool
+    beside: Beside | None = None
 
 
 def conditions(found: Findings) -> tuple[Condition, ...]:
@@ -63,6 +64,8 @@ def _say(kind: str, status: bool | None, reason: Reason, message: str) -> Condit
 def _available(found: Findings) -> Condition:
     serving, wanted = found.counts.serving, found.counts.wanted
     text = f"{serving} of {wanted} replicas serve"
+    if found.beside is not None:
+        text = f"{min(serving, wanted)} of {wanted} replicas serve{_told_beside(found.beside)}"
     if serving >= wanted:
         return _say("Available", True, Reason.ALL_REPLICAS_SERVING, text)
     if serving > 0:
@@ -99,21 +102,32 @@ def _progressing(found: Findings) -> Condition:
             f"{counts.draining} replicas drain, {found.rolling} placements have an older template{_stuck(found.world)}"
         )
         return _say("Progressing", True, Reason.MOVING, text)
+    beside = found.beside
+    if beside is not None and beside.bridging:
+        return _say("Progressing", True, Reason.BRIDGE, f"{_bridging(beside)}; {summary(found)}")
     return _say("Progressing", False, Reason.STEADY, "nothing is left to do")
 
 
+def _told_beside(beside: Beside) -> str:
+    spares = f"{beside.spares} spare{'' if beside.spares == 1 else 's'} held" if beside.spares else ""
+    told = [text for text in (_bridging(beside), spares) if text]
+    return f"; {', '.join(told)}" if told else ""
+
+
+def _bridging(beside: Beside) -> str:
+    count = beside.bridging
+    return f"on-demand bridges {count} replica{'' if count == 1 else 's'} until Spot serves" if count else ""
+
+
 def _preferred(found: Findings) -> Condition:
-    first = _first_choice(found.spec)
     kept = [h for h in found.world.holdings if h.kept and h.serving and not h.lost]
     if not kept:
         return _say(
             "PreferredHeld", None if found.world.unknown_links else False, Reason.NO_REPLICA_SERVING, "nothing serves"
         )
-    lesser = [h for h in kept if (h.offering.accelerator, h.offering.capacity) != first]
+    lesser, content = _lesser(found, kept)
     if not lesser and found.feedback.obstacle is None:
-        return _say(
-            "PreferredHeld", True, Reason.PREFERRED_HELD, f"all serving replicas are {first[0]} {first[1].value}"
-        )
+        return _say("PreferredHeld", True, Reason.PREFERRED_HELD, content)
     held = ", ".join(str(h.offering) for h in lesser) or "a dearer or more crowded region"
     if found.feedback.obstacle is Reason.OVER_COST_CAP:
         text = f"holds {held}; the cap has no room for the old and the new at once: {found.feedback.message}"
@@ -125,8 +139,20 @@ def _preferred(found: Findings) -> Condition:
     return _say("PreferredHeld", not lesser, reason, f"holds {held}{why}")
 
 
-def _first_choice(spec: ServiceSpec) -> tuple[Accelerator, Capacity]:
-    return spec.accelerators[0], spec.capacity_types[0]
+def _lesser(found: Findings, kept: list[Holding]) -> tuple[list[Holding], str]:
+    """Give what is held of less than the user's first choice, and what to say where nothing is.
+
+    Where the user values replicas, the capacity type follows from prices: a bridge is less, a spare may be anything.
+    """
+    accelerator, capacity = found.spec.accelerators[0], found.spec.capacity_types[0]
+    if found.beside is None:
+        lesser = [h for h in kept if (h.offering.accelerator, h.offering.capacity) != (accelerator, capacity)]
+        return lesser, f"all serving replicas are {accelerator} {capacity.value}"
+    bridges = found.beside.bridges
+    first = [h for h in kept if h.offering.accelerator == accelerator and h.key not in bridges]
+    if sum(h.serving for h in first) >= found.spec.replicas:
+        return [], f"all replicas that are wanted are {accelerator}"
+    return [h for h in kept if h not in first], f"all serving replicas are {accelerator}"
 
 
 def _healthy(found: Findings) -> Condition:

@@ -6,13 +6,13 @@ left of it, so that nothing is remembered as begun that a guard held back.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controlplane.decide import ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
 from controlplane.decide.candidates import blocks, enumerate_all
-from controlplane.decide.case import Case
+from controlplane.decide.case import Beside, Case, Scales
 from controlplane.decide.conditions import Findings, conditions
 from controlplane.decide.expenses import affordable_goal, hourly_cost, price_list, unpriced
 from controlplane.decide.failback import Return
@@ -39,6 +39,9 @@ from controlplane.model.observation import Observation
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
+LATE = timedelta(minutes=30)
+"""After how long a draining is no longer the same move."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -50,6 +53,8 @@ class Draft:
     goal: int
     missing: bool
     feedback: Return = field(default_factory=Return)
+    scales: Scales | None = None
+    beside: Beside | None = None
     rolling: int = 0
     teardown: str = ""
 
@@ -110,6 +115,8 @@ def _draft(case: Case) -> Draft:
         goal=goal,
         missing=settled.missing,
         feedback=settled.feedback,
+        scales=settled.scales,
+        beside=settled.beside,
         rolling=len(rollout.behind(spec, world)),
     )
 
@@ -129,7 +136,7 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
     """Put the outcome together: memory, verdicts, conditions, counts."""
     held_back = {s.action.offering for s in suppressed if isinstance(s.action, ApplyPlacement)}
     picks = {k: p for k, p in draft.picks.items() if p.candidate.offering not in held_back}
-    judgement = explain(case.context(draft.world), case.candidates, picks, missing=draft.missing)
+    judgement = explain(case.context(draft.world), case.candidates, picks, missing=draft.missing, scales=draft.scales)
     counts = _counts(case, draft.world, picks)
     found = Findings(
         spec=case.spec,
@@ -142,6 +149,7 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
         rolling=draft.rolling,
         teardown=draft.teardown,
         unpriced=unpriced(draft.world, case.prices),
+        beside=draft.beside,
     )
     return Decision(
         plan=actions,
@@ -192,9 +200,13 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
 
 
 def _moves(before: World, after: World, actions: tuple[Action, ...], now: datetime) -> list[Move]:
-    """Take down which regions lose serving replicas by our own action: when draining begins, or on a scale-down."""
+    """Take down which regions lose serving replicas by our own action: when draining begins, or on a scale-down.
+
+    A draining that a guard held back for long is taken down once more when it is carried out.
+    """
     left = []
     known = {h.key: h for h in before.holdings}
+    deleted = {a.offering for a in actions if isinstance(a, DeletePlacement)}
     for holding in after.holdings:
         past = known.get(holding.key)
         begins = holding.draining and past is not None and not past.draining and past.serving > 0
@@ -206,6 +218,7 @@ def _moves(before: World, after: World, actions: tuple[Action, ...], now: dateti
             and past.serving > holding.target
             for a in actions
         )
-        if begins or shrinks:
+        late = past is not None and past.draining and holding.offering in deleted and now - past.since >= LATE
+        if begins or shrinks or late:
             left.append(Move(holding.region, now))
     return left

@@ -5,9 +5,10 @@ together; so this says until when the next pass over the same facts would decide
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from controlplane.decide.failback import HOUR
+from controlplane.decide.learning import SPELL, step
 from controlplane.decide.lifecycle import UNPROVEN_MARGIN, patience
 from controlplane.decide.remember import FORGET_AFTER, FORGET_DEPARTED
 from controlplane.decide.world import GONE_AFTER
@@ -17,10 +18,8 @@ from controlplane.model.memory import Memory, Outcome
 from controlplane.model.observation import Observation
 from controlplane.model.service import ServiceSpec
 
-TICK = timedelta(minutes=5)
-"""Terms that change with time without a break are looked at anew at least this often."""
-
-ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = SPELL
+"""Terms that change with time without a break are looked at anew at least this often, as hazards and chances are."""
 
 
 def due_at(
@@ -33,7 +32,7 @@ def due_at(
     """
     if decision.plan or not _same(memory, decision.memory):
         return None
-    tick = ORIGIN + ((now - ORIGIN) // TICK + 1) * TICK
+    tick = step(now) + TICK
     return min((at for at in _instants(spec, memory, observation) if now < at < tick), default=tick)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from controlplane.decide.allocation import Pick, in_excess, regions_missing, worst_first
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, quota_room, refusals
-from controlplane.decide.scoring import STEADINESS, ScoringContext, failures, standing
+from controlplane.decide.scoring import ACCELERATOR, CAPACITY, STEADINESS, ScoringContext, failures, standing
 from controlplane.decide.world import Holding
 from controlplane.model.memory import Memory
 from controlplane.model.reasons import Reason
@@ -81,9 +81,12 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     scene = ScoringContext({}, context.now)
     counts = {**context.in_region, leaving.region: context.in_region.get(leaving.region, 0) - 1}
     bar = standing(scene, held) - STEADINESS
-    mends = _mends_spread(context, leaving)
+    mends = mends_spread(context, leaving)
     found: list[tuple[float, str, Candidate]] = []
     for candidate in candidates:
+        least = ACCELERATOR * candidate.accelerator_rank + CAPACITY * candidate.capacity_rank
+        if least >= bar and not mends(candidate):
+            continue  # what the user prefers less is no better at any price
         if candidate.key == held.key or not context.spec.regions.permits(candidate.region):
             continue
         if candidate.holding and (
@@ -98,7 +101,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     return [candidate for _, _, candidate in sorted(found, key=lambda item: item[:2])]
 
 
-def _mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], bool]:
+def mends_spread(context: Context, leaving: Holding) -> Callable[[Candidate], bool]:
     """Give what tells whether a move there mends the spread that the user asked for."""
     counts, spec = context.in_region, context.spec
     crowded = counts.get(leaving.region, 0) > 1 and regions_missing(spec, counts) > 0

@@ -257,9 +257,43 @@ FILTERS: tuple[Filter, ...] = (
     affordable,
 )
 
+
+def _all_named(context: Context) -> bool:
+    """Tell whether everything that stands is what the spec names, as everything that does not stand is."""
+    spec, standing = context.spec, [h.offering for h in context.world.holdings]
+    return all(o.accelerator in spec.accelerators and o.capacity in spec.capacity_types for o in standing)
+
+
+def _all_offered(context: Context) -> bool:
+    """Tell whether every catalogue that was read lists every GPU type in question."""
+    types = {a.type for a in context.spec.accelerators}
+    types.update(h.offering.accelerator.type for h in context.world.holdings)
+    catalogues = [s.accelerators for s in context.observation.signals.values()]
+    return all(types <= c.value for c in catalogues if isinstance(c, Known))
+
+
+def _no_region_quota(context: Context) -> bool:
+    return not any(isinstance(s.quotas, Known) and s.quotas.value for s in context.observation.signals.values())
+
+
+def _roomy_project(context: Context) -> bool:
+    quota = context.observation.project_gpu_quota
+    if context.blocks.project:
+        return False
+    counts = [a.count for a in context.spec.accelerators]
+    counts.extend(h.offering.accelerator.count for h in context.world.holdings)
+    return not isinstance(quota, Known) or quota.value.free >= max(counts, default=0)
+
+
 IDLE: Mapping[Filter, Callable[[Context], bool]] = {
     residency: lambda c: c.spec.regions.allowed is None and not c.spec.regions.denied,
+    in_spec: _all_named,
     spec_accepted: lambda c: not c.blocks.generation,
+    offered: _all_offered,
+    project_quota: _roomy_project,
+    region_quota: _no_region_quota,
+    cooled: lambda c: not c.blocks.cooling,
+    settled: lambda c: not c.blocks.shaken,
     usable: lambda c: not c.world.unusable,
     readable: lambda c: len(c.world.visible) == len(c.world.clusters),
     vacated: lambda c: not c.world.removing,
@@ -290,4 +324,6 @@ PERMANENT = frozenset(
 
 def refusals(context: Context, candidate: Candidate) -> tuple[Refused, ...]:
     """Give every reason why a candidate cannot be tried now; empty when it can."""
+    if not context.in_force:
+        return ()
     return tuple([refused for check in context.in_force if (refused := check(context, candidate)) is not None])

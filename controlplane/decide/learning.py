@@ -90,7 +90,8 @@ def chance(past: OfferingMemory, now: datetime, advice: Advice | None = None) ->
     bad = _latest(past.last_refused_at, past.last_lost_at)
     if bad is None or (past.last_obtained_at is not None and past.last_obtained_at > bad):
         return usual
-    return usual * -math.expm1(-(now - bad) / (RECOVERY * max(1, past.failures)))
+    since = max(step(now), bad) - bad
+    return usual * -math.expm1(-since / (RECOVERY * max(1, past.failures)))
 
 
 def told(past: OfferingMemory, now: datetime) -> str:
@@ -138,8 +139,8 @@ def lost(past: OfferingMemory, now: datetime, *, rest: bool) -> OfferingMemory:
 
 
 def left(past: OfferingMemory, now: datetime) -> OfferingMemory:
-    """Learn that nothing is held there any more, by our own action."""
-    return replace(past, exposure=_exposure(past, now), held_since=None)
+    """Learn that nothing is held there any more, by our own action: so long there was capacity."""
+    return replace(past, exposure=_exposure(past, now), held_since=None, last_obtained_at=now)
 
 
 def _exposure(past: OfferingMemory, now: datetime) -> float:

@@ -1,27 +1,38 @@
 """Memory between passes: made sane before it is used, kept small when it is written.
 
 Instants from the future would make patience endless after a clock was set back, so they are pulled to the present
-before anything is compared with them.
+before anything is compared with them; numbers that cannot have been learnt are brought back to what can.
+
+It is written into an object of at most some hundred kilobytes, so of a large fleet only what matters most is kept.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from controlplane.decide.candidates import parsed
-from controlplane.decide.capacity import cooling
+from controlplane.decide.capacity import MAX_BUDGET, cooling
 from controlplane.decide.failback import HOUR
+from controlplane.decide.learning import FADING
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import Action, ApplyPlacement
 from controlplane.model.memory import Attempt, Memory, Move, OfferingMemory, Outcome, Phase, PlacementMemory
 from controlplane.model.offering import Offering
 from controlplane.model.service import ServiceSpec
 
+EVER = datetime.min.replace(tzinfo=UTC)
 MAX_ATTEMPTS = 50
 MAX_COOLING = 20
 MAX_MOVES = 200
 FORGET_AFTER = timedelta(days=3)
 FORGET_DEPARTED = timedelta(days=1)
+MAX_OFFERINGS = 600
+"""Offerings remembered at most: at some 500 bytes each, a third of what an object may weigh."""
+
+MESSAGE_LIMIT = 120
+MOST_TRIES = 1 / (1 - FADING)
+MOST_LOSSES = 1000.0
 
 
 def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
@@ -46,14 +57,24 @@ def _past(instant: datetime | None, now: datetime) -> datetime | None:
 
 
 def _sane_offering(past: OfferingMemory, now: datetime, longest: datetime) -> OfferingMemory:
-    told = (past.last_refused_at, past.last_obtained_at, past.last_lost_at)
-    sound = past.budget >= 1 and past.failures >= 0 and (past.not_before is None or past.not_before <= longest)
-    if sound and all(instant is None or instant <= now for instant in told):
+    told = (past.last_refused_at, past.last_obtained_at, past.last_lost_at, past.up_since, past.held_since)
+    sound = 1 <= past.budget <= MAX_BUDGET and past.failures >= 0
+    patient = past.not_before is None or past.not_before <= longest
+    learnt = 0 <= past.wins <= past.tries <= MOST_TRIES
+    suffered = 0 <= past.losses <= MOST_LOSSES and 0 <= past.exposure <= MOST_LOSSES
+    if sound and patient and learnt and suffered and all(instant is None or instant <= now for instant in told):
         return past
+    tries = _within(past.tries, MOST_TRIES)
     return replace(
         past,
-        budget=max(1, past.budget),
+        budget=min(MAX_BUDGET, max(1, past.budget)),
         failures=max(0, past.failures),
+        tries=tries,
+        wins=_within(past.wins, tries),
+        losses=_within(past.losses, MOST_LOSSES),
+        exposure=_within(past.exposure, MOST_LOSSES),
+        up_since=_past(past.up_since, now),
+        held_since=_past(past.held_since, now),
         not_before=None if past.not_before is None else min(past.not_before, longest),
         last_refused_at=_past(past.last_refused_at, now),
         last_obtained_at=_past(past.last_obtained_at, now),
@@ -61,14 +82,24 @@ def _sane_offering(past: OfferingMemory, now: datetime, longest: datetime) -> Of
     )
 
 
+def _within(number: float, most: float) -> float:
+    """Give a number that lies between 0 and the most there can be; what is no number at all is 0."""
+    return 0.0 if math.isnan(number) else min(most, max(0.0, number))
+
+
 def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemory:
     told = (placement.since, placement.serving_since, placement.unwired_at, placement.impaired_since)
-    if placement.replicas >= 0 and all(instant is None or instant <= now for instant in told):
+    if (
+        placement.replicas >= 0
+        and placement.obtained >= 0
+        and all(instant is None or instant <= now for instant in told)
+    ):
         return placement
     return replace(
         placement,
         since=min(placement.since, now),
         replicas=max(0, placement.replicas),
+        obtained=max(0, placement.obtained),
         serving_since=_past(placement.serving_since, now),
         unwired_at=_past(placement.unwired_at, now),
         impaired_since=_past(placement.impaired_since, now),
@@ -152,6 +183,7 @@ def _placement(holding: Holding, more: int) -> PlacementMemory:
         unwired_at=holding.unwired_at,
         impaired_since=holding.impaired_since,
         reason=holding.reason,
+        obtained=holding.scheduled,
     )
 
 
@@ -167,15 +199,34 @@ def ring(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
 def known_offerings(
     offerings: Mapping[str, OfferingMemory], keys: frozenset[str], generation: int, now: datetime
 ) -> dict[str, OfferingMemory]:
-    """Forget what was learnt long ago, sooner where the offering has left the fleet."""
+    """Forget what was learnt long ago, sooner where the offering has left the fleet, and what there is no room for.
+
+    What blocks, cools or is held goes before all else, then what was learnt last.
+    """
+
+    def binding(past: OfferingMemory) -> bool:
+        return past.blocked_generation == generation or past.held_since is not None
 
     def matters(key: str, past: OfferingMemory) -> bool:
-        latest = max((i for i in (past.last_refused_at, past.last_obtained_at, past.last_lost_at) if i), default=None)
-        if past.blocked_generation == generation:
+        latest = _latest(past)
+        if binding(past):
             return True
         return latest is not None and now - latest < (FORGET_AFTER if key in keys else FORGET_DEPARTED)
 
-    return {key: past for key, past in sorted(offerings.items()) if matters(key, past)}
+    kept = [(key, _brief(past)) for key, past in sorted(offerings.items()) if matters(key, past)]
+    if len(kept) > MAX_OFFERINGS:
+        weight = {key: (binding(past) or cooling(past, now), _latest(past) or EVER) for key, past in kept}
+        kept = sorted(sorted(kept, key=lambda item: weight[item[0]], reverse=True)[:MAX_OFFERINGS])
+    return dict(kept)
+
+
+def _latest(past: OfferingMemory) -> datetime | None:
+    return max((i for i in (past.last_refused_at, past.last_obtained_at, past.last_lost_at) if i), default=None)
+
+
+def _brief(past: OfferingMemory) -> OfferingMemory:
+    message = past.last_message
+    return past if len(message) <= MESSAGE_LIMIT else replace(past, last_message=f"{message[: MESSAGE_LIMIT - 1]}…")
 
 
 def recent_moves(moves: tuple[Move, ...], more: list[Move], now: datetime) -> tuple[Move, ...]:

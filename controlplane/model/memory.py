@@ -47,7 +47,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class PlacementMemory:
-    """A placement's phase and since when; `replicas` is what it is meant to hold.
+    """A placement's phase and since when; `replicas` is what it is meant to hold, `obtained` how many had their GPUs.
 
     unwired_at: when a draining placement was first seen out of the load balancer.
     impaired_since: since when it holds GPUs on which the app does not serve, without a break.
@@ -61,6 +61,7 @@ class PlacementMemory:
     unwired_at: datetime | None = None
     impaired_since: datetime | None = None
     reason: str = ""
+    obtained: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,53 @@ from controlplane.simulate.market import Scoring
 from controlplane.simulate.service import REPLAYED
 
 LONGEST = 86_400.0
+MOST_AT_ONCE = 20
+"""How many loops, or worths of a missing replica, are replayed in one call at most."""
 
 
-def scoring_of(loop: float, answer: float, ready: float) -> Scoring:
-    """Give the delays of the world from seconds. Raises SpecError."""
-    for name, value, least in (("--loop", loop, 1.0), ("--answer", answer, 0.0), ("--ready", ready, 0.0)):
-        if not (isfinite(value) and least <= value <= LONGEST):
-            raise wrong(name, f"is {value:g} seconds", f"use {least:g} to {LONGEST:g}")
+def scorings_of(loops: str, answer: float, ready: float) -> list[Scoring]:
+    """Give the delays of the world from seconds, one world for each loop of `30,60,300`. Raises SpecError."""
+    steps = numbers_of("--loop", loops)
+    for name, value, least in (*(("--loop", step, 1.0) for step in steps), ("--answer", answer, 0.0)):
+        _check_seconds(name, value, least)
+    _check_seconds("--ready", ready, 0.0)
     if ready < answer:
         raise wrong("--ready", f"{ready:g} s is before the answer ({answer:g} s)", "lower --answer or raise --ready")
-    return Scoring(answer_after=answer, ready_after=ready, step=loop)
+    return [Scoring(answer_after=answer, ready_after=ready, step=step) for step in steps]
+
+
+def _check_seconds(name: str, value: float, least: float) -> None:
+    if not (isfinite(value) and least <= value <= LONGEST):
+        raise wrong(name, f"is {value:g} seconds", f"use {least:g} to {LONGEST:g}")
+
+
+def worths_of(text: str | None) -> list[float]:
+    """Read what a missing replica costs, USD an hour, one or several as in `5,20`. Raises SpecError."""
+    costs = [] if text is None else numbers_of("--missing-replica-cost", text)
+    for cost in costs:
+        if not (isfinite(cost) and 0 < cost <= 1e6):
+            raise wrong("--missing-replica-cost", f"is {cost:g} USD an hour", "use more than 0, at most 1000000")
+    return costs
+
+
+def numbers_of(option: str, text: str) -> list[float]:
+    """Read numbers with commas between, each once and in that order. Raises SpecError."""
+    found: list[float] = []
+    for word in text.split(","):
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise wrong(option, f'"{word.strip()}" is not a number', "write 30, or several as in 30,60,300") from None
+    if len(found) > MOST_AT_ONCE:
+        raise wrong(option, f"names {len(found)} numbers", f"name {MOST_AT_ONCE} at most")
+    return list(dict.fromkeys(found))
 
 
 def policy_of(preset: str | None, missing_replica_cost: float | None) -> Policy | None:
-    """Give what is valued; None when nothing was said. Raises SpecError."""
-    cost = missing_replica_cost
-    if cost is not None and not (isfinite(cost) and 0 < cost <= 1e6):
-        raise wrong("--missing-replica-cost", f"is {cost:g} USD an hour", "use more than 0, at most 1000000")
-    if preset is None and cost is None:
+    """Give what is valued; None when nothing was said."""
+    if preset is None and missing_replica_cost is None:
         return None
-    return Policy(preset=None if preset is None else Preset(preset), missing_replica_cost=cost)
+    return Policy(preset=None if preset is None else Preset(preset), missing_replica_cost=missing_replica_cost)
 
 
 def capacity_types_of(text: str) -> tuple[Capacity, ...]:

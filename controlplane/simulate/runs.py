@@ -6,6 +6,7 @@ The results come back in the order of the jobs and are the same either way: a re
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def run_all(jobs: Sequence[Job], done: Done, *, processes: int | None = None) ->
     others = set(multiprocessing.active_children())
     results: dict[int, tuple[Result, History | None]] = {}
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_live_with_the_parent)
     try:
         futures = {pool.submit(_run_elsewhere, jobs[index]): index for index in order}
         for future in as_completed(futures):
@@ -97,5 +98,14 @@ def _whole(outcome: tuple[Result, History | None] | Problem) -> tuple[Result, Hi
     return outcome
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _live_with_the_parent() -> None:
+    """Leave interrupts to the parent, and end when it does: killed, it can tell nobody, and would be waited for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -24,7 +24,7 @@ REPLICAS, PRESET = 4, Preset.BALANCED
 # A replay answers within a minute and knows no slow provisioning, so the hunt need not be as patient as with GKE.
 TIMING = Timing(
     backoff_initial=timedelta(seconds=60),
-    backoff_max=timedelta(minutes=30),
+    backoff_max=timedelta(minutes=10),
     stabilisation_window=timedelta(minutes=5),
     min_dwell=timedelta(minutes=5),
 )
@@ -42,7 +42,7 @@ class Wish:
 
 def service_of(wish: Wish, trace: Trace) -> ServiceSpec:
     """Give the service to be replayed on a trace. Raises SpecError for a file that is wrong."""
-    spec = _made_for(trace) if wish.file is None else _read(wish.file)
+    spec = _made_for(trace) if wish.file is None else read_service(wish.file)
     return replace(
         spec,
         replicas=spec.replicas if wish.replicas is None else wish.replicas,
@@ -65,7 +65,8 @@ def _overlaid(own: Policy, said: Policy | None) -> Policy:
     return own if said.missing_replica_cost is None else replace(own, missing_replica_cost=said.missing_replica_cost)
 
 
-def _read(file: Path) -> ServiceSpec:
+def read_service(file: Path) -> ServiceSpec:
+    """Read the one GPUService of a file. Raises SpecError for what is wrong with it, or cannot be replayed."""
     documents = load_documents(file)
     if len(documents) > 1:
         place = f"{file}:{documents[1].line}"

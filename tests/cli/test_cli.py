@@ -35,7 +35,7 @@ COMMANDS = [
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"], ["crd"],
+    ["demo"], ["bench"], ["simulate"], ["crd"],
 ]  # fmt: skip
 
 

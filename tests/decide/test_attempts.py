@@ -156,3 +156,27 @@ def test_pods_that_wait_without_an_attempt_are_one(toy):
     assert decision.memory.attempts[-1].outcome is Outcome.OPEN
     t.run(16)
     assert any(a.outcome is Outcome.TIMED_OUT for a in t.memory.attempts)
+
+
+def test_a_lost_pod_that_is_gone_before_anyone_looks_is_a_loss_all_the_same(toy):
+    """A preempted Pod goes with its node; a successor that waits where all had their GPUs tells of it."""
+    t = toy.Toy()
+    t.until(lambda w: w.settled())
+    deployment = next(iter(t.deployments.values()))
+    key = deployment.offering.key
+    assert t.memory.offerings[key].losses == 0
+    deployment.pods.clear()
+    t.set_stock(0, deployment.offering.region)
+    t.step(toy.MINUTE)
+    learnt = t.think().memory.offerings[key]
+    assert (learnt.losses, learnt.last_lost_at) == (1, t.now)
+
+
+def test_a_scale_up_by_another_hand_is_no_loss(toy):
+    """What was never obtained cannot have been lost."""
+    t = toy.Toy()
+    t.until(lambda w: w.settled())
+    deployment = next(iter(t.deployments.values()))
+    deployment.replicas, deployment.rv = 3, deployment.rv + 1
+    t.step(toy.MINUTE)
+    assert t.think().memory.offerings[deployment.offering.key].losses == 0

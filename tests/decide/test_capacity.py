@@ -7,7 +7,8 @@ import pytest
 
 from controlplane.decide import capacity
 from controlplane.model.memory import OfferingMemory
-from controlplane.model.offering import RefusalClass
+from controlplane.model.offering import Capacity, RefusalClass
+from controlplane.model.service import Policy, Preset
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -79,3 +80,17 @@ def test_every_class_backs_off_and_never_shrinks(toy, refusal):
     waits = [m.not_before - m.last_refused_at for m in refuse(toy.make_spec(), 8, refusal)]
     assert all(a <= b for a, b in pairwise(waits))
     assert toy.make_spec().timing.backoff_initial <= waits[0] <= waits[-1] <= toy.make_spec().timing.backoff_max
+
+
+@pytest.mark.parametrize(
+    ("policy", "capacities", "minutes"),
+    [
+        pytest.param(Policy(), (Capacity.SPOT,), 30, id="nothing-valued"),
+        pytest.param(Policy(preset=Preset.BALANCED), (Capacity.SPOT, Capacity.ON_DEMAND), 30, id="on-demand-fills-in"),
+        pytest.param(Policy(preset=Preset.BALANCED), (Capacity.SPOT,), 25, id="nothing-else-fills-in"),
+    ],
+)
+def test_where_nothing_else_fills_in_a_back_off_stays_shorter(toy, policy, capacities, minutes):
+    """Five first back-offs are the most then; the autoscaler's own is no longer than thirty minutes either way."""
+    spec = toy.make_spec(policy=policy, capacity_types=capacities)
+    assert capacity.backoff(spec, RefusalClass.STOCK_OUT, 10) == timedelta(minutes=minutes)

@@ -1,13 +1,16 @@
 """When time alone can change a decision."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from controlplane.decide import decide
 from controlplane.decide.due import TICK, due_at
-from controlplane.model.memory import Memory, OfferingMemory
+from controlplane.decide.lifecycle import UNPROVEN_MARGIN
+from controlplane.model.memory import Memory, Move, OfferingMemory
+from controlplane.model.service import Policy, Preset
 
 MOMENT = timedelta(microseconds=1)
 
@@ -61,7 +64,7 @@ def test_a_pass_that_learns_something_is_followed_by_another(toy):
     decision = t.think()
 
     assert decision.memory.offerings != t.memory.offerings
-    assert due_at(t.spec, t.memory, toy.replace(decision, plan=()), t.observe(), t.now) is None
+    assert due_at(t.spec, t.memory, replace(decision, plan=()), t.observe(), t.now) is None
 
 
 @pytest.mark.parametrize(
@@ -79,9 +82,46 @@ def test_what_was_learnt_of_an_offering_is_due_when_it_no_longer_holds(toy, lear
     t = settled(toy)
     t.now = t.now.replace(minute=0, second=0) + timedelta(seconds=61)
     past = OfferingMemory(**{name: t.now + shift for name, shift in learnt.items()})
-    t.memory = toy.replace(t.memory, offerings={**t.memory.offerings, "us-b1/gpu-1:nvidia-tesla-t4:1:spot": past})
+    t.memory = replace(t.memory, offerings={**t.memory.offerings, "us-b1/gpu-1:nvidia-tesla-t4:1:spot": past})
 
     assert due(t) == t.now + timedelta(seconds=after)
+
+
+def ago(t, wait):
+    """Give the instant from which such a wait ends in 100 seconds."""
+    return t.now + seconds(100) - wait
+
+
+def with_placement(t, **changes):
+    """Give the memory of one placement changed."""
+    first, *rest = t.memory.placements
+    return replace(t.memory, placements=(replace(first, **changes), *rest))
+
+
+PATIENCE = {
+    "the hour of a move": lambda t: replace(t.memory, moves=(Move("us-a1", ago(t, timedelta(hours=1))),)),
+    "proven": lambda t: with_placement(t, serving_since=ago(t, t.spec.timing.stabilisation_window)),
+    "dwelt": lambda t: with_placement(t, serving_since=ago(t, t.spec.timing.min_dwell)),
+    "whole and quiet": lambda t: replace(t.memory, whole_since=ago(t, t.spec.timing.stabilisation_window)),
+    "late unwiring": lambda t: with_placement(
+        t, since=ago(t, seconds(t.spec.ingress.draining_seconds) + UNPROVEN_MARGIN)
+    ),
+}
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(Preset.BALANCED)], ids=["ranked", "valued"])
+@pytest.mark.parametrize("what", PATIENCE)
+def test_what_only_patience_keeps_back_is_due_when_patience_ends(toy, what, policy):
+    """A service that may be moved from an instant on is looked at in that instant, not at the next tick."""
+    t = settled(toy, policy=policy)
+    t.respec(timing=replace(t.spec.timing, min_dwell=timedelta(minutes=25)))
+    t.now = t.now.replace(minute=0, second=0) + timedelta(seconds=61)
+    t.memory = PATIENCE[what](t)
+
+    assert due(t) == t.now + seconds(100)
+
+
+POLICIES = (Policy(), Policy(Preset.FRUGAL), Policy(Preset.BALANCED), Policy(Preset.AVAILABLE, max_spares=2))
 
 
 @pytest.mark.parametrize("seed", range(8), ids=lambda seed: f"seed{seed}")
@@ -106,11 +146,12 @@ def test_nothing_is_decided_before_it_is_due(toy, seed):
                 self.now = now + (until - now) * share - MOMENT
                 later = decide(self.spec, self.observe(), decision.memory, self.now)
                 assert not later.plan
-                assert toy.replace(later.memory, passes=0) == toy.replace(decision.memory, passes=0)
+                assert replace(later.memory, passes=0) == replace(decision.memory, passes=0)
             self.now = now
 
     chance = random.Random(seed)
     t = Watched(("us-a1", "us-b1", "us-c1"), toy.make_spec(replicas=chance.choice([1, 2, 4])), lag=seconds(0))
+    t.respec(policy=POLICIES[seed % len(POLICIES)])
     for number in range(45):
         toy._wild_event(t, chance, number)
         for _ in range(chance.choice([1, 4, 14])):

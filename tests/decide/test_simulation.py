@@ -13,7 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controlplane.api import status_of, worth_writing
+from controlplane.model.offering import Capacity
+from controlplane.model.service import Policy, Preset
 
+BALANCED = Policy(Preset.BALANCED)
 QUICK = settings(
     max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -24,6 +27,33 @@ def _room(t) -> bool:
     most = t.spec.spread.max_replicas_per_region
     permitted = sum(t.spec.regions.permits(c.region) for c in t.clusters)
     return t.spec.max_hourly_cost is None and (most is None or most * permitted >= t.spec.replicas)
+
+
+def _spares_allowed(t) -> int:
+    """Give how many replicas beyond those wanted may be held."""
+    policy = t.spec.policy
+    if not policy.valued:
+        return 0
+    return 4 if policy.max_spares is None else policy.max_spares
+
+
+@QUICK
+@given(seed=st.integers(0, 10**6))
+def test_any_history_keeps_every_invariant_under_any_policy_too(toy, seed):
+    """Where replicas are valued, with advice that lies, nothing breaks either, and all comes to rest.
+
+    Dwelling and the bound of moves make the way to what is cheapest long, so it is given a day.
+    """
+    t = toy.wild(random.Random(seed), events=25, values=random.Random(seed + 1))
+    if t.spec.deleting:
+        assert (t.deployments, t.listed, t.finalizer) == ({}, None, False), t.story()
+        return
+    assert all(t.spec.regions.permits(o.region) for o in t.serving_offerings()) or not _room(t), t.story()
+    assert t.serving() - t.spec.replicas >= 0 or not _room(t), t.story()
+    t.run(200, toy.SETTLED)
+    assert not any(d.plan for _, d in t.log[-12:]), t.story()
+    assert t.serving() - t.spec.replicas <= _spares_allowed(t), t.story()
+    assert replace(t.memory, passes=0) == replace(t.log[-6][1].memory, passes=0)
 
 
 @QUICK
@@ -124,6 +154,25 @@ def test_every_feasible_offering_is_tried_again_within_its_longest_back_off(toy)
 
 
 @pytest.mark.parametrize("period", [2, 10, 60], ids=lambda m: f"every-{m}-min")
+def test_flickering_capacity_moves_no_region_more_than_twice_an_hour_under_a_policy(toy, period):
+    """Stock that comes and goes by the minute is not followed; the toy world checks L5, and service stays up."""
+    t = toy.Toy(("us-a1", "us-b1", "us-c1"), toy.make_spec(policy=BALANCED))
+    t.until(lambda w: w.serving() >= 1)
+    down = 0
+    for minute in range(6 * 60):
+        if minute % period == 0:
+            on = (minute // period) % 2
+            t.set_stock(8 if on else 0, region="us-a1", accelerator=toy.L4.type)
+            if not on:
+                t.preempt("us-a1")
+        t.step(toy.MINUTE)
+        t.one_pass()
+        down += t.serving() == 0
+    assert down < 6 * 60 * 0.1
+    assert len(t.left) <= 2 * 6 * 3
+
+
+@pytest.mark.parametrize("period", [2, 10, 60], ids=lambda m: f"every-{m}-min")
 def test_flickering_capacity_moves_no_region_more_than_twice_an_hour(toy, period):
     """Stock that comes and goes for a day causes at most two moves per region and hour, and service stays up."""
     t = toy.Toy(("us-a1", "us-b1", "us-c1"))
@@ -145,3 +194,79 @@ def test_a_route_taken_and_given_back_within_the_balancers_lag_is_not_taken_for_
     """Health that still tells of an older list is no ground for taking the other route away (seed that found it)."""
     t = toy.wild(random.Random(5081), events=40)
     assert t.serving() == t.spec.replicas
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_under_a_policy_too_five_passes_suffice_and_then_nothing_is_written(toy, preset):
+    """With GPUs at hand and nothing slow, the service is whole within five passes, and comes to rest (L1)."""
+    zero = toy.seconds(0)
+    spec = toy.make_spec(replicas=3, policy=Policy(preset))
+    t = toy.Toy(("us-a1", "us-b1", "us-c1"), spec, boot=zero, warm=zero, lag=zero)
+    assert t.until(lambda w: w.serving() >= 3, passes=5, dt=toy.seconds(10)) <= 5
+    t.run(200, toy.SETTLED)
+    assert not any(d.plan for _, d in t.log[-50:])
+
+
+def test_under_a_policy_too_every_offering_is_tried_again_and_attempts_grow_rare(toy):
+    """In a total stock-out each offering has its turn within its longest back-off (L4), ever less often (L6)."""
+    t = toy.Toy(spec=toy.make_spec(policy=BALANCED), stock=0)
+    t.run(10 * 60)
+    by_offering = {}
+    for at, offering in t.created_at:
+        by_offering.setdefault(offering, []).append(at)
+    hours = [sum(at - toy.START < timedelta(hours=h) for at, _ in t.created_at) for h in (1, 9, 10)]
+
+    assert set(by_offering) == set(t.offerings())
+    slack = timedelta(minutes=10) * len(by_offering)
+    assert all(
+        b - a <= t.spec.timing.backoff_max + slack for ats in by_offering.values() for a, b in itertools.pairwise(ats)
+    )
+    assert hours[2] - hours[1] < hours[0]
+    assert max(t.creates.values()) <= 10 * 2 + 4
+
+
+def test_an_offering_that_always_refuses_is_tried_ever_less_often(toy):
+    """The cheapest place that never has anything costs a few attempts an hour, and the service stands elsewhere."""
+    t = toy.Toy(spec=toy.make_spec(policy=BALANCED, accelerators=(toy.L4,)), price_of={"us-a1": 0.1})
+    t.set_stock(0, region="us-a1")
+    t.run(8 * 60)
+    late = [at for at, offering in t.created_at if offering.region == "us-a1" and at - toy.START > timedelta(hours=4)]
+
+    assert t.serving() >= 1
+    assert len(late) <= 4 * 2 * 2
+
+
+def test_a_place_that_is_lost_every_ten_minutes_is_left_to_others(toy):
+    """Though it is the cheapest: what losing it costs is learnt."""
+    t = toy.Toy(("us-a1", "us-b1", "us-c1"), toy.make_spec(policy=BALANCED, accelerators=(toy.L4,)))
+    t.price_of = {"us-a1/gpu-1:nvidia-l4:1:spot": 0.5}
+    down = 0
+    for minute in range(12 * 60):
+        if minute % 10 == 9:
+            t.preempt("us-a1")
+        t.step(toy.MINUTE)
+        t.one_pass()
+        down += minute > 30 and t.serving() == 0
+    late = [at for at, o in t.created_at if o.region == "us-a1" and at - toy.START > timedelta(hours=6)]
+
+    assert down == 0
+    assert len(late) <= 6 * 2
+
+
+def test_two_places_that_have_stock_by_turns_do_not_make_a_service_swing(toy):
+    """What one has the other lacks, changing every twenty minutes; on-demand and spares carry it, moves stay few."""
+    t = toy.Toy(spec=toy.make_spec(policy=BALANCED, accelerators=(toy.L4,)))
+    down = 0
+    for minute in range(10 * 60):
+        if minute % 20 == 0:
+            gone, back = ("us-a1", "us-b1") if (minute // 20) % 2 else ("us-b1", "us-a1")
+            t.set_stock(0, region=gone, capacity=Capacity.SPOT)
+            t.set_stock(8, region=back)
+            t.preempt(gone)
+        t.step(toy.MINUTE)
+        t.one_pass()
+        down += minute > 30 and t.serving() == 0
+
+    assert down <= 30 * 4
+    assert len(t.created_at) <= 10 * 12
+    assert all(len([r for at, r in t.left if r == region]) <= 20 for region in ("us-a1", "us-b1"))

@@ -19,8 +19,9 @@ from controlplane.model.decision import (
     WireIngress,
 )
 from controlplane.model.facts import Known, Unknown, UnknownReason
-from controlplane.model.memory import Memory
+from controlplane.model.memory import Memory, Phase
 from controlplane.model.observation import (
+    Advice,
     ClusterInfo,
     IngressFact,
     Member,
@@ -31,7 +32,7 @@ from controlplane.model.observation import (
     WorkloadFact,
 )
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import Ingress, PodTemplate, Regions, ServiceSpec, Spread, Timing
+from controlplane.model.service import Ingress, PodTemplate, Policy, Preset, Regions, ServiceSpec, Spread, Timing
 from controlplane.model.template import ingress_spec_hash, spec_template_hash
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -45,6 +46,7 @@ def seconds(number: float) -> timedelta:
 
 MINUTE = seconds(60)
 SETTLED = seconds(300)
+OVERDUE = seconds(1800)
 
 
 def make_spec(**changes) -> ServiceSpec:
@@ -117,6 +119,8 @@ class Toy:
         self.refuse_after = knobs.get("refuse_after", seconds(60))
         self.silent = knobs.get("silent", False)
         self.price_of = knobs.get("price_of", {})
+        self.prices_known = knobs.get("prices_known", True)
+        self.advice: dict[Offering, Advice] = {}
         self.serial = 0
         self.finalizer = True
         self.released: set[str] = set()
@@ -271,7 +275,8 @@ class Toy:
             },
             ingress=self.unknown() if self.ingress_dark else Known(ingress, self.now),
             project_gpu_quota=self.unknown(),
-            prices={o: self.price(o) for o in self.offerings()},
+            prices={o: self.price(o) for o in self.offerings()} if self.prices_known else {},
+            advice={o: Known(told, self.now) for o, told in self.advice.items()},
         )
 
     def workloads(self, cluster: ClusterRef):
@@ -340,13 +345,17 @@ class Toy:
     def _leaves(self, action) -> list[str]:
         """Give the regions whose serving replicas an action takes out of traffic: what a move is, seen from outside.
 
-        What had answered for less than some minutes was never settled there, so its going is no move.
+        What had answered for less than some minutes was never settled there, so its going is no move; and what a guard
+        has held back for half an hour was decided long ago.
         """
         if isinstance(action, WireIngress):
             removed = self._settled_links() - set(action.clusters)
             return sorted({o.region for o, d in self.deployments.items() if o.cluster.link in removed and self._old(d)})
         if isinstance(action, (ScaleDownPlacement, DeletePlacement)):
             d, settled = self.deployments[action.offering], action.offering.cluster.link in self._settled_links()
+            overdue = [p for p in self.memory.placements if p.phase is Phase.DRAINING and self.now - p.since >= OVERDUE]
+            if action.offering in {p.offering for p in overdue}:
+                return []
             rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
             return [action.offering.region] if settled and self._old(d) > rest else []
         return []
@@ -427,6 +436,13 @@ class Toy:
         """Tell whether as many serve as are wanted and nothing is left to do."""
         return self.serving() == self.spec.replicas and not self.log[-1][1].plan
 
+    def held_where(self) -> dict[str, int]:
+        """Give the GPUs that are held, by offering as people read it."""
+        counts = {
+            str(o): sum(p.scheduled is not None and not p.failed for p in d.pods) for o, d in self.deployments.items()
+        }
+        return {name: count for name, count in sorted(counts.items()) if count}
+
     def story(self) -> str:
         lines = [f"{at:%H:%M:%S} {a}" for at, d in self.log[-12:] for a in d.plan]
         tail = self.log[-1][1] if self.log else None
@@ -488,7 +504,9 @@ class Toy:
             for r, n in self.healthy().items()
             if any(c.region == r and c.link in (self.listed or ()) for c in self.clusters)
         )
-        if before > 0 and spec.replicas > 0 and (after == 0 or routed == 0):
+        rewired = any(isinstance(a, WireIngress) for a in decision.plan)
+        overruled = self._residency_changed() and not rewired  # S3 goes before S1, while the balancer lags behind
+        if before > 0 and spec.replicas > 0 and (after == 0 or routed == 0) and not overruled:
             raise BrokenError(f"S1: our own action ended the service: {[str(a) for a in decision.plan]}")
         if after < before and after < spec.replicas and decision.plan and cap is None and not self._residency_changed():
             raise BrokenError(f"S6: {before} served, {after} do: {[str(a) for a in decision.plan]}")
@@ -554,8 +572,28 @@ def _wild_event(t: "Toy", chance, number: int) -> bool:
     return kind == "lost"
 
 
-def wild(chance, events: int) -> "Toy":
-    """Run a random world through random events, checking every pass; then let faults stop and give it time."""
+def any_policy(chance) -> Policy:
+    """Draw what a user may value."""
+    spares = chance.choice([None, None, 0, 1, 3])
+    if chance.random() < 0.3:
+        return Policy(missing_replica_cost=chance.choice([0.0, 0.5, 5.0, 50.0, 10_000.0]), max_spares=spares)
+    return Policy(preset=chance.choice(list(Preset)), max_spares=spares)
+
+
+def _value(t: "Toy", chance) -> None:
+    """Let a user value things, and the advice API tell anything at all, mostly lies."""
+    t.spec = replace(t.spec, policy=any_policy(chance))
+    t.prices_known = t.spec.max_hourly_cost is not None or chance.random() < 0.9
+    for offering in t.offerings():
+        if chance.random() < 0.3:
+            t.advice[offering] = Advice(chance.choice([None, 0.0, 0.4, 1.0]), chance.choice([None, 1.0, 3e3, 1e9]))
+
+
+def wild(chance, events: int, values=None) -> "Toy":
+    """Run a random world through random events, checking every pass; then let faults stop and give it time.
+
+    `values`: a generator of its own that draws what the user values, now and again anew; None for no policy.
+    """
     regions = [f"us-{letter}1" for letter in "abcd"[: chance.choice([2, 3, 4])]]
     replicas = chance.choice([1, 1, 2, 3, 5])
     spec = make_spec(
@@ -573,6 +611,8 @@ def wild(chance, events: int) -> "Toy":
     )
     deleted = chance.random() < 0.15
     for number in range(events):
+        if values is not None and (number == 0 or values.random() < 0.1):
+            _value(t, values)
         lost = _wild_event(t, chance, number)
         if deleted and number == events * 2 // 3:
             t.respec(deleting=True)

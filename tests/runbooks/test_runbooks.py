@@ -3,13 +3,17 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from controlplane.decide.valued.worth import PRESETS
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-EXECUTED = ("fail-and-recover.md",)
+PRESET = re.compile(r"^\| `\{preset: (\w+)\}` \| ([\d.]+) times", re.MULTILINE)
+EXECUTED = ("fail-and-recover.md", "choosing-a-policy.md")
 
 
 def test_there_is_no_runbook_that_no_test_executes() -> None:
@@ -21,7 +25,7 @@ def test_there_is_no_runbook_that_no_test_executes() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", EXECUTED)
 def test_a_runbook_does_what_it_says(name: str, tmp_path: Path) -> None:
-    """Each block succeeds on a fresh local cloud, and the client that asks all the while sees no failure."""
+    """Each block succeeds on a fresh local cloud, and a client that asks all the while sees no failure."""
     blocks = BLOCK.findall((ROOT / "runbooks" / name).read_text(encoding="utf-8"))
     assert len(blocks) > 5
     state = tmp_path / "cloud"
@@ -36,8 +40,15 @@ def test_a_runbook_does_what_it_says(name: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}\n{_log(state)}"
     finally:
         subprocess.run(
-            ["python", "-m", "controlplane", "local", "reset", "--yes"], cwd=ROOT, env=environment, check=False
+            [sys.executable, "-m", "controlplane", "local", "reset", "--yes"], cwd=ROOT, env=environment, check=False
         )
+
+
+def test_the_presets_on_the_page_are_those_of_the_code() -> None:
+    """What a preset means in prices on demand, and so in USD, is what decides."""
+    page = (ROOT / "runbooks" / "choosing-a-policy.md").read_text(encoding="utf-8")
+    told = {name: float(times) for name, times in PRESET.findall(page)}
+    assert told == {preset.value: times for preset, times in PRESETS.items()}
 
 
 def _log(state: Path) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.api.problems import SpecError
 from controlplane.model.offering import Accelerator, Capacity
-from controlplane.model.service import Regions
+from controlplane.model.service import Policy, Preset, Regions
 from controlplane.simulate.hunter import Hunter, service_for
 from controlplane.simulate.market import Kind, Scoring
 from controlplane.simulate.replay import replay
@@ -118,6 +118,19 @@ def test_leaving_out_quiet_passes_changes_nothing(seed, step):
 
     assert told(short) == told(whole)
     assert quick.passes < slow.passes or step >= 300.0
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_leaving_out_quiet_passes_changes_nothing_of_what_is_valued(preset):
+    """Where a policy weighs hazards, which change with time, nothing is left out that would have decided anything."""
+    given = rough(3)
+    spec = replace(service_for(given, 4), policy=Policy(preset))
+
+    quick, short = play(given, 4, spec)
+    slow, whole = play(given, 4, spec, skipping=False)
+
+    assert told(short) == told(whole)
+    assert quick.passes < slow.passes
 
 
 def test_names_of_zones_and_regions_mean_nothing():

@@ -9,9 +9,6 @@ from controlplane.decide.candidates import Candidate
 from controlplane.decide.valued.stand import Stand
 from controlplane.model.reasons import Reason
 
-MOST_SPARES = 4
-"""Spares at most where the user names no bound."""
-
 
 def hunt(stand: Stand, most: int) -> tuple[Pick, ...]:
     """Choose what is asked for in this pass, at most so many replicas: aims, bridges, or a spare."""
@@ -32,6 +29,7 @@ class _Basket:
         self._stand = stand
         self._portfolio = stand.aims
         self._in_region = Counter(stand.context.in_region)
+        self._spread = Counter(stand.aims_in_region)
         self._budget = stand.context.budget
 
     @property
@@ -57,7 +55,7 @@ class _Basket:
     def _possible(self, open_now: list[Candidate], left: int) -> list[Candidate]:
         scene = replace(self._stand.context, in_region=dict(self._in_region), budget=self._budget)
         roomy = [c for c in open_now if has_room(scene, c, self.taken[c.key])]
-        return spreading(scene.spec, roomy, self._in_region, left)
+        return spreading(scene.spec, roomy, self._spread, left)
 
     def _rank(self, candidate: Candidate) -> tuple[int, float, int, int, str]:
         cost = round(self._portfolio.cost_with(candidate.key), 9)
@@ -67,9 +65,17 @@ class _Basket:
     def _take(self, candidate: Candidate) -> None:
         self.taken[candidate.key] += 1
         self._in_region[candidate.region] += 1
+        self._spread[candidate.region] += 1
         self._portfolio = self._portfolio.with_more(candidate.key)
         if self._budget is not None:
             self._budget -= candidate.price or 0.0
+
+    def beside(self, reserve: float) -> "_Basket":
+        """Give a basket for what is asked for beside this, out of the same room; so much money is kept back."""
+        other = _Basket(self._stand)
+        other._in_region = Counter(self._in_region)
+        other._budget = None if self._budget is None else self._budget - reserve
+        return other
 
     def picks(self, reason: Reason) -> tuple[Pick, ...]:
         """Give what was chosen, as attempts to begin."""
@@ -82,15 +88,27 @@ def _bridges(stand: Stand, aims: _Basket, most: int) -> tuple[Pick, ...]:
     Each missing replica waits for the likeliest attempt in flight; a bridge costs its price as long as it is needed,
     and saves the price of a missing replica as long, if that attempt fails.
     """
-    price = stand.bridge_price
     bare = stand.terms.wanted - stand.obtained() - stand.asked(bridging=True)
-    if price is None or bare <= 0 or most <= 0:
+    if bare <= 0 or most <= 0:
         return ()
     hopes = sorted(_hopes(stand, aims), reverse=True)[:bare]
-    worth = sum((1 - hope) * stand.terms.missing > price for hope in (*hopes, *[0.0] * (bare - len(hopes))))
-    basket = _Basket(stand)
-    basket.fill([c for c in stand.candidates if stand.bridges(c)], min(worth, most))
+    savings = [(1 - hope) * stand.terms.missing for hope in (*hopes, *[0.0] * (bare - len(hopes)))]
+    possible = [c for c in stand.candidates if stand.bridges(c) and stand.lines[c.key].price < max(savings)]
+    cheapest = min((stand.lines[c.key].price for c in possible), default=0.0)
+    basket = aims.beside(_reserve(stand, aims))
+    basket.fill(possible, min(most, sum(saved > cheapest for saved in savings)))
     return basket.picks(Reason.BRIDGE)
+
+
+def _reserve(stand: Stand, aims: _Basket) -> float:
+    """Give what the cost cap must leave for replicas still to be asked for, lest a bridge keeps them away for good.
+
+    Where nothing at all is under way, one that bridges is better than none.
+    """
+    if not (stand.obtained() or stand.asked() or aims.total):
+        return 0.0
+    to_come = stand.terms.wanted - stand.aims.total - aims.total
+    return max(0, to_come) * min((stand.lines[key].price for key in stand.offers.aims), default=0.0)
 
 
 def _hopes(stand: Stand, aims: _Basket) -> list[float]:
@@ -107,14 +125,17 @@ def _hopes(stand: Stand, aims: _Basket) -> list[float]:
 
 def _spare(stand: Stand) -> tuple[Pick, ...]:
     """Ask for one replica beyond what is wanted, if what is held is likely enough to be lost."""
-    aims, bound = stand.aims, stand.context.spec.policy.max_spares
-    if aims.total >= stand.terms.wanted + (MOST_SPARES if bound is None else bound):
+    aims = stand.aims
+    if aims.total >= stand.terms.wanted + stand.most_spares:
         return ()
-    priced = [c for c in stand.candidates if stand.is_aim(c) and c.price is not None and c.price < aims.at_stake()]
+    stake = aims.at_stake()
+    priced = [c for c in stand.candidates if stand.is_aim(c) and c.price is not None and c.price < stake]
+    bar = aims.cost()
+    worth = sorted((cost, c.accelerator_rank, c.key) for c in priced if (cost := aims.cost_with(c.key)) < bar)
+    ranked = (stand.by_key[key] for _, _, key in worth)
+    best = next((c for c in ranked if may_try(stand.context, c) and has_room(stand.context, c, 0)), None)
+    if best is None:
+        return ()
     basket = _Basket(stand)
-    possible = [c for c in priced if may_try(stand.context, c) and has_room(stand.context, c, 0)]
-    best = min(possible, key=lambda c: (aims.cost_with(c.key), c.accelerator_rank, c.key), default=None)
-    if best is None or aims.cost_with(best.key) >= aims.cost():
-        return ()
     basket.taken[best.key] = 1
     return basket.picks(Reason.SPARE)

@@ -6,61 +6,81 @@ from controlplane.decide.allocation import dispensable, essential, in_excess, re
 from controlplane.decide.valued.stand import Stand
 from controlplane.decide.world import Holding, World
 
-KEEPING = 0.15
+KEEPING = 0.05
 """What letting go of a replica must save, in its price: getting it back is not certain."""
 
 
 def give_back(stand: Stand, *, resting: frozenset[str]) -> World:
-    """Give back what the whole is cheaper without: all that only waits, but GPUs of one placement a pass."""
+    """Give back what the whole is cheaper without: all that only waits, but GPUs of one placement a pass.
+
+    The worst is waited for where it cannot go yet: giving back a better one instead would undo a move half way.
+    """
     world = _withdraw(stand)
     stand = replace(stand, world=world)
     if stand.obtained() <= stand.terms.wanted:
         return world
-    leaving = {h.key: most for h in stand.kept if (most := _leaves(stand, h, resting)) > 0}
-    worst = min((h for h in stand.kept if h.key in leaving), key=lambda h: _rank(stand, h), default=None)
-    count = 0 if worst is None else _how_many(stand, worst, leaving[worst.key])
-    if worst is None or not count:
+    worst = _worst(stand)
+    if worst is None or (worst.serving and not worst.warming and worst.region in resting):
+        return world
+    most = dispensable(stand.context.spec, world, worst, stand.terms.wanted, stand.context.now)
+    count = _how_many(stand, worst, min(most, _excess(stand, worst)))
+    if not count:
         return world
     left = reduced(worst, count, stand.context.now)
     return world.swap(tuple(left if h.key == worst.key else h for h in world.holdings))
 
 
-def _rank(stand: Stand, holding: Holding) -> tuple[int, float, float, str]:
-    """Rank by how gladly a replica is given back: of the lesser GPU type, then what the whole is cheapest without."""
+def surplus(stand: Stand) -> int:
+    """Give how many replicas are about to be given back, once others are proven."""
+    worst = _worst(stand) if stand.obtained() > stand.terms.wanted else None
+    return 0 if worst is None else _how_many(stand, worst, _excess(stand, worst))
+
+
+def _worst(stand: Stand) -> Holding | None:
+    return min((h for h in stand.kept if _excess(stand, h) > 0), key=lambda h: _rank(stand, h), default=None)
+
+
+def _rank(stand: Stand, holding: Holding) -> tuple[bool, bool, int, float, float, str]:
+    """Rank by how gladly a replica is given back.
+
+    First a bridge, then what its region holds too many of, the lesser GPU type, what the whole is cheapest without.
+    """
+    bridge = stand.bridges(stand.by_key[holding.key])
+    crowded = in_excess(stand.context.spec, stand.context.in_region, holding.region)
     lesser = -stand.by_key[holding.key].accelerator_rank
     rest = stand.whole.with_more(holding.key, -1).cost()
-    return lesser, round(rest, 9), -(holding.serving_since or holding.since).timestamp(), holding.key
+    return (
+        not bridge,
+        not crowded,
+        lesser,
+        round(rest, 9),
+        -(holding.serving_since or holding.since).timestamp(),
+        holding.key,
+    )
 
 
-def _leaves(stand: Stand, holding: Holding, resting: frozenset[str]) -> int:
-    """Give how many replicas of a placement may go at all in this pass."""
+def _excess(stand: Stand, holding: Holding) -> int:
+    """Give how many replicas of a placement may go, once others are proven."""
     spec, counts = stand.context.spec, stand.context.in_region
     if not holding.visible or not (holding.serving or holding.warming):
-        return 0
-    if holding.serving and not holding.warming and holding.region in resting:
         return 0
     if essential(spec, counts, holding) and not in_excess(spec, counts, holding.region):
         return 0
     bridge = stand.bridges(stand.by_key[holding.key])
-    excess = stand.bridges_to_spare() if bridge else stand.obtained(bridging=False) - stand.terms.wanted
-    most = dispensable(spec, stand.world, holding, stand.terms.wanted, stand.context.now)
-    return max(0, min(most, excess))
+    return stand.bridges_to_spare() if bridge else stand.obtained(bridging=False) - stand.terms.wanted
 
 
 def _how_many(stand: Stand, holding: Holding, most: int) -> int:
-    """Give how many replicas the whole is cheaper without, one after the other."""
-    whole, count = stand.whole, 0
+    """Give how many replicas the whole is cheaper without, one after the other, or more than the user would have."""
+    bridge, count = stand.bridges(stand.by_key[holding.key]), 0
+    whole = stand.whole if bridge else stand.lasting  # a bridge is soon gone, so nothing is spare for its sake
+    beyond = most if bridge else stand.obtained(bridging=False) - stand.terms.wanted - stand.most_spares
     while count < most:
         fewer = whole.with_more(holding.key, -1)
-        if fewer.cost() + _threshold(stand, holding) >= whole.cost():
+        if count >= beyond and fewer.cost() + KEEPING * stand.lines[holding.key].price >= whole.cost():
             break
         whole, count = fewer, count + 1
     return count
-
-
-def _threshold(stand: Stand, holding: Holding) -> float:
-    bridge = stand.bridges(stand.by_key[holding.key])
-    return 0.0 if bridge else KEEPING * stand.lines[holding.key].price
 
 
 def _withdraw(stand: Stand) -> World:
@@ -88,7 +108,7 @@ def _unwanted(stand: Stand, holding: Holding) -> int:
     aims, count = stand.aims, 0
     while count < holding.hunting and aims.total > stand.terms.wanted:
         fewer = aims.with_more(holding.key, -1)
-        if fewer.cost() + _threshold(stand, holding) >= aims.cost():
+        if fewer.cost() + KEEPING * stand.lines[holding.key].price >= aims.cost():
             break
         aims, count = fewer, count + 1
     return count

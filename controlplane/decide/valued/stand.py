@@ -1,14 +1,17 @@
-"""How the service stands: what is held and asked for, what is an aim and what a bridge, and what each would cost."""
+"""How the service stands: what is held and what is asked for, of that on which it means to stand and of bridges."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from controlplane.decide import learning
+from controlplane.decide.allocation import in_region
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context
 from controlplane.decide.portfolio import Line, Portfolio, Terms
+from controlplane.decide.valued.offers import Offers
 from controlplane.decide.world import Holding, World
-from controlplane.model.offering import Capacity
+
+MOST_SPARES = 4
+"""Spares at most where the user names no bound."""
 
 
 @dataclass(frozen=True)
@@ -16,44 +19,32 @@ class Stand:
     """How the service stands: everything that the choices look at."""
 
     context: Context
-    candidates: tuple[Candidate, ...]
+    offers: Offers
     world: World
     terms: Terms
 
-    @cached_property
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The candidates, in their stable order."""
+        return self.offers.candidates
+
+    @property
     def by_key(self) -> dict[str, Candidate]:
         """The candidates by key."""
-        return {c.key: c for c in self.candidates}
+        return self.offers.by_key
 
-    @cached_property
-    def bridge_price(self) -> float | None:
-        """What on-demand costs where it stands beside something else to buy; None where it is no bridge."""
-        if all(c.offering.capacity is Capacity.ON_DEMAND for c in self.candidates):
-            return None
-        prices = [c.price for c in self.candidates if c.offering.capacity is Capacity.ON_DEMAND and c.price is not None]
-        return min(prices, default=None)
+    @property
+    def lines(self) -> dict[str, Line]:
+        """Every offering as something to hold."""
+        return self.offers.lines
 
     def bridges(self, candidate: Candidate) -> bool:
-        """Tell whether this is on-demand that only bridges what Spot does not give."""
-        return self.bridge_price is not None and candidate.offering.capacity is Capacity.ON_DEMAND
+        """Tell whether this is on-demand that only bridges what Spot of a GPU type that is no worse does not give."""
+        return candidate.key in self.offers.bridges
 
     def is_aim(self, candidate: Candidate) -> bool:
         """Tell whether this is what the service wants to stand on: not a bridge, nor dearer than one."""
-        if self.bridge_price is None or candidate.price is None:
-            return not self.bridges(candidate)
-        return not self.bridges(candidate) and candidate.price < self.bridge_price
-
-    @cached_property
-    def lines(self) -> dict[str, Line]:
-        """Every offering as something to hold."""
-        return {c.key: self._line(c) for c in self.candidates}
-
-    def _line(self, candidate: Candidate) -> Line:
-        dearest = self.bridge_price or 0.0
-        lasts = candidate.offering.capacity is not Capacity.SPOT
-        hazard = 0.0 if lasts else learning.hazard(candidate.past, self.context.now, candidate.advice)
-        price = dearest if candidate.price is None else candidate.price
-        return Line(candidate.key, candidate.region, price, hazard)
+        return candidate.key in self.offers.aims
 
     @cached_property
     def kept(self) -> list[Holding]:
@@ -73,6 +64,22 @@ class Stand:
         serving = sum(h.serving for h in self._some(bridging=False))
         return self.obtained(bridging=True) - max(0, self.terms.wanted - serving)
 
+    def of_types_before(self, rank: int) -> int:
+        """Count what the service stands on of the GPU types that the user prefers to the one of this rank."""
+        better = (h for h in self._some(bridging=False) if self.by_key[h.key].accelerator_rank < rank)
+        return sum(h.serving + h.warming for h in better)
+
+    @cached_property
+    def most_spares(self) -> int:
+        """How many replicas beyond those wanted may be held."""
+        bound = self.context.spec.policy.max_spares
+        return MOST_SPARES if bound is None else bound
+
+    @cached_property
+    def aims_in_region(self) -> dict[str, int]:
+        """Count by region what the service wants to stand on: a bridge is soon gone, and spreads nothing."""
+        return in_region(tuple(self._some(bridging=False)))
+
     def _some(self, bridging: bool | None) -> list[Holding]:
         kept = self.kept
         return kept if bridging is None else [h for h in kept if self.bridges(self.by_key[h.key]) is bridging]
@@ -81,6 +88,12 @@ class Stand:
     def aims(self) -> Portfolio:
         """What is held or asked for of what the service wants to stand on."""
         counts = {h.key: h.cover for h in self._some(bridging=False)}
+        return Portfolio(self.terms, self.lines, counts)
+
+    @cached_property
+    def lasting(self) -> Portfolio:
+        """Everything that has its GPUs, but bridges."""
+        counts = {h.key: h.serving + h.warming for h in self._some(bridging=False)}
         return Portfolio(self.terms, self.lines, counts)
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from statistics import median_low
 
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.world import World
@@ -10,7 +9,7 @@ from controlplane.model.observation import Observation
 from controlplane.model.offering import Capacity
 from controlplane.model.service import Preset, ServiceSpec
 
-PRESETS: Mapping[Preset, float] = {Preset.FRUGAL: 8.0, Preset.BALANCED: 24.0, Preset.AVAILABLE: 80.0}
+PRESETS: Mapping[Preset, float] = {Preset.FRUGAL: 8.0, Preset.BALANCED: 28.0, Preset.AVAILABLE: 80.0}
 """What a missing replica costs an hour, in on-demand prices of one replica."""
 
 SPOT_DISCOUNT = 3.0
@@ -31,13 +30,22 @@ def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: It
             o for o in observation.prices if o.capacity is Capacity.ON_DEMAND and o.accelerator in spec.accelerators
         ]
         prices = [observation.prices[o] * o.accelerator.count for o in named]
-    if not prices:
-        prices = [SPOT_DISCOUNT * c.price for c in candidates if c.price is not None]
-    return PRESETS[policy.preset] * min(prices) if prices else None
+    return PRESETS[policy.preset] * min(prices, default=supposed_price(candidates))
 
 
-def recovery_of(world: World) -> timedelta:
-    """Give how long it takes from asking for a replica to its being ready, as those that are ready took."""
+def supposed_price(candidates: Iterable[Candidate]) -> float:
+    """Give what one replica costs on demand, the cheapest; reckoned from Spot, or 1, where no price is known."""
+    known = [(c.offering.capacity is Capacity.ON_DEMAND, c.price) for c in candidates if c.price is not None]
+    lasting = [price for on_demand, price in known if on_demand]
+    return min(lasting) if lasting else SPOT_DISCOUNT * min((p for _, p in known), default=1 / SPOT_DISCOUNT)
+
+
+def recoveries_of(world: World) -> tuple[timedelta, timedelta]:
+    """Give how long it takes from asking for a replica to its being ready: the shortest and the longest now seen.
+
+    What is asked for goes by the shortest and what is given back by the longest: one that waited for its GPU looks
+    slow for as long as it lives, and an estimate that a new spare changes would give that spare back at once.
+    """
     took = [
         pod.ready_at - pod.created_at
         for holding in world.holdings
@@ -46,4 +54,6 @@ def recovery_of(world: World) -> timedelta:
         if pod.ready_at is not None
     ]
     shortest, longest = RECOVERIES
-    return min(longest, max(shortest, median_low(took))) if took else shortest
+    if not took:
+        return shortest, shortest
+    return min(longest, max(shortest, min(took))), min(longest, max(shortest, *took))
