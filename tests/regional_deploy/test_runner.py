@@ -141,6 +141,17 @@ def test_the_command_line_prints_what_gcloud_and_kubectl_take(capsys):
     assert kinds == ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"]
 
 
+@pytest.mark.parametrize("cluster", ["config-cluster", "member"])
+def test_the_rights_are_printed_bound_to_the_account(cluster, capsys):
+    """The role as it stands in `rbac/`, for whoever is named, without needing a config cluster's name."""
+    assert run(["--project", "my-project", "runner", "rights", cluster]) == 0
+    role, binding = yaml.safe_load_all(capsys.readouterr().out)
+    assert role["metadata"]["name"] == f"gpu-hunter-{cluster}"
+    assert binding["subjects"][0]["name"] == "gpu-hunter@my-project.iam.gserviceaccount.com"
+    assert run(["--project", "my-project", "runner", "rights", cluster, "--service-account", "me@x.example"]) == 0
+    assert list(yaml.safe_load_all(capsys.readouterr().out))[1]["subjects"][0]["name"] == "me@x.example"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
