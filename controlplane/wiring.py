@@ -26,10 +26,11 @@ from controlplane.gateways.access import Project
 from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.factory import ConfigConnection, google_cloud
 from controlplane.gateways.fleet import Membership
-from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES, resource_of
+from controlplane.gateways.members import list_installed
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import ServiceSpec
-from ingress.multicluster import MultiClusterIngressWiring
+from ingress import WIRINGS
 
 if TYPE_CHECKING:
     from controlplane.doctor.examine import Doctor
@@ -126,12 +127,15 @@ class App:
         api.delete(GPU_SERVICES, name, namespace=namespace, uid=found["metadata"]["uid"])
 
     def ingress_objects(self, namespace: str, name: str) -> list[Json]:
-        """Give the MultiClusterService and MultiClusterIngress of a service as they stand, without bookkeeping."""
+        """Give what wires a service in the config cluster as it stands, without bookkeeping."""
         api, found = self._config.api(), []
-        for kind in ("MultiClusterService", "MultiClusterIngress"):
-            stub = {"apiVersion": "networking.gke.io/v1", "kind": kind}
-            items = api.list(resource_of(stub), namespace=namespace)
-            found += [{**stub, **_shown(item)} for item in items if item["metadata"]["name"] == name]
+        for kind in (kind for wiring in WIRINGS.values() for kind in reversed(wiring.observed_kinds())):
+            stub = {"apiVersion": kind.api_version, "kind": kind.name}
+            items = list_installed(api, kind)
+            there = [
+                item for item in items if (item["metadata"]["namespace"], item["metadata"]["name"]) == (namespace, name)
+            ]
+            found += [{**stub, **_shown(item)} for item in there]
         return found
 
     def _wait_established(self) -> None:
@@ -158,7 +162,7 @@ def build(
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(
         gateways,
-        MultiClusterIngressWiring(),
+        WIRINGS,
         prices,
         clock,
         limits=limits,

@@ -6,17 +6,13 @@ written whole and never empty. Names never begin with `mci-`, which the product 
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
 from controlplane.model import naming
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import ingress_spec_hash
-from ingress.wiring import Kind, WiringState
+from ingress.reading import annotation, bookkeeping, going, load, managed, mapping, metadata, named
+from ingress.wiring import Kind, MemberObjects, Objects, WiringState
 
 MULTI_CLUSTER_INGRESS = Kind("networking.gke.io", "v1", "multiclusteringresses", "MultiClusterIngress")
 MULTI_CLUSTER_SERVICE = Kind("networking.gke.io", "v1", "multiclusterservices", "MultiClusterService")
@@ -25,13 +21,6 @@ BACKEND_CONFIG = Kind("cloud.google.com", "v1", "backendconfigs", "BackendConfig
 SERVICE_PORT = 80
 _STATIC_IP = "networking.gke.io/static-ip"
 _BACKEND_CONFIG = "cloud.google.com/backend-config"
-
-
-@cache
-def _parsed(name: str) -> dict[str, Any]:
-    text = resources.files("ingress").joinpath("manifests", f"{name}.yaml").read_text("utf-8")
-    value: dict[str, Any] = yaml.safe_load(text)
-    return value
 
 
 class MultiClusterIngressWiring:
@@ -45,53 +34,60 @@ class MultiClusterIngressWiring:
         """Give MultiClusterService, which holds the list."""
         return MULTI_CLUSTER_SERVICE
 
-    def backend_services(self, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> list[str]:
+    def member_kind(self) -> Kind | None:
+        """Give None: members hold nothing of it but what the product makes there."""
+        return None
+
+    def in_use(self, objects: Objects) -> bool:
+        """Say whether one of the observed kinds has an object with our label."""
+        return any(managed(objects.get(kind, ())) for kind in self.observed_kinds())
+
+    def backend_services(self, objects: Objects) -> list[str]:
         """Give those that the MultiClusterIngresses with our label name in their status."""
-        ours = [
-            found
-            for found in objects.get(MULTI_CLUSTER_INGRESS, ())
-            if _mapping(_mapping(found, "metadata"), "labels").get(naming.LABEL_MANAGED_BY) == naming.FIELD_MANAGER
-        ]
+        ours = managed(objects.get(MULTI_CLUSTER_INGRESS, ()))
         return sorted({name for found in ours for name in _made(found)})
 
     def manifests(self, spec: ServiceSpec, clusters: Sequence[str], *, fence: int) -> list[dict[str, Any]]:
         """Render the BackendConfig first, since the others refer to it, and the address last."""
         if not clusters:
             raise ValueError("refusing to wire no cluster at all: an empty list is not documented and may mean all")
-        annotations = {
-            naming.ANNOTATION_SPEC_HASH: ingress_spec_hash(spec),
-            naming.ANNOTATION_FENCE: str(fence),
-            naming.ANNOTATION_OWNER_UID: spec.uid,
-        }
+        annotations = bookkeeping(spec, ingress_spec_hash(spec, IngressKind.MULTI_CLUSTER_INGRESS), fence)
         return [_backend_config(spec), _service(spec, clusters, annotations), _ingress(spec, annotations)]
 
-    def release_order(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
-        """Take the address down first, then what it refers to."""
-        return [(kind, spec.name) for kind in (MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE, BACKEND_CONFIG)]
+    def member_manifest(self, _spec: ServiceSpec) -> dict[str, Any] | None:
+        """Give None: the list alone wires a member."""
+        return None
 
-    def state(self, spec: ServiceSpec, objects: Mapping[Kind, Sequence[Mapping[str, Any]]]) -> WiringState:
+    def release_order(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
+        """Take the address down first; what holds the list goes last, so that a start made is seen to its end."""
+        return [(kind, spec.name) for kind in (MULTI_CLUSTER_INGRESS, BACKEND_CONFIG, MULTI_CLUSTER_SERVICE)]
+
+    def state(self, spec: ServiceSpec, objects: Objects, members: MemberObjects | None = None) -> WiringState:  # noqa: ARG002 - the Protocol's
         """Read clusters, address and backend services; the hash counts only when both objects carry it."""
-        service = _named(spec, objects.get(MULTI_CLUSTER_SERVICE, ()))
-        ingress = _named(spec, objects.get(MULTI_CLUSTER_INGRESS, ()))
-        hashes = {_annotation(found, naming.ANNOTATION_SPEC_HASH) for found in (service, ingress)}
-        status = _mapping(ingress or {}, "status")
+        service = named(spec, objects.get(MULTI_CLUSTER_SERVICE, ()))
+        ingress = named(spec, objects.get(MULTI_CLUSTER_INGRESS, ()))
+        hashes = {annotation(found, naming.ANNOTATION_SPEC_HASH) for found in (service, ingress)}
+        status = mapping(ingress or {}, "status")
         address = status.get("VIP") or status.get("vip")
+        there = [
+            (kind, found)
+            for kind, found in (("MultiClusterService", service), ("MultiClusterIngress", ingress))
+            if found is not None
+        ]
         return WiringState(
             clusters=None if service is None else _links(service),
             address=str(address) if address else None,
             backend_services=_made(ingress or {}),
             spec_hash=hashes.pop() if len(hashes) == 1 else "",
-            resource_version=str(_mapping(service or {}, "metadata").get("resourceVersion", "")),
-            foreign=tuple(
-                f"{kind}/{spec.name}"
-                for kind, found in (("MultiClusterService", service), ("MultiClusterIngress", ingress))
-                if found is not None and not naming.is_ours(found, spec.name)
-            ),
+            resource_version=str(mapping(service or {}, "metadata").get("resourceVersion", "")),
+            foreign=tuple(f"{kind}/{spec.name}" for kind, found in there if not naming.is_ours(found, spec.name)),
+            present=any(naming.is_ours(found, spec.name) for _, found in there),
+            going=any(going(found) for _, found in there),
         )
 
 
 def _backend_config(spec: ServiceSpec) -> dict[str, Any]:
-    manifest = deepcopy(_parsed("backendconfig")) | {"metadata": _metadata(spec)}
+    manifest = load("backendconfig") | {"metadata": metadata(spec)}
     body, wanted = manifest["spec"], spec.ingress
     body["timeoutSec"] = wanted.timeout_seconds
     body["connectionDraining"]["drainingTimeoutSec"] = wanted.draining_seconds
@@ -108,7 +104,7 @@ def _backend_config(spec: ServiceSpec) -> dict[str, Any]:
 
 def _service(spec: ServiceSpec, clusters: Sequence[str], annotations: Mapping[str, str]) -> dict[str, Any]:
     refers = {_BACKEND_CONFIG: json.dumps({"default": spec.name})}
-    manifest = deepcopy(_parsed("multiclusterservice")) | {"metadata": _metadata(spec, {**refers, **annotations})}
+    manifest = load("multiclusterservice") | {"metadata": metadata(spec, {**refers, **annotations})}
     template = manifest["spec"]["template"]["spec"]
     template["selector"] = {naming.LABEL_APP: spec.name, naming.LABEL_SERVICE: spec.name}
     template["ports"][0] |= {"port": SERVICE_PORT, "targetPort": spec.pod.port}
@@ -118,7 +114,7 @@ def _service(spec: ServiceSpec, clusters: Sequence[str], annotations: Mapping[st
 
 def _ingress(spec: ServiceSpec, annotations: Mapping[str, str]) -> dict[str, Any]:
     address = {_STATIC_IP: spec.ingress.static_address} if spec.ingress.static_address else {}
-    manifest = deepcopy(_parsed("multiclusteringress")) | {"metadata": _metadata(spec, {**address, **annotations})}
+    manifest = load("multiclusteringress") | {"metadata": metadata(spec, {**address, **annotations})}
     body, backend = manifest["spec"]["template"]["spec"], {"serviceName": spec.name, "servicePort": SERVICE_PORT}
     body["backend"] = dict(backend)
     if spec.ingress.host:
@@ -126,25 +122,8 @@ def _ingress(spec: ServiceSpec, annotations: Mapping[str, str]) -> dict[str, Any
     return manifest
 
 
-def _metadata(spec: ServiceSpec, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "name": spec.name,
-        "namespace": spec.namespace,
-        "labels": naming.service_labels(spec.name),
-    }
-    return metadata | ({"annotations": dict(annotations)} if annotations is not None else {})
-
-
-def _named(spec: ServiceSpec, found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    for candidate in found:
-        metadata = _mapping(candidate, "metadata")
-        if metadata.get("name") == spec.name and metadata.get("namespace") == spec.namespace:
-            return candidate
-    return None
-
-
 def _links(service: Mapping[str, Any]) -> tuple[str, ...]:
-    listed = _mapping(service, "spec").get("clusters")
+    listed = mapping(service, "spec").get("clusters")
     if not isinstance(listed, (list, tuple)):
         return ()
     return tuple(sorted(str(entry["link"]) for entry in listed if isinstance(entry, Mapping) and "link" in entry))
@@ -152,16 +131,7 @@ def _links(service: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _made(ingress: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the backend services; the field is written with a capital today and may follow the convention one day."""
-    status = _mapping(ingress, "status")
-    resources_made = _mapping(status, "CloudResources") or _mapping(status, "cloudResources")
+    status = mapping(ingress, "status")
+    resources_made = mapping(status, "CloudResources") or mapping(status, "cloudResources")
     made = resources_made.get("BackendServices") or resources_made.get("backendServices") or ()
     return tuple(str(name) for name in made if name) if isinstance(made, (list, tuple)) else ()
-
-
-def _annotation(found: Mapping[str, Any] | None, key: str) -> str:
-    return str(_mapping(_mapping(found or {}, "metadata"), "annotations").get(key, ""))
-
-
-def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}

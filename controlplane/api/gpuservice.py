@@ -247,11 +247,27 @@ class PodSpec(Strict):
 class IngressSpec(Strict):
     """How the world reaches the service."""
 
+    kind: Literal["MultiClusterIngress", "MultiClusterGateway"] = Field(
+        default="MultiClusterIngress",
+        description="What wires the regions into one address. When it is changed, the new wiring serves before the "
+        "old one is taken down.",
+    )
     static_address: StrictStr | None = Field(
-        default=None, min_length=1, description="Reserved global IP address (the address itself, not its name)."
+        default=None,
+        min_length=1,
+        description="Reserved global IP address (the address itself, not its name), for MultiClusterIngress.",
+    )
+    static_address_name: StrictStr | None = Field(
+        default=None,
+        max_length=63,
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        description="Name of a reserved global IP address, for MultiClusterGateway; another one than staticAddress.",
     )
     host: StrictStr | None = Field(
-        default=None, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Host name served."
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Host name served. A MultiClusterGateway then answers 404 to other hosts.",
     )
     health_path: StrictStr = Field(
         default="/", pattern=r"^/", max_length=1024, description="Asked by the load balancer."
@@ -263,6 +279,21 @@ class IngressSpec(Strict):
         default=timedelta(minutes=5), description="Time that requests get when a region is left."
     )
     check_interval: Duration = Field(default=timedelta(seconds=15), description="How often the load balancer asks.")
+
+    @model_validator(mode="after")
+    def _reserved_as_its_kind_takes_it(self) -> "IngressSpec":
+        gateway = self.kind == "MultiClusterGateway"
+        if gateway and self.static_address and not self.static_address_name:
+            raise ValueError(
+                "staticAddress is for MultiClusterIngress; a MultiClusterGateway takes the name of a reserved address "
+                "of its own: set staticAddressName as well"
+            )
+        if not gateway and self.static_address_name and not self.static_address:
+            raise ValueError(
+                "staticAddressName is for MultiClusterGateway; a MultiClusterIngress takes a reserved address itself: "
+                "set staticAddress as well"
+            )
+        return self
 
 
 class GPUServiceSpec(Strict):

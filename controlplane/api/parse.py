@@ -13,6 +13,7 @@ from controlplane.model.naming import GROUP
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
     Ingress,
+    IngressKind,
     PodTemplate,
     Policy,
     Preset,
@@ -223,7 +224,9 @@ def _probe(probe: ProbeSpec | None, port: int) -> dict[str, Any] | None:
 def _ingress(spec: GPUServiceSpec) -> Ingress:
     ingress = spec.ingress
     return Ingress(
+        kind=IngressKind(ingress.kind),
         static_address=ingress.static_address,
+        static_address_name=ingress.static_address_name,
         host=ingress.host,
         health_path=ingress.health_path,
         timeout_seconds=round(ingress.timeout.total_seconds()),

@@ -10,7 +10,7 @@ from typing import Any
 from controlplane.api.codec import memory_to_status
 from controlplane.model.decision import Condition, Counts, Decision
 from controlplane.model.memory import Attempt, PlacementMemory
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 SHOWN_ATTEMPTS = 10
 LONGEST_MESSAGE = 300
@@ -42,6 +42,9 @@ def status_of(
     }
     if address:
         status["address"] = address
+    kinds = [kind.value for kind in decision.wirings] or (previous or {}).get("ingressKinds")
+    if kinds and kinds != [IngressKind.MULTI_CLUSTER_INGRESS.value]:
+        status["ingressKinds"] = kinds
     return status
 
 

@@ -10,6 +10,7 @@ from controlplane.decide.case import Beside
 from controlplane.decide.failback import Return
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import Condition, Counts, Suppressed
+from controlplane.model.observation import IngressFact
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
@@ -173,6 +174,8 @@ def _address(found: Findings) -> Condition:
         return _say(
             "AddressReady", False, Reason.FOREIGN_OBJECT, "ingress objects of this name belong to somebody else"
         )
+    if found.world.second is not None:
+        return _moving(found, ingress, found.world.second)
     if not ingress.address or not ingress.clusters:
         return _say("AddressReady", False, Reason.ADDRESS_PENDING, "the address comes with the first Ready replica")
     if found.world.health is not None and not any(found.world.health.values()):
@@ -180,6 +183,20 @@ def _address(found: Findings) -> Condition:
     return _say(
         "AddressReady", True, Reason.ADDRESS_WIRED, f"{ingress.address} leads to {len(ingress.clusters)} cluster(s)"
     )
+
+
+def _moving(found: Findings, ingress: IngressFact, second: IngressFact) -> Condition:
+    """Tell both addresses while the service moves from one kind of ingress to the other."""
+    serves = bool(ingress.address) and any((found.world.health or {}).values())
+    here, there = ingress.address or "no address yet", second.address or "no address yet"
+    if ingress.kind is found.spec.ingress.kind:
+        text = f"the address is {here} now; {there} of the {second.kind.value} answers until it is taken down"
+        return _say("AddressReady", serves, Reason.ADDRESS_MOVED, text)
+    if second.foreign:
+        text = f"{here}; cannot move to {second.kind.value}: objects of this name belong to somebody else"
+        return _say("AddressReady", serves, Reason.FOREIGN_OBJECT, text)
+    text = f"{here} until the {second.kind.value} is proven to serve ({there}); the address changes then"
+    return _say("AddressReady", serves, Reason.ADDRESS_MOVING, text)
 
 
 def _fleet(found: Findings) -> Condition:

@@ -8,7 +8,7 @@ left of it, so that nothing is remembered as begun that a guard held back.
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from controlplane.decide import ranked, remember, rollout, valued
+from controlplane.decide import moving, ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
 from controlplane.decide.candidates import blocks, enumerate_all
@@ -31,7 +31,6 @@ from controlplane.model.decision import (
     DeletePlacement,
     ScaleDownPlacement,
     Suppressed,
-    WireIngress,
     histogram_of,
 )
 from controlplane.model.memory import Memory, Move
@@ -79,7 +78,7 @@ def decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: dat
 
 
 def _learn(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Case:
-    judged = judge(spec, observation, memory, look(spec, observation, memory, now), now)
+    judged = judge(spec, observation, memory, moving.face(spec, look(spec, observation, memory, now), memory, now), now)
     world = expel(advance(spec, judged.world, now), now)
     offerings = note_unhealthy(spec, world, judged.offerings, now)
     candidates = enumerate_all(spec, observation, world, offerings)
@@ -121,9 +120,13 @@ def _draft(case: Case) -> Draft:
     )
 
 
-def _wiring(case: Case, world: World, goal: int) -> WireIngress | None:
-    whole = world.fleet_complete and not world.majority_unknown
-    return route(case.spec, world, goal, may_remove=whole and case.memory.passes > 0)
+def _wiring(case: Case, world: World, goal: int) -> tuple[Action, ...]:
+    """Give what is done to the wirings; what ends one comes after everything that adds."""
+    may_remove = world.fleet_complete and not world.majority_unknown and case.memory.passes > 0
+    first = route(case.spec, world, goal, may_remove=may_remove)
+    end = moving.leave(case.spec, world, case.memory, case.now)
+    second = None if end else moving.follow(case.spec, world, first, may_remove=may_remove)
+    return tuple(action for action in (first, second, end) if action is not None)
 
 
 def _rolling(case: Case, world: World) -> frozenset[str]:
@@ -159,6 +162,8 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
         counts=counts,
         suppressed=suppressed,
         feasible=judgement.feasible or counts.serving >= case.spec.replicas,
+        wired_by=draft.world.ingress.kind if draft.world.ingress else None,
+        wirings=moving.kinds(case.spec, draft.world),
     )
 
 
@@ -196,6 +201,7 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
         preferred_since=(past.preferred_since or now) if content else None,
         below_target_since=None if whole else (past.below_target_since or now),
         whole_since=whole,
+        rewired=moving.remembered(case.spec, draft.world, past, now),
     )
 
 

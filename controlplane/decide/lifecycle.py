@@ -123,7 +123,7 @@ def _unwired_at(spec: ServiceSpec, world: World, holding: Holding, now: datetime
     """Tell since when no new request reaches a draining placement; None while one still may."""
     if spec.replicas == 0:
         return holding.unwired_at or now  # a list is never empty, so the last cluster stays in it
-    if world.ingress is None or holding.link in world.listed:
+    if world.ingress is None or holding.link in world.reached:
         return None
     if holding.unwired_at:
         return holding.unwired_at

@@ -6,7 +6,7 @@ from datetime import datetime
 from controlplane.decide.allocation import Pick
 from controlplane.decide.lifecycle import drained
 from controlplane.decide.world import Holding, World
-from controlplane.model.decision import Action, ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
+from controlplane.model.decision import Action, ApplyPlacement, DeletePlacement, ScaleDownPlacement
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
@@ -23,7 +23,7 @@ def plan(
     world: World,
     picks: Mapping[str, Pick],
     rolling: frozenset[str],
-    wiring: WireIngress | None,
+    wiring: tuple[Action, ...],
     *,
     now: datetime,
 ) -> tuple[Action, ...]:
@@ -35,7 +35,7 @@ def plan(
         action
         for action in (
             *sorted((a for a in (*applies, *begun) if a), key=lambda a: (-a.adds, a.offering.key)),
-            wiring,
+            *wiring,
             *(removal for _, _, removal in sorted(removals, key=lambda item: item[:2])),
         )
         if action is not None

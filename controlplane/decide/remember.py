@@ -49,6 +49,8 @@ def sane(spec: ServiceSpec, memory: Memory, now: datetime) -> Memory:
         preferred_since=_past(memory.preferred_since, now),
         below_target_since=_past(memory.below_target_since, now),
         whole_since=_past(memory.whole_since, now),
+        rewired=memory.rewired
+        and replace(memory.rewired, at=min(memory.rewired.at, now), proven=_past(memory.rewired.proven, now)),
     )
 
 

@@ -13,7 +13,7 @@ from controlplane.model.template import ingress_spec_hash
 
 
 def route(spec: ServiceSpec, world: World, goal: int, *, may_remove: bool) -> WireIngress | None:
-    """Give the list to write, or None when it stands as it should or must not be touched.
+    """Give the list to write into the service's wiring, or None when it stands as it should or must not be touched.
 
     What must stay for now is left in here already: a guard would take the additions out along with the removal.
     """
@@ -28,10 +28,13 @@ def route(spec: ServiceSpec, world: World, goal: int, *, may_remove: bool) -> Wi
     if not healthy(world, current - leaving):
         leaving = frozenset()
     wanted = tuple(sorted((current | entering) - leaving))
-    changed = ingress.spec_hash != ingress_spec_hash(spec)
+    left = ingress.kind is not spec.ingress.kind  # its list is kept, its settings are not touched any more
+    changed = not left and ingress.spec_hash != ingress_spec_hash(spec)
     if not wanted or (wanted == tuple(sorted(current)) and not changed):
         return None
-    return WireIngress(wanted, tuple(sorted(entering)), tuple(sorted(leaving)), _why(entering, leaving))
+    why = _why(entering, leaving)
+    adds, removes = tuple(sorted(entering)), tuple(sorted(leaving))
+    return WireIngress(wanted, adds, removes, why, kind=ingress.kind, list_only=left)
 
 
 def _enough(world: World, rest: frozenset[str], leaving: frozenset[str], goal: int) -> bool:

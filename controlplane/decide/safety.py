@@ -79,7 +79,9 @@ def s1_last_healthy_region(scene: Scene, plan: tuple[Action, ...]) -> tuple[Supp
     for action in plan:
         after = _serving_after(scene.world, serving, action)
         empty = isinstance(action, WireIngress) and not action.clusters
-        if empty or (sum(after.values()) == 0 and _harms(scene.world, action)):
+        if isinstance(action, UnwireIngress) and not _superseded(scene.world, action, serving):
+            found.append(Suppressed(action, "S1", "the service is not reached by another wiring"))
+        elif empty or (sum(after.values()) == 0 and _harms(scene.world, action)):
             found.append(Suppressed(action, "S1", "no healthy region would be left in traffic"))
         else:
             serving = after
@@ -98,7 +100,8 @@ def s2_nothing_on_unknown(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppr
             return "the fleet is not wholly known"
         if scene.world.ingress is None and gpus_taken(scene.world, action):
             return "the ingress cannot be read"
-        if isinstance(action, WireIngress) and scene.world.health is None:
+        unwired = isinstance(action, WireIngress) or (isinstance(action, UnwireIngress) and not scene.spec.deleting)
+        if unwired and scene.world.health is None:
             return "the health of the backends is not known"
         if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
             return _unseen(scene, action)
@@ -191,7 +194,7 @@ def s7_ours_only(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ..
     ours = {h.offering: h.workload for h in scene.world.holdings if h.workload}
 
     def why(action: Action) -> str | None:
-        if isinstance(action, (WireIngress, UnwireIngress)) and scene.world.ingress_foreign:
+        if isinstance(action, (WireIngress, UnwireIngress)) and _foreign(scene.world, action):
             return "the ingress objects belong to somebody else"
         if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
             workload = ours.get(action.offering)
@@ -257,6 +260,16 @@ def screen(
 def _each(plan: tuple[Action, ...], guard: str, why: Callable[[Action], str | None]) -> tuple[Suppressed, ...]:
     judged = [(action, why(action)) for action in plan]
     return tuple(Suppressed(action, guard, text) for action, text in judged if text)
+
+
+def _superseded(world: World, action: UnwireIngress, serving: Mapping[str, int]) -> bool:
+    """Tell whether the service is reached by the other kind of wiring, and served there."""
+    return world.ingress is not None and world.ingress.kind is not action.kind and sum(serving.values()) > 0
+
+
+def _foreign(world: World, action: WireIngress | UnwireIngress) -> bool:
+    second = world.second
+    return second.foreign if second is not None and second.kind is action.kind else world.ingress_foreign
 
 
 def _scheduled(holding: Holding | None) -> int:

@@ -7,6 +7,7 @@ in the same plan failed.
 
 from dataclasses import dataclass
 
+from controlplane.decide.moving import present
 from controlplane.decide.world import World
 from controlplane.model.decision import Action, DeletePlacement, ReleaseMember, RemoveFinalizer, UnwireIngress
 from controlplane.model.facts import Known
@@ -25,9 +26,10 @@ def take_down(observation: Observation, world: World) -> Teardown:
     """Give the next step of taking everything down."""
     if world.ingress is None:
         return Teardown((), "the config cluster's ingress objects cannot be read")
-    wired = world.ingress.clusters is not None and not world.ingress_foreign
+    wired = [fact.kind for fact in (world.ingress, world.second) if fact is not None and present(fact)]
     if wired:
-        return Teardown((UnwireIngress("the service is being deleted"),), "the address is being taken down")
+        unwire = tuple(UnwireIngress("the service is being deleted", kind=kind) for kind in wired)
+        return Teardown(unwire, "the address is being taken down")
     deletions = tuple(
         DeletePlacement(h.offering, h.workload.uid, h.workload.resource_version, "the service is being deleted")
         for h in world.holdings

@@ -99,7 +99,10 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All holdings, and the facts about clusters that every later step needs."""
+    """All holdings, and the facts about clusters that every later step needs.
+
+    ingress: the wiring by which the service is reached. second: that of the other kind, while the service moves.
+    """
 
     holdings: tuple[Holding, ...]
     removing: Mapping[str, WorkloadFact]
@@ -114,6 +117,7 @@ class World:
     ingress: IngressFact | None
     ingress_foreign: bool
     health: Mapping[str, int] | None
+    second: IngressFact | None = None
     unknown_since: Mapping[str, datetime] = field(default_factory=dict)
     unknown_why: Mapping[str, str] = field(default_factory=dict)
 
@@ -136,6 +140,17 @@ class World:
     def listed(self) -> frozenset[str]:
         """The clusters that the address is wired to now."""
         return frozenset(self.ingress.clusters or ()) if self.ingress else frozenset()
+
+    @property
+    def reached(self) -> frozenset[str]:
+        """The clusters that requests may reach by either wiring."""
+        return self.listed | frozenset((self.second.clusters or ()) if self.second else ())
+
+    def facing(self, ingress: IngressFact, second: IngressFact | None) -> "World":
+        """Give the same world as it is behind a wiring: what serves is what serves there."""
+        health = ingress.healthy.value if isinstance(ingress.healthy, Known) else None
+        turned = replace(self, ingress=ingress, ingress_foreign=ingress.foreign, health=health, second=second)
+        return turned.swap(_with_health(list(self.holdings), turned))
 
 
 def outdated(spec: ServiceSpec, holding: Holding) -> bool:

@@ -6,7 +6,7 @@ pass sees what is there and decides again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import regional_deploy
@@ -16,6 +16,8 @@ from controlplane.engine.fence import Fence
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.outcome import Outcome, Result
 from controlplane.engine.ports import ConfigCluster, Json, Manifest, MemberCluster
+from controlplane.engine.rewire import Rewiring, is_ours
+from controlplane.engine.wirings import Wirings
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
 from controlplane.model import naming
@@ -30,9 +32,8 @@ from controlplane.model.decision import (
     WireIngress,
 )
 from controlplane.model.offering import ClusterRef
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import spec_template_hash
-from ingress.wiring import TrafficWiring
 
 ADDS = (ApplyPlacement,)
 TAKES_AWAY = (ScaleDownPlacement, DeletePlacement, UnwireIngress, ReleaseMember, RemoveFinalizer)
@@ -44,7 +45,9 @@ class Work:
     """One service's plan with all that is needed to carry it out.
 
     up_to_date: placements whose Deployment already has the wanted template, so that only its replicas change.
-    wired_version: the resourceVersion of the list of clusters that was decided on; empty when there was none.
+    visible: members that answered when this pass looked.
+    wired_versions: by kind of ingress, the resourceVersion of the list of clusters that was decided on; empty where
+    there was none.
     """
 
     spec: ServiceSpec
@@ -52,14 +55,15 @@ class Work:
     plan: tuple[Action, ...]
     handles: Mapping[ClusterRef, MemberCluster]
     up_to_date: frozenset[str] = frozenset()
-    wired_version: str = ""
+    visible: frozenset[ClusterRef] = frozenset()
+    wired_versions: Mapping[IngressKind, str] = field(default_factory=dict)
 
 
 class Executor:
     """Carries out plans."""
 
-    def __init__(self, config: ConfigCluster, wiring: TrafficWiring, fence: Fence, clock: Clock) -> None:
-        self._config, self._wiring, self._fence, self._clock = config, wiring, fence, clock
+    def __init__(self, config: ConfigCluster, wirings: Wirings, fence: Fence, clock: Clock) -> None:
+        self._config, self._wirings, self._fence, self._clock = config, wirings, fence, clock
         self._closed: dict[ClusterRef | None, str] = {}
 
     def run(self, work: Work) -> tuple[Result, ...]:
@@ -146,11 +150,13 @@ class Executor:
                     spec.namespace, _name(spec, action), uid=action.uid, resource_version=action.resource_version
                 )
             case WireIngress():
-                return self._wire(work, action)
+                version = work.wired_versions.get(action.kind, "")
+                return self._rewiring(work, action).wire(spec, action, version)
             case UnwireIngress():
-                return self._unwire(spec)
+                self._rewiring(work, action).unwire(spec)
             case ReleaseMember():
-                for manifest in regional_deploy.release_order(spec):
+                wired = [m for wiring in self._wirings.values() if (m := wiring.member_manifest(spec)) is not None]
+                for manifest in (*wired, *regional_deploy.release_order(spec)):
                     self._fence.check(destructive=True)
                     # What bears our name and is not ours stays, and does not keep the service from going.
                     work.handles[action.cluster].delete_owned(manifest)
@@ -180,7 +186,7 @@ class Executor:
         member.ensure_namespace(regional_deploy.namespace(spec.namespace))
         for manifest in regional_deploy.region_manifests(spec):
             found = member.get(manifest)
-            if found is not None and not _ours(found, manifest):
+            if found is not None and not is_ours(found, manifest):
                 return f"{manifest['kind']}/{manifest['metadata']['name']} in {offering.cluster.link} is not ours"
             self._fence.check()
             member.apply(manifest)
@@ -188,30 +194,9 @@ class Executor:
         member.apply(deployment, resource_version=action.resource_version)
         return ""
 
-    def _wire(self, work: Work, action: WireIngress) -> str:
-        manifests = self._wiring.manifests(work.spec, action.clusters, fence=self._fence.number)
-        versions = {}
-        for manifest in manifests:
-            found = self._config.get(manifest)
-            if found is not None and not _ours(found, manifest):
-                return f"{manifest['kind']}/{manifest['metadata']['name']} in the config cluster is not ours"
-            versions[manifest["kind"]] = found["metadata"]["resourceVersion"] if found else None
-        listed = self._wiring.listing_kind().name
-        if versions[listed] is not None and not work.wired_version:
-            raise errors.AlreadyExists(f"the {listed} appeared since it was observed")
-        # The list is written onto what was decided on, not onto what another may have made of it since.
-        versions[listed] = work.wired_version or None
-        for manifest in manifests:
-            self._fence.check()
-            self._config.apply(manifest, resource_version=versions[manifest["kind"]])
-        return ""
-
-    def _unwire(self, spec: ServiceSpec) -> str:
-        labels = naming.service_labels(spec.name)
-        for kind, name in self._wiring.release_order(spec):
-            self._fence.check(destructive=True)
-            self._config.delete_owned(kind, spec.namespace, name, labels)
-        return ""
+    def _rewiring(self, work: Work, action: WireIngress | UnwireIngress) -> Rewiring:
+        members = {ref.link: handle for ref, handle in work.handles.items() if ref in work.visible}
+        return Rewiring(self._config, self._wirings[action.kind], self._fence, self._clock, members)
 
 
 def _in_the_way(member: MemberCluster, deployment: Manifest) -> str:
@@ -219,13 +204,9 @@ def _in_the_way(member: MemberCluster, deployment: Manifest) -> str:
     found = member.get(deployment)
     if found is None:
         return ""
-    if not _ours(found, deployment):
+    if not is_ours(found, deployment):
         return f"Deployment/{deployment['metadata']['name']} is not ours"
     raise errors.AlreadyExists("the Deployment appeared since it was observed")
-
-
-def _ours(found: Manifest, wanted: Manifest) -> bool:
-    return naming.is_ours(found, wanted["metadata"]["labels"][naming.LABEL_SERVICE])
 
 
 def _cluster(action: Action) -> ClusterRef | None:

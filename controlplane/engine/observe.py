@@ -24,13 +24,13 @@ from controlplane.engine.ports import (
     MemberPool,
     SignalSource,
 )
+from controlplane.engine.wirings import Health, Wirings, WiringView, ingress_fact
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
 from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
 from controlplane.model.observation import (
     Advice,
     ClusterInfo,
-    IngressFact,
     Member,
     Observation,
     Quota,
@@ -38,15 +38,13 @@ from controlplane.model.observation import (
     WorkloadFact,
 )
 from controlplane.model.offering import Capacity, ClusterRef, Offering
-from controlplane.model.service import ServiceSpec
-from ingress.wiring import Kind, TrafficWiring, WiringState
+from controlplane.model.service import IngressKind, ServiceSpec
+from ingress.wiring import Kind
 
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
-WiringObjects = Mapping[Kind, Sequence[Json]]
 DEAREST_SPOT = 2.0
 """A live Spot price above so many times the on-demand price of the table is taken for a mistake."""
-_NOT_ASKED = "the pass ended before it was asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,8 @@ class View:
     fleet: Known[Listing] | Unknown
     members: Mapping[ClusterRef, Known[Workloads] | Unknown]
     handles: Mapping[ClusterRef, MemberCluster]
-    wiring: Known[WiringObjects] | Unknown
-    health: Mapping[str, Known[Mapping[str, int]] | Unknown]
+    wiring: Known[WiringView] | Unknown
+    health: Health
     signals: Mapping[str, RegionSignals]
     project_gpu_quota: Known[Quota] | Unknown
     calls: Mapping[str, int] = field(default_factory=dict)
@@ -101,13 +99,13 @@ class Observer:
         pool: MemberPool,
         signals: SignalSource,
         health: HealthSource,
-        wiring: TrafficWiring,
+        wirings: Wirings,
         *,
         clock: Clock,
         limits: Limits,
     ) -> None:
         self._fleet, self._pool, self._signals, self._health = fleet, pool, signals, health
-        self._wiring, self._clock, self._limits = wiring, clock, limits
+        self._wirings, self._clock, self._limits = wirings, clock, limits
         self._silent_since: dict[ClusterRef, datetime] = {}
         self._last: Listing | None = None
 
@@ -120,7 +118,14 @@ class Observer:
             return Unknown(error.unknown, now, error.message)
         return Known(self._last, now)
 
-    def view(self, fleet: Known[Listing] | Unknown, config: ConfigCluster, *, left: float = float("inf")) -> View:
+    def view(
+        self,
+        fleet: Known[Listing] | Unknown,
+        config: ConfigCluster,
+        *,
+        kinds: Collection[IngressKind],
+        left: float = float("inf"),
+    ) -> View:
         """See members, wiring, health and signals at once, in at most the seconds that are left of the pass."""
         limits = self._limits
         listing = fleet.value if isinstance(fleet, Known) else self._last
@@ -132,7 +137,7 @@ class Observer:
         fanout: Fanout[object] = Fanout(self._clock)
         for ref, handle in handles.items():
             fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
-        fanout.start("wiring", lambda: self._see_wiring(config), seconds=min(limits.config, left))
+        fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
         regions = sorted({info.ref.region for info in infos})
         fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
@@ -150,31 +155,39 @@ class Observer:
             calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
         )
 
-    def _see_wiring(self, config: ConfigCluster) -> tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]:
-        kinds = self._wiring.observed_kinds()
+    def _see_wiring(
+        self, config: ConfigCluster, handles: Mapping[ClusterRef, MemberCluster], wanted: Collection[IngressKind]
+    ) -> tuple[WiringView, Health]:
+        wirings = [wiring for kind, wiring in self._wirings.items() if kind in wanted]
+        kinds = [kind for wiring in wirings for kind in wiring.observed_kinds()]
         lists: Fanout[Kind] = Fanout(self._clock)
         for kind in kinds:
             lists.start(kind, partial(config.list_kind, kind), seconds=self._limits.config * 0.4)
         lists.wait(kinds)
-        objects: WiringObjects = {kind: cast("list[Json]", lists.result(kind)) for kind in kinds}
-        names = self._wiring.backend_services(objects)
-        fanout: Fanout[str] = Fanout(self._clock)
+        objects = {kind: cast("list[Json]", lists.result(kind)) for kind in kinds}
+        names = sorted({name for wiring in wirings for name in wiring.backend_services(objects)})
+        used = [wiring.member_kind() for wiring in wirings if wiring.in_use(objects)]
+        pairs = [(kind, ref) for kind in used if kind is not None for ref in handles]
+        fanout: Fanout[object] = Fanout(self._clock)
         for name in names:
             task = _dated(lambda name=name: self._health.healthy([name]), self._clock)  # type: ignore[misc]
             fanout.start(name, task, seconds=self._limits.config * 0.6)
-        fanout.wait(names)
-        return objects, {name: self._fact(fanout, name) for name in names}
+        for kind, ref in pairs:
+            patience = min(self._limits.member, self._limits.config * 0.6)
+            fanout.start((kind, ref), partial(handles[ref].list_kind, kind), seconds=patience)
+        fanout.wait([*names, *pairs])
+        members: dict[Kind, dict[str, Sequence[Json] | None]] = {kind: {} for kind, _ in pairs}
+        for kind, ref in pairs:
+            seen = fanout.error((kind, ref)) is None
+            members[kind][ref.link] = cast("list[Json]", fanout.result((kind, ref))) if seen else None
+        return WiringView(objects, members), {name: self._fact(fanout, name) for name in names}
 
-    def _wiring_facts(
-        self, fanout: Fanout[object]
-    ) -> tuple[Known[WiringObjects] | Unknown, dict[str, Known[Mapping[str, int]] | Unknown]]:
+    def _wiring_facts(self, fanout: Fanout[object]) -> tuple[Known[WiringView] | Unknown, Health]:
         error = fanout.error("wiring")
         if error is not None:
             return self._unknown(error), {}
-        objects, health = cast(
-            "tuple[WiringObjects, dict[str, Known[Mapping[str, int]] | Unknown]]", fanout.result("wiring")
-        )
-        return Known(objects, self._clock.now()), health
+        seen, health = cast("tuple[WiringView, Health]", fanout.result("wiring"))
+        return Known(seen, self._clock.now()), health
 
     def _member_fact(self, info: ClusterInfo, fanout: Fanout[object]) -> Known[Workloads] | Unknown:
         now = self._clock.now()
@@ -208,7 +221,7 @@ class Observer:
 def observation_of(
     spec: ServiceSpec,
     view: View,
-    wiring: TrafficWiring,
+    wirings: Wirings,
     prices: Prices,
     advice: AdviceSource | None = None,
     *,
@@ -239,7 +252,7 @@ def observation_of(
         fleet=map_fact(view.fleet, lambda listing: listing.clusters),
         members=members,
         signals=view.signals,
-        ingress=_ingress_fact(spec, view, wiring),
+        ingress=ingress_fact(spec, view.wiring, wirings, view.health, view.at),
         project_gpu_quota=view.project_gpu_quota,
         prices=priced,
         advice=advised,
@@ -261,42 +274,6 @@ def _price(offering: Offering, prices: Prices, advice: Known[Advice] | Unknown |
 def _info(view: View, ref: ClusterRef) -> ClusterInfo:
     listed = view.fleet.value.clusters if isinstance(view.fleet, Known) else ()
     return next((info for info in listed if info.ref == ref), ClusterInfo(ref))
-
-
-def _ingress_fact(spec: ServiceSpec, view: View, wiring: TrafficWiring) -> Known[IngressFact] | Unknown:
-    if isinstance(view.wiring, Unknown):
-        return view.wiring
-    state = wiring.state(spec, view.wiring.value)
-    return Known(
-        IngressFact(
-            clusters=state.clusters,
-            address=state.address,
-            healthy=Known({}, view.at) if _nothing_wired(state) else _health(state.backend_services, view),
-            spec_hash=state.spec_hash,
-            resource_version=state.resource_version,
-            foreign=bool(state.foreign),
-        ),
-        view.wiring.at,
-    )
-
-
-def _nothing_wired(state: WiringState) -> bool:
-    """Say whether there is no address at all: then nothing answers behind it, and that is known."""
-    return state.clusters is None and state.address is None and not state.backend_services
-
-
-def _health(names: Sequence[str], view: View) -> Known[Mapping[str, int]] | Unknown:
-    """Sum the backend services' counts; one that is Unknown makes the sum Unknown, half a count misleads."""
-    if not names:
-        return Unknown(UnknownReason.NOT_PUBLISHED, view.at, "no backend service is there yet")
-    total: dict[str, int] = {}
-    for name in names:
-        fact = view.health.get(name, Unknown(UnknownReason.NOT_ASKED, view.at, _NOT_ASKED))
-        if isinstance(fact, Unknown):
-            return fact
-        for region, count in fact.value.items():
-            total[region] = total.get(region, 0) + count
-    return Known(total, view.at)
 
 
 def _dated(read: Callable[[], object], clock: Clock) -> Callable[[], object]:

@@ -28,6 +28,8 @@ class Watched(Protocol):
 
     def workloads(self) -> Mapping[tuple[str, str], tuple[WorkloadFact, ...]]: ...
 
+    def list_kind(self, kind: Kind) -> list[Json]: ...
+
 
 class Additive(Protocol):
     """A member cluster, for what adds."""

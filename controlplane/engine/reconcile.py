@@ -29,6 +29,7 @@ from controlplane.engine.ports import (
 from controlplane.engine.report import exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
+from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
 from controlplane.model.decision import Decision
 from controlplane.model.facts import Known, Unknown, UnknownReason
@@ -36,7 +37,6 @@ from controlplane.model.memory import Memory
 from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
 from controlplane.model.service import ServiceSpec
-from ingress.wiring import TrafficWiring
 
 _FAULT = "a fault of the program; the log has the details"
 _GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
@@ -60,7 +60,7 @@ class Reconciler:
     def __init__(
         self,
         gateways: Gateways,
-        wiring: TrafficWiring,
+        wirings: Wirings,
         prices: Prices,
         clock: Clock,
         *,
@@ -74,9 +74,9 @@ class Reconciler:
         self.stop = stop or Stop()
         self.metrics = metrics or Metrics()
         self.run_id = run_id or new_run_id()
-        self._gateways, self._wiring, self._clock = gateways, wiring, clock
+        self._gateways, self._wirings, self._clock = gateways, wirings, clock
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
-        self._judge = Judge(decide or _decide, wiring, prices, clock, gateways.advice)
+        self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
         self._lease: Lease | None = None
         self._time = PassTime(clock)
         self._observer = Observer(
@@ -84,7 +84,7 @@ class Reconciler:
             gateways.members,
             gateways.signals,
             gateways.health,
-            wiring,
+            wirings,
             clock=clock,
             limits=self._limits,
         )
@@ -143,8 +143,8 @@ class Reconciler:
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, services), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
-        view = self._observer.view(fleet, config, left=fence.left)
-        executor = Executor(config, self._wiring, fence, self._clock)
+        view = self._observer.view(fleet, config, kinds=kinds_in_use(services), left=fence.left)
+        executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
         codes = [service.exit_code for service in reports]

@@ -20,6 +20,7 @@ from controlplane.engine.observe import Prices, View, observation_of
 from controlplane.engine.outcome import Outcome, Result, ServiceReport
 from controlplane.engine.ports import AdviceSource, ConfigCluster, Json
 from controlplane.engine.report import action_events, condition_events, event, exit_code_of, unaccepted_status
+from controlplane.engine.wirings import Wirings
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub
@@ -27,11 +28,10 @@ from controlplane.model.decision import Action, ApplyPlacement, Decision, Remove
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Memory
 from controlplane.model.naming import FINALIZER
-from controlplane.model.observation import Observation
+from controlplane.model.observation import IngressFact, Observation
 from controlplane.model.offering import RefusalClass
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import spec_template_hash
-from ingress.wiring import TrafficWiring
 
 Decide = Callable[[ServiceSpec, Observation, Memory, datetime], Decision]
 _REFUSALS = {
@@ -62,7 +62,7 @@ class Judge:
     """Reads a GPUService and decides; the same for a plan and for the pass that carries it out (Q2)."""
 
     decide: Decide
-    wiring: TrafficWiring
+    wirings: Wirings
     prices: Prices
     clock: Clock
     advice: AdviceSource | None = None
@@ -82,7 +82,7 @@ class Judge:
         except api.MemoryUnreadable as error:
             memory, safe_mode = Memory(), scrub(str(error))
         held = [placement.offering for placement in memory.placements]
-        observation = observation_of(spec, view, self.wiring, self.prices, self.advice, remembered=held)
+        observation = observation_of(spec, view, self.wirings, self.prices, self.advice, remembered=held)
         now = self.clock.now()
         decision = self.decide(spec, observation, memory, now)
         if safe_mode:
@@ -94,7 +94,7 @@ class Judge:
                 # The memory stays as it is: a new one would say that they hold nothing.
                 return Judged(service, spec, observation, spending_nothing(decision), previous, previous, safe_mode)
             previous.pop("memory", None)
-        status = api.status_of(spec, decision, previous, now, address=_address(observation, previous))
+        status = api.status_of(spec, decision, previous, now, address=_address(observation, decision, previous))
         return Judged(service, spec, observation, decision, status, previous, safe_mode)
 
 
@@ -115,7 +115,8 @@ class ServicePass:
                 judged.decision.plan,
                 self._view.handles,
                 up_to_date=_up_to_date(judged),
-                wired_version=_wired_version(judged.observation),
+                visible=frozenset(ref for ref, fact in self._view.members.items() if isinstance(fact, Known)),
+                wired_versions=_wired_versions(judged.observation),
             )
         )
         self._learn(service, judged, results)
@@ -209,14 +210,23 @@ def spending_nothing(decision: Decision) -> Decision:
     return replace(decision, plan=kept, suppressed=(*decision.suppressed, *held))
 
 
-def _address(observation: Observation, previous: Mapping[str, Any]) -> str | None:
-    if isinstance(observation.ingress, Known):
-        return observation.ingress.value.address
-    return previous.get("address")  # not seen is not gone
+def _address(observation: Observation, decision: Decision, previous: Mapping[str, Any]) -> str | None:
+    facts = _facts(observation)
+    if not facts:
+        return previous.get("address")  # not seen is not gone
+    return next((fact.address for fact in facts if fact.kind is decision.wired_by), facts[0].address)
 
 
-def _wired_version(observation: Observation) -> str:
-    return observation.ingress.value.resource_version if isinstance(observation.ingress, Known) else ""
+def _wired_versions(observation: Observation) -> dict[IngressKind, str]:
+    return {fact.kind: fact.resource_version for fact in _facts(observation)}
+
+
+def _facts(observation: Observation) -> list[IngressFact]:
+    """Give what is known of the wirings, that of the kind asked for first."""
+    if not isinstance(observation.ingress, Known):
+        return []
+    mine = observation.ingress.value
+    return [mine, mine.other] if mine.other else [mine]
 
 
 def _up_to_date(judged: Judged) -> frozenset[str]:

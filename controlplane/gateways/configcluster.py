@@ -1,11 +1,11 @@
 """The config cluster: GPUServices and their status, the Lease, Events, and the objects that wire the address."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from controlplane.gateways.errors import AlreadyExists, ConfigurationProblem, Gone, ListExpired
 from controlplane.gateways.kubeapi import KubernetesApi
-from controlplane.gateways.members import delete_if_ours
+from controlplane.gateways.members import KindLike, delete_if_ours, list_installed
 from controlplane.gateways.resources import EVENTS, GPU_SERVICES, LEASES, NAMESPACES, Resource, resource_of
 
 Json = dict[str, Any]
@@ -13,19 +13,6 @@ NOT_INSTALLED = (
     "the config cluster has no GPUService custom resource definition;"
     " `gpuhunter apply -f` of the first GPUService installs it"
 )
-
-
-class KindLike(Protocol):
-    """A kind as the ingress wiring names it."""
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def version(self) -> str: ...
-
-    @property
-    def plural(self) -> str: ...
 
 
 class ConfigCluster:
@@ -74,12 +61,7 @@ class ConfigCluster:
 
     def list_kind(self, kind: KindLike) -> list[Json]:
         """List the objects of an ingress kind in all namespaces; a kind that is not installed has none."""
-        try:
-            return self._api.list(Resource(kind.group, kind.version, kind.plural))
-        except ListExpired:
-            raise
-        except Gone:
-            return []
+        return list_installed(self._api, kind)
 
     def get(self, manifest: Mapping[str, Any]) -> Json | None:
         """Read the object that a manifest names; None when it is not there."""

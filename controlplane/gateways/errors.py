@@ -86,6 +86,12 @@ class AlreadyExists(Conflict):
     hint = "the next pass reads it"
 
 
+class MemberFailed(GatewayError):
+    """A member could not be wired or unwired; the config cluster is not to blame, and takes further writes."""
+
+    hint = "the next pass looks again"
+
+
 class Gone(GatewayError):
     """The object, its namespace or its kind is not there."""
 

@@ -6,11 +6,11 @@ something is missing: a cluster in which all is well costs three calls.
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from controlplane.gateways.errors import GatewayError, Gone, ListIncomplete
+from controlplane.gateways.errors import GatewayError, Gone, ListExpired, ListIncomplete
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import (
     DEPLOYMENTS,
@@ -28,6 +28,19 @@ from controlplane.model.observation import WorkloadFact
 from controlplane.model.offering import ClusterRef
 
 OURS = f"{naming.LABEL_MANAGED_BY}={naming.FIELD_MANAGER}"
+
+
+class KindLike(Protocol):
+    """A kind as the ingress wiring names it."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def plural(self) -> str: ...
 
 
 class MemberCluster:
@@ -73,6 +86,10 @@ class MemberCluster:
         except GatewayError as error:
             structlog.get_logger("member").warning("no Events", cluster=self.ref.link, detail=error.message)
             return []
+
+    def list_kind(self, kind: KindLike) -> list[dict[str, Any]]:
+        """List the objects of an ingress kind in all namespaces; a kind that is not installed has none."""
+        return list_installed(self._api, kind)
 
     def get(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """Read the object that a manifest names; None when it is not there."""
@@ -132,6 +149,16 @@ class Members:
                 known = (endpoint, MemberCluster(ref, api))
                 self._open[ref] = known
             return known[1]
+
+
+def list_installed(api: KubernetesApi, kind: KindLike) -> list[dict[str, Any]]:
+    """List the objects of a kind in all namespaces; a kind that is not installed has none."""
+    try:
+        return api.list(Resource(kind.group, kind.version, kind.plural))
+    except ListExpired:
+        raise
+    except Gone:
+        return []
 
 
 def delete_if_ours(api: KubernetesApi, resource: Resource, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -50,6 +50,11 @@ _BY_KIND = {
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
     ("cloud.google.com/v1", "BackendConfig"): Resource("cloud.google.com", "v1", "backendconfigs"),
+    ("gateway.networking.k8s.io/v1", "Gateway"): Resource("gateway.networking.k8s.io", "v1", "gateways"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): Resource("gateway.networking.k8s.io", "v1", "httproutes"),
+    ("networking.gke.io/v1", "GCPBackendPolicy"): Resource("networking.gke.io", "v1", "gcpbackendpolicies"),
+    ("networking.gke.io/v1", "HealthCheckPolicy"): Resource("networking.gke.io", "v1", "healthcheckpolicies"),
+    ("net.gke.io/v1", "ServiceExport"): Resource("net.gke.io", "v1", "serviceexports"),
 }
 
 

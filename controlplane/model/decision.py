@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from controlplane.model.memory import Memory
 from controlplane.model.offering import ClusterRef, Offering
+from controlplane.model.service import IngressKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +62,34 @@ class DeletePlacement:
 
 @dataclass(frozen=True, slots=True)
 class WireIngress:
-    """Write the whole list of clusters (links, sorted, never empty) into the MultiClusterService."""
+    """Bring the whole list of clusters (links, sorted, never empty) into the wiring of a kind.
+
+    list_only: the other settings stay as they were written, since the wiring is being left.
+    """
 
     clusters: tuple[str, ...]
     adds: tuple[str, ...]
     removes: tuple[str, ...]
     why: str
+    kind: IngressKind = IngressKind.MULTI_CLUSTER_INGRESS
+    list_only: bool = False
 
     def __str__(self) -> str:
         """Say it for people."""
-        return f"wire the address to {', '.join(self.clusters)}: {self.why}"
+        what = "the address" if self.kind is IngressKind.MULTI_CLUSTER_INGRESS else f"the {self.kind.value}"
+        return f"wire {what} to {', '.join(self.clusters)}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
 class UnwireIngress:
-    """Delete the MultiClusterIngress and what belongs to it; only when the service is being deleted."""
+    """Delete the wiring of a kind: when the service is being deleted, or when the other kind is proven to serve."""
 
     why: str
+    kind: IngressKind = IngressKind.MULTI_CLUSTER_INGRESS
 
     def __str__(self) -> str:
         """Say it for people."""
-        return f"take the address down: {self.why}"
+        return f"take the {self.kind.value} down: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +206,8 @@ class Decision:
     """The outcome of one pass for one service.
 
     `feasible` is False when no offering could be tried now or later under the present spec and facts.
+    wired_by: the kind of ingress whose address is the service's now; None where nothing is known of it.
+    wirings: the kinds that are asked for or of which something is there; empty where nothing is known of it.
     """
 
     plan: tuple[Action, ...]
@@ -207,6 +217,8 @@ class Decision:
     counts: Counts
     suppressed: tuple[Suppressed, ...] = ()
     feasible: bool = True
+    wired_by: IngressKind | None = None
+    wirings: tuple[IngressKind, ...] = ()
 
     @property
     def histogram(self) -> Mapping[str, int]:

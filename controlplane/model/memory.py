@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controlplane.model.offering import Offering, RefusalClass
+from controlplane.model.service import IngressKind
 
 MEMORY_VERSION = 2
 
@@ -103,6 +104,19 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewired:
+    """How far a move between the kinds of ingress has come, while both are there.
+
+    kind: that by which the service is reached, since `at`. proven: since when the one that is to take over has been
+    seen to serve all that the other serves; None while it is not.
+    """
+
+    kind: IngressKind
+    at: datetime
+    proven: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """All of it for one service.
 
@@ -122,3 +136,4 @@ class Memory:
     preferred_since: datetime | None = None
     below_target_since: datetime | None = None
     whole_since: datetime | None = None
+    rewired: Rewired | None = None

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.offering import ClusterRef, Offering, RefusalClass
+from controlplane.model.service import IngressKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,14 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class IngressFact:
-    """The wiring as it stands in the config cluster, and what the load balancer says about the backends.
+    """The wiring of one kind as it stands, and what the load balancer says about the backends.
 
-    clusters: links in MultiClusterService.spec.clusters; None when there is no MultiClusterService yet.
+    clusters: links in MultiClusterService.spec.clusters, or of the clusters that hold a ServiceExport; None when the
+    wiring is not there yet.
     healthy: healthy backends behind the load balancer by region; Unknown where it could not be asked.
     spec_hash: of what we applied last (annotation), to see whether anything but the list must change.
+    present: some object of it that is ours is there. going: one of them is being deleted.
+    other: the wiring of the other kind, while anything of it is there.
     """
 
     clusters: tuple[str, ...] | None
@@ -149,6 +153,10 @@ class IngressFact:
     spec_hash: str = ""
     resource_version: str = ""
     foreign: bool = False
+    kind: IngressKind = IngressKind.MULTI_CLUSTER_INGRESS
+    present: bool = False
+    going: bool = False
+    other: "IngressFact | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Reason(StrEnum):
     LESS_PREFERRED_HELD = "LessPreferredHeld"
     ADDRESS_WIRED = "AddressWired"
     ADDRESS_PENDING = "AddressPending"
+    ADDRESS_MOVING = "AddressMoving"
+    ADDRESS_MOVED = "AddressMoved"
     NO_HEALTHY_BACKEND = "NoHealthyBackend"
     FLEET_KNOWN = "FleetKnown"
     FLEET_UNKNOWN = "FleetUnknown"

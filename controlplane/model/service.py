@@ -96,9 +96,20 @@ class PodTemplate:
     scratch: tuple[Scratch, ...] = ()
 
 
+class IngressKind(StrEnum):
+    """What wires the regions into one address."""
+
+    MULTI_CLUSTER_INGRESS = "MultiClusterIngress"
+    MULTI_CLUSTER_GATEWAY = "MultiClusterGateway"
+
+
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """How the world reaches the service."""
+    """How the world reaches the service.
+
+    static_address: a reserved address itself, which MultiClusterIngress takes. static_address_name: the name of one,
+    which MultiClusterGateway takes.
+    """
 
     static_address: str | None = None
     host: str | None = None
@@ -106,6 +117,8 @@ class Ingress:
     timeout_seconds: int = 300
     draining_seconds: int = 300
     check_interval_seconds: int = 15
+    kind: IngressKind = IngressKind.MULTI_CLUSTER_INGRESS
+    static_address_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

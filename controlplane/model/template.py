@@ -16,9 +16,13 @@ from enum import Enum
 from typing import Any
 
 from controlplane.model.offering import Offering
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 RENDERING = 1
+_NOT_OF = {
+    IngressKind.MULTI_CLUSTER_INGRESS: frozenset({"kind", "static_address_name"}),
+    IngressKind.MULTI_CLUSTER_GATEWAY: frozenset({"kind", "static_address"}),
+}
 
 
 def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
@@ -33,12 +37,18 @@ def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
     return known
 
 
-def ingress_spec_hash(spec: ServiceSpec) -> str:
-    """Give the fingerprint of the ingress objects apart from the list of clusters."""
-    known = spec.fingerprints.get("ingress")
+def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str:
+    """Give the fingerprint of the ingress objects of a kind, apart from the list of clusters.
+
+    What the other kind alone takes is no part of it, so that preparing a move rewrites nothing. Kind None is the
+    spec's own.
+    """
+    kind = kind or spec.ingress.kind
+    known = spec.fingerprints.get(f"ingress {kind}")
     if known is None:
-        known = _digest([RENDERING, spec.namespace, spec.name, _plain(spec.ingress), spec.pod.port])
-        spec.fingerprints["ingress"] = known
+        settings = {key: value for key, value in _plain(spec.ingress).items() if key not in _NOT_OF[kind]}
+        known = _digest([RENDERING, spec.namespace, spec.name, settings, spec.pod.port])
+        spec.fingerprints[f"ingress {kind}"] = known
     return known
 
 

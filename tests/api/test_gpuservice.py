@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.api import SpecError, parse_service
 from controlplane.model.offering import Accelerator, Capacity
-from controlplane.model.service import Policy, Preset
+from controlplane.model.service import IngressKind, Policy, Preset
 
 
 def minimal() -> dict[str, Any]:
@@ -28,6 +28,15 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         node = node.setdefault(parent, {})
     node[last] = value
     return obj
+
+
+def test_both_kinds_of_ingress_may_have_a_reserved_address() -> None:
+    """While a service moves each wiring holds its own, so both may be named; the default is MultiClusterIngress."""
+    assert parse_service(minimal()).ingress.kind is IngressKind.MULTI_CLUSTER_INGRESS
+    both = {"kind": "MultiClusterGateway", "staticAddress": "203.0.113.7", "staticAddressName": "sd-ip"}
+    ingress = parse_service(changed("spec.ingress", both)).ingress
+    assert ingress.kind is IngressKind.MULTI_CLUSTER_GATEWAY
+    assert (ingress.static_address, ingress.static_address_name) == ("203.0.113.7", "sd-ip")
 
 
 def test_the_smallest_service_gets_documented_defaults() -> None:
@@ -72,6 +81,20 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
     ("path", "value", "expected"),
     [
         pytest.param("spec.replcas", 2, 'spec.replcas: unknown key; did you mean "replicas"?', id="unknown-key"),
+        pytest.param("spec.ingress.kind", "Gateway", "spec.ingress.kind: 'Gateway' is not allowed here", id="kind"),
+        pytest.param(
+            "spec.ingress",
+            {"kind": "MultiClusterGateway", "staticAddress": "203.0.113.7"},
+            "spec.ingress: staticAddress is for MultiClusterIngress; a MultiClusterGateway takes the name",
+            id="address-for-the-other-kind",
+        ),
+        pytest.param(
+            "spec.ingress",
+            {"staticAddressName": "sd-ip"},
+            "spec.ingress: staticAddressName is for MultiClusterGateway; a MultiClusterIngress takes",
+            id="name-for-the-other-kind",
+        ),
+        pytest.param("spec.ingress.staticAddressName", "203.0.113.7", "spec.ingress.staticAddressName: ", id="no-name"),
         pytest.param("spec.replicas", 0, "spec.replicas: 0 is not allowed here; give at least 1", id="zero"),
         pytest.param("spec.replicas", -3, "spec.replicas: -3 is not allowed here; give at least 1", id="negative"),
         pytest.param("spec.replicas", "2", "spec.replicas: '2' is not allowed here; write a whole number", id="quoted"),

@@ -162,7 +162,12 @@ def foreign_ingress(t):
     """S7: a write of an ingress that belongs to somebody else."""
     scene = scene_of(t)
     world = replace(scene.world, ingress_foreign=True)
-    return replace(scene, world=world), (UnwireIngress("test"),)
+    return replace(scene, world=world), (WireIngress(tuple(sorted(world.listed)), (), (), "test"),)
+
+
+def only_wiring(t):
+    """S1: the end of the wiring by which the service is reached."""
+    return scene_of(t), (UnwireIngress("test"),)
 
 
 def half_unknown(t):
@@ -194,6 +199,7 @@ HARM = {
     "S5-cluster-not-read": (safety.s5_one_workload, blind_cluster),
     "S6-too-few-left": (safety.s6_make_before_break, break_before_make),
     "S6-still-in-traffic": (safety.s6_make_before_break, still_in_traffic),
+    "S1-only-wiring": (safety.s1_last_healthy_region, only_wiring),
     "S7-another-object": (safety.s7_ours_only, another_object),
     "S7-foreign-ingress": (safety.s7_ours_only, foreign_ingress),
     "S8-most-regions-unknown": (safety.s8_few_at_a_time, half_unknown),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from controlplane.decide.valued.worth import PRESETS, value_of_missing
 from controlplane.model.decision import Standing
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.observation import Advice, Quota, RegionSignals
@@ -428,3 +429,12 @@ def test_advice_that_lies_does_not_keep_a_service_down(toy):
 
     assert t.serving() >= 1
     assert not any(d.plan for _, d in t.log[-40:])
+
+
+def test_a_preset_is_reckoned_by_the_gpu_type_that_is_preferred(toy):
+    """A cheap second choice does not make a missing replica cheap; the count of a Pod's GPUs does count."""
+    spec = toy.make_spec(accelerators=(replace(toy.L4, count=2), toy.T4), policy=Policy(Preset.BALANCED))
+    t = toy.Toy(spec=spec)
+    on_demand = t.price(t.offering("us-a1", spec.accelerators[0], Capacity.ON_DEMAND))
+    found = value_of_missing(spec, t.observe(), ())
+    assert found == pytest.approx(PRESETS[Preset.BALANCED] * on_demand * 2)

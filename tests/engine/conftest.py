@@ -20,7 +20,7 @@ from controlplane.model import naming
 from controlplane.model.facts import Known
 from controlplane.model.observation import ClusterInfo, Quota, RegionSignals
 from controlplane.model.offering import Capacity, ClusterRef
-from ingress import MultiClusterIngressWiring
+from ingress import WIRINGS
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -59,7 +59,7 @@ class World:
         self.obtainable = set(regions)
         self.listing_error = None
         self.unlisted = ()
-        self.balanced = {}
+        self.balanced, self.exported = {}, {}
         self.config = Config(self)
         self.members = {ref: Member(self, ref) for ref in self.refs}
 
@@ -95,12 +95,24 @@ class World:
         mcs, mci = self.config.objects.get("MultiClusterService"), self.config.objects.get("MultiClusterIngress")
         if mci is not None:
             mci["status"] = {"VIP": "203.0.113.7", "CloudResources": {"BackendServices": ["mci-web"]}}
-        self.balanced = {}
-        for link in mcs["spec"]["clusters"] if mcs else ():
-            ref = next(r for r in self.refs if r.link == link["link"])
+        self.balanced = self._behind(link["link"] for link in (mcs["spec"]["clusters"] if mcs else ()))
+        gateway, route = self.config.objects.get("Gateway"), self.config.objects.get("HTTPRoute")
+        if gateway is not None and route is not None:
+            made = "/projects/1/global/backendServices/gkemcg1-web"
+            gateway["metadata"]["annotations"]["networking.gke.io/backend-services"] = made
+            gateway["status"] = {"addresses": [{"type": "IPAddress", "value": "203.0.113.8"}]}
+        exporting = (ref.link for ref, member in self.members.items() if "ServiceExport/web" in member.objects)
+        self.exported = self._behind(exporting if gateway and route else ())
+
+    def _behind(self, links):
+        """Give the Pods by region that a load balancer sees in these clusters."""
+        found = {}
+        for link in links:
+            ref = next(r for r in self.refs if r.link == link)
             ready = sum(1 for p in self.members[ref].pods if p["spec"].get("nodeName"))
             if ready and not self.members[ref].down:
-                self.balanced[ref.region] = ready
+                found[ref.region] = ready
+        return found
 
     def _pods(self, ref, deployment):
         stamp = deployment["metadata"]["creationTimestamp"]
@@ -133,7 +145,7 @@ class World:
             for ref in self.refs
             for capacity in (Capacity.SPOT, Capacity.ON_DEMAND)
         }
-        return Reconciler(gateways, MultiClusterIngressWiring(), prices, self.clock, **options)
+        return Reconciler(gateways, WIRINGS, prices, self.clock, **options)
 
     @property
     def config_source(self):
@@ -176,7 +188,7 @@ class World:
         return Known(Quota(64, 0), self.clock.now())
 
     def healthy(self, names):
-        return dict(self.balanced)
+        return dict(self.exported if list(names) == ["gkemcg1-web"] else self.balanced)
 
     @property
     def placements(self):
@@ -253,6 +265,10 @@ class Member(Store):
     def workloads(self):
         self._read()
         return workloads_by_service(self.ref, RawMember(self.deployments(), self.pods, self.events))
+
+    def list_kind(self, kind):
+        self._read()
+        return [copy.deepcopy(o) for o in self.objects.values() if o["kind"] == kind.name]
 
     @staticmethod
     def _key(manifest):

@@ -11,7 +11,10 @@ from controlplane.gateways import errors
 from controlplane.model.decision import ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
 from controlplane.model.naming import offering_from_labels
 from controlplane.model.offering import Offering
-from ingress import MultiClusterIngressWiring
+from controlplane.model.service import IngressKind
+from ingress import WIRINGS
+
+MCI = IngressKind.MULTI_CLUSTER_INGRESS
 
 
 @pytest.fixture
@@ -23,13 +26,15 @@ def served(world):
     here = offering_from_labels(ref, found["metadata"]["labels"])
     elsewhere = Offering(next(r for r in world.refs if r != ref), here.accelerator, here.capacity)
     fence = SimpleNamespace(number=9, left=30.0, check=lambda **_: None)
-    executor = Executor(world.config, MultiClusterIngressWiring(), fence, world.clock)
+    executor = Executor(world.config, WIRINGS, fence, world.clock)
     uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
     wired = world.config.objects["MultiClusterService"]["metadata"]["resourceVersion"]
 
     def run(*plan, wired_version=wired):
         service = world.config.stored["web"]
-        return executor.run(Work(parse_service(service), service, plan, world.members, wired_version=wired_version))
+        return executor.run(
+            Work(parse_service(service), service, plan, world.members, wired_versions={MCI: wired_version})
+        )
 
     return SimpleNamespace(
         world=world,

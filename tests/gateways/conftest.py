@@ -103,7 +103,9 @@ def config(make_server):
     """Give the API server of a config cluster, with all custom resource definitions."""
     server = make_server("config")
     folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
-    server.install(custom_resource_definition(), *yaml.safe_load_all(folder.joinpath("crds.yaml").read_text()))
+    files = ("crds.yaml", "crds_gateway.yaml")
+    kinds = [kind for file in files for kind in yaml.safe_load_all(folder.joinpath(file).read_text())]
+    server.install(custom_resource_definition(), *kinds)
     return server
 
 

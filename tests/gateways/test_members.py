@@ -1,5 +1,6 @@
 """Member clusters over sockets: what is read with how many calls, what is written on which condition, and RBAC."""
 
+import importlib.resources
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from controlplane.gateways.members import MemberCluster
 from controlplane.gateways.resources import DEPLOYMENTS, EVENTS, NODES, PODS
 from controlplane.model import naming
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import PodTemplate, ServiceSpec
-from ingress import MultiClusterIngressWiring
+from controlplane.model.service import IngressKind, PodTemplate, ServiceSpec
+from ingress import WIRINGS
 
 REF = ClusterRef("us-central1", "gpu-1")
 OFFERING = Offering(REF, Accelerator("nvidia-l4"), Capacity.SPOT)
@@ -215,8 +216,16 @@ def _for(document):
     return {**document, "subjects": [{**document["subjects"][0], "name": "reconciler"}]}
 
 
+def test_a_kind_that_is_not_installed_has_no_objects(served):
+    """A member without the ServiceExport kind exports nothing, which is no fault."""
+    kind = WIRINGS[IngressKind.MULTI_CLUSTER_GATEWAY].member_kind()
+    assert MemberCluster(REF, served.client()).list_kind(kind) == []
+
+
 def test_the_member_role_is_what_is_called_and_no_more(served):
     """Everything the reconciler does in a member works under its role, and every verb of the role is used (X1)."""
+    folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
+    served.install(*yaml.safe_load_all(folder.joinpath("crds_services.yaml").read_text()))
     member = MemberCluster(REF, restricted(served, "member.yaml"))
     spec = replace(SPEC, namespace="web-ns")
     member.ensure_namespace(regional_deploy.namespace("web-ns"))
@@ -232,7 +241,12 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     member.scale_down("web-ns", made["name"], 1, resource_version=made["resourceVersion"], fence=1)
     live = member.get(deployment(spec=spec))["metadata"]
     member.delete_deployment("web-ns", live["name"], uid=live["uid"], resource_version=live["resourceVersion"])
-    assert all(member.delete_owned(manifest) for manifest in regional_deploy.release_order(spec))
+    gateway = WIRINGS[IngressKind.MULTI_CLUSTER_GATEWAY]
+    export = gateway.member_manifest(spec)
+    assert member.get(export) is None
+    member.apply(export)
+    assert [found["metadata"]["name"] for found in member.list_kind(gateway.member_kind())] == ["web"]
+    assert all(member.delete_owned(manifest) for manifest in (export, *regional_deploy.release_order(spec)))
     assert needed(member.recorded) == granted("member.yaml")
 
 
@@ -273,15 +287,15 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
             "reason": "Test", "message": "x", "type": "Normal", "source": {"component": "gpu-hunter"},
         }
     )  # fmt: skip
-    wiring = MultiClusterIngressWiring()
-    for manifest in wiring.manifests(SPEC, [REF.link], fence=1):
-        hub.get(manifest)
-        hub.apply(manifest)
-    state = wiring.state(SPEC, {kind: hub.list_kind(kind) for kind in wiring.observed_kinds()})
-    assert state.clusters == (REF.link,)
-    assert state.spec_hash
-    for kind, name in wiring.release_order(SPEC):
-        assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
+    for wiring in WIRINGS.values():
+        for manifest in wiring.manifests(SPEC, [REF.link], fence=1):
+            hub.get(manifest)
+            hub.apply(manifest)
+        state = wiring.state(SPEC, {kind: hub.list_kind(kind) for kind in wiring.observed_kinds()})
+        assert state.clusters == (REF.link,)
+        assert state.spec_hash
+        for kind, name in wiring.release_order(SPEC):
+            assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
     assert needed(hub.recorded) == granted("config-cluster.yaml")
 
 

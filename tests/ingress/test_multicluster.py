@@ -140,11 +140,11 @@ def test_foreign_objects_are_named():
 
 
 def test_taking_down_begins_with_the_address():
-    """The address goes first, what it refers to after it."""
+    """The address goes first; what holds the list goes last, so that whoever is stopped in between goes on."""
     assert [kind for kind, _ in wiring.release_order(SPEC)] == [
         MULTI_CLUSTER_INGRESS,
-        MULTI_CLUSTER_SERVICE,
         BACKEND_CONFIG,
+        MULTI_CLUSTER_SERVICE,
     ]
 
 

@@ -1,5 +1,6 @@
 """What the user's one line is in money, and how long a loss takes to mend."""
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from controlplane.model.offering import Capacity
 from controlplane.model.service import Preset, ServiceSpec
 
 PRESETS: Mapping[Preset, float] = {Preset.FRUGAL: 8.0, Preset.BALANCED: 28.0, Preset.AVAILABLE: 80.0}
-"""What a missing replica costs an hour, in on-demand prices of one replica."""
+"""What a missing replica costs an hour, in on-demand prices of one replica of the GPU type that is preferred."""
 
 SPOT_DISCOUNT = 3.0
 """On-demand over Spot, where no on-demand price is known to reckon a preset by."""
@@ -24,13 +25,23 @@ def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: It
     policy = spec.policy
     if policy.missing_replica_cost is not None or policy.preset is None:
         return policy.missing_replica_cost
-    prices = [c.price for c in candidates if c.price is not None and c.offering.capacity is Capacity.ON_DEMAND]
-    if not prices:
-        named = [
-            o for o in observation.prices if o.capacity is Capacity.ON_DEMAND and o.accelerator in spec.accelerators
-        ]
-        prices = [observation.prices[o] * o.accelerator.count for o in named]
-    return PRESETS[policy.preset] * min(prices, default=supposed_price(candidates))
+    lasting = Capacity.ON_DEMAND
+    known = [
+        (c.accelerator_rank, c.price) for c in candidates if c.price is not None and c.offering.capacity is lasting
+    ]
+    if not known:
+        known = _told(spec, observation)
+    return PRESETS[policy.preset] * (min(known)[1] if known else supposed_price(candidates))
+
+
+def _told(spec: ServiceSpec, observation: Observation) -> list[tuple[int, float]]:
+    """Give (rank of its GPU type, price of a replica) of on-demand that is priced but may not be used."""
+    ranks = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
+    return [
+        (ranks[o.accelerator], price * o.accelerator.count)
+        for o, price in observation.prices.items()
+        if o.capacity is Capacity.ON_DEMAND and o.accelerator in ranks and math.isfinite(price) and price >= 0
+    ]
 
 
 def supposed_price(candidates: Iterable[Candidate]) -> float:

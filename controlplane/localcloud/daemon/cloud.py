@@ -256,6 +256,7 @@ class LocalCloud:
             convergence_seconds=self.delays.load_balancer,
             reachable=self.clusters.reachable,
             config_link=config.link,
+            project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
         )
         try:

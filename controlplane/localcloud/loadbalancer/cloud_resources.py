@@ -13,7 +13,18 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.loadbalancer.wanted import Backend, Ingress, Key, Service, Wanted, digest, resource_name
+from controlplane.localcloud.loadbalancer.wanted import (
+    GATEWAY,
+    MULTI_CLUSTER_SERVICE,
+    SERVICE_IMPORT,
+    Backend,
+    Ingress,
+    Key,
+    Service,
+    Wanted,
+    digest,
+    resource_name,
+)
 
 # By backend service and address: whether its health check passes; absent or None when nothing is known yet.
 Health = Mapping[tuple[str, str, int], bool | None]
@@ -31,7 +42,7 @@ def backend_services(wanted: Wanted, members: Mapping[str, MemberState], health:
     """Describe every backend service with its groups."""
     described = []
     for backend in wanted.backends():
-        service = wanted.service(backend.service)
+        service = wanted.service(backend.service, backend.kind)
         if service is None:
             continue
         groups = [
@@ -62,6 +73,8 @@ def backend_services(wanted: Wanted, members: Mapping[str, MemberState], health:
                 check_path=backend.health.path,
                 check_interval_seconds=backend.health.interval,
                 affinity=backend.affinity,
+                scheme="EXTERNAL_MANAGED" if backend.kind == SERVICE_IMPORT else "EXTERNAL",
+                kind=backend.kind,
             )
         )
     return described
@@ -74,7 +87,17 @@ def _endpoint(backend: Backend, endpoint: Endpoint, health: Health) -> EndpointH
 
 def forwarding_rule(ingress: Ingress, port: int) -> ForwardingRule:
     """Describe an ingress' address."""
-    base = "-".join(ingress.key)
+    if ingress.kind == GATEWAY:
+        return ForwardingRule(
+            name=ingress.slug,
+            address="127.0.0.1",
+            port=port,
+            target_proxy=ingress.slug,
+            url_map=ingress.slug,
+            backend_services=ingress.backends,
+            scheme="EXTERNAL_MANAGED",
+        )
+    base = ingress.slug
     return ForwardingRule(
         name=resource_name(f"fw-{base}"),
         address="127.0.0.1",
@@ -107,7 +130,7 @@ def ingress_status(ingress: Ingress, port: int, described: Iterable[BackendServi
 
 def service_status(key: Key, described: Iterable[BackendServiceHealth]) -> dict[str, Any]:
     """Give the status of a MultiClusterService: empty until an ingress uses it."""
-    used = [each for each in described if (each.namespace, each.service) == key]
+    used = [e for e in described if (e.kind, e.namespace, e.service) == (MULTI_CLUSTER_SERVICE, *key)]
     if not used:
         return {}
     groups = {f"zones/{group.zone}/networkEndpointGroups/{group.name}" for each in used for group in each.groups}

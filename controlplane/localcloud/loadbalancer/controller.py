@@ -1,4 +1,4 @@
-"""The Multi Cluster Ingress controller: from objects in the config cluster to a programmed load balancer.
+"""The ingress controllers: from objects in the config cluster to a programmed load balancer.
 
 One level-triggered step does everything, whatever woke it: read the config cluster, queue what is asked for, program
 what is due, look at the members that answer, write Envoy's files, report. Edits take effect after the convergence
@@ -15,7 +15,7 @@ from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
-from controlplane.localcloud.loadbalancer import cloud_resources, members, objects
+from controlplane.localcloud.loadbalancer import cloud_resources, exports, gateway_objects, gateways, members, objects
 from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
@@ -23,7 +23,15 @@ from controlplane.localcloud.loadbalancer.following import Followers
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
 from controlplane.localcloud.loadbalancer.state import State, load, save
-from controlplane.localcloud.loadbalancer.wanted import Backend, Key, Service, Wanted, read
+from controlplane.localcloud.loadbalancer.wanted import (
+    MULTI_CLUSTER_INGRESS,
+    MULTI_CLUSTER_SERVICE,
+    Backend,
+    Key,
+    Service,
+    Wanted,
+    read,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ class LoadBalancer:
         reachable: Callable[[str], bool],
         config_link: str | None = None,
         proxy: Proxy | None = None,
+        project: str = "local",
     ) -> None:
         self._api = config_api
         self._members = members
@@ -69,6 +78,9 @@ class LoadBalancer:
             self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
         self._objects = objects.ConfigObjects(config_api, clock)
+        self._gateways = gateway_objects.GatewayObjects(config_api, clock, project)
+        self._routes: dict[Key, gateways.RouteError | None] = {}
+        self._exported: dict[str, exports.Exports] = {}
         self._last_read = self._state.wanted
         self._problems: dict[tuple[str, Key], str] = {}
         self._pending: deque[tuple[float, Wanted]] = deque()
@@ -91,7 +103,7 @@ class LoadBalancer:
     def forwarding_rules(self) -> list[ForwardingRule]:
         """Give the addresses that the load balancer answers at."""
         ports = self._state.ports
-        return [cloud_resources.forwarding_rule(each, ports[each.key]) for each in self._state.wanted.ingresses]
+        return [cloud_resources.forwarding_rule(each, ports[each.ident]) for each in self._state.wanted.ingresses]
 
     @property
     def settled(self) -> bool:
@@ -115,7 +127,8 @@ class LoadBalancer:
         """Balance load until cancelled or stopped."""
         self._task = asyncio.current_task()
         self.preflight()
-        objects.install_kinds(self._api)
+        for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
+            exports.install_kinds(self._api, file)
         self._render()
         async with self._cleaned_up(), asyncio.TaskGroup() as group:
             group.create_task(self._proxy.run())
@@ -140,7 +153,7 @@ class LoadBalancer:
     # -- what wakes it ---------------------------------------------------------------------------------------------
 
     async def _watch_config(self) -> None:
-        watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS)
+        watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, *gateway_objects.WATCHED)
         while True:
             try:
                 async for _ in self._api.watch(*watched):
@@ -159,6 +172,8 @@ class LoadBalancer:
         while True:
             self._followers.follow()
             if self._config_dirty and self._config_answers():
+                self._wake.set()
+            if self._exports() != self._exported:
                 self._wake.set()
             await self._read_health()
             polls += 1
@@ -217,10 +232,13 @@ class LoadBalancer:
         self._program_due()
         self._look_at_members()
         self._render()
+        if self._exports() != self._exported:
+            self._config_dirty = True
+            self._wake.set()
         if informed:
-            self._objects.report_all(
-                self._state, list(self.health().values()), self._changed, pending=self._snapshots()
-            )
+            described = list(self.health().values())
+            self._objects.report_all(self._state, described, self._changed, pending=self._snapshots())
+            self._gateways.report_all(self._state, described, self._routes, pending=self._snapshots())
             self._changed.clear()
         save(self._state_file, self._state)
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
@@ -243,11 +261,20 @@ class LoadBalancer:
                 body = next(body for body in bodies if objects.key_of(body) == key)
                 self._objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
         self._problems = reading.problems
-        if reading.wanted != self._last_read:
-            self._last_read = reading.wanted
-            self._pending.append((self._clock.monotonic() + self.convergence_seconds, reading.wanted))
+        self._exported = self._exports()
+        asked = gateways.read(self._gateways.asked(), self._exported)
+        self._routes = asked.routes
+        wanted = Wanted((*reading.wanted.services, *asked.services), (*reading.wanted.ingresses, *asked.ingresses))
+        if wanted != self._last_read:
+            self._last_read = wanted
+            self._pending.append((self._clock.monotonic() + self.convergence_seconds, wanted))
             # The derived Services come first: their endpoints must be known when the edit takes effect.
             self._dirty |= set(self._members())
+
+    def _exports(self) -> dict[str, exports.Exports]:
+        """Give what each cluster of the fleet exports, as it was last seen."""
+        present, seen = self._members(), self._state.members
+        return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
     def _program_due(self) -> None:
         now = self._clock.monotonic()
@@ -263,17 +290,21 @@ class LoadBalancer:
             left.pop(backend.name, None)
         until = self._clock.monotonic() + LINGER_SECONDS
         self._lingering |= {name: (until, backend) for name, backend in left.items()}
-        self._changed |= {(objects.INGRESSES, each.key) for each in set(wanted.ingresses) - set(old.ingresses)}
-        self._changed |= {(objects.SERVICES, each.key) for each in set(wanted.services) - set(old.services)}
+        for backend in wanted.backends():
+            self._lingering.pop(backend.name, None)
+        ingresses, services = set(wanted.ingresses) - set(old.ingresses), set(wanted.services) - set(old.services)
+        self._changed |= {(objects.INGRESSES, each.key) for each in ingresses if each.kind == MULTI_CLUSTER_INGRESS}
+        self._changed |= {(objects.SERVICES, each.key) for each in services if each.kind == MULTI_CLUSTER_SERVICE}
         self._state.wanted = wanted
-        self._state.ports = {key: port for key, port in self._state.ports.items() if wanted.ingress(key) is not None}
+        left_over = {ingress.ident for ingress in wanted.ingresses}
+        self._state.ports = {ident: port for ident, port in self._state.ports.items() if ident in left_over}
         self._assign_ports()
         self._dirty |= set(self._members())
 
     def _assign_ports(self) -> None:
         for ingress in self._state.wanted.ingresses:
-            if ingress.key not in self._state.ports:
-                self._state.ports[ingress.key] = self._next_port()
+            if ingress.ident not in self._state.ports:
+                self._state.ports[ingress.ident] = self._next_port()
 
     def _next_port(self) -> int:
         if self._port == 0:
@@ -297,6 +328,8 @@ class LoadBalancer:
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
                 members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
+                state.exports = exports.read_exports(present[link], self._clock)
+                exports.publish(present[link], self._exports())
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
                 self._dirty.add(link)
@@ -312,7 +345,7 @@ class LoadBalancer:
     def _render(self) -> None:
         wanted = self._state.wanted
         files = documents(
-            [Programmed(ingress, self._state.ports[ingress.key]) for ingress in wanted.ingresses],
+            [Programmed(ingress, self._state.ports[ingress.ident]) for ingress in wanted.ingresses],
             [*wanted.backends(), *(backend for _, backend in self._lingering.values())],
             cloud_resources.endpoints_of(wanted, self._state.members),
             directory=self._proxy.config_dir,

@@ -14,7 +14,6 @@ _READ_RETRIES = f"{_SAFE_RETRIES},reset,gateway-error"
 
 def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
     """Describe an ingress' hosts and paths."""
-    namespace, name = ingress.key
     hosts: dict[str, list[tuple[str, str]]] = {"*": []}
     for route in ingress.routes:
         hosts.setdefault(route.host, []).append((route.path, route.backend))
@@ -33,7 +32,7 @@ def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
         )
     return {
         "@type": f"{ENVOY}.config.route.v3.RouteConfiguration",
-        "name": f"{namespace}-{name}",
+        "name": ingress.slug,
         "virtual_hosts": virtual_hosts,
         "ignore_port_in_host_matching": True,
         "request_headers_to_add": [

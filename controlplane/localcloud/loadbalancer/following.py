@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.loadbalancer.exports import install_kinds
 from controlplane.localcloud.loadbalancer.members import WATCHED
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Followers:
                 del self._watchers[link]
         for link, api in present.items():
             if link not in self._watchers:
+                install_kinds(api, "crds_services.yaml")
                 task = asyncio.get_running_loop().create_task(self._watch(link, api))
                 self._watchers[link] = (api, task)
         answering = {link for link in present if self._reachable(link)}

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
-from controlplane.localcloud.loadbalancer.wanted import Backend, Key, Service
+from controlplane.localcloud.loadbalancer.exports import EXPORTS, Ports
+from controlplane.localcloud.loadbalancer.wanted import MULTI_CLUSTER_SERVICE, Backend, Key, Service
 
 MANAGED_LABEL = "networking.gke.io/managed-by"
 MANAGER = "multi-cluster-ingress-controller"
@@ -18,23 +19,25 @@ PARENT_ANNOTATION = "networking.gke.io/multiclusterservice-parent"
 NEG_ANNOTATION = "cloud.google.com/neg"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 SLICES = "endpointslices.discovery.k8s.io"
-WATCHED = ("services", SLICES, "namespaces", "nodes")
+WATCHED = ("services", SLICES, "namespaces", "nodes", EXPORTS)
 
 
 @dataclass
 class MemberState:
-    """What was last seen of a member: Pods by backend service, and every zone it had nodes in."""
+    """What was last seen of a member: Pods by backend service, every zone it had nodes in, what it exports."""
 
     endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     zones: set[str] = field(default_factory=set)
+    exports: dict[Key, Ports] = field(default_factory=dict)
 
 
 def sync(api: Api, location: str, state: MemberState, *, present: Iterable[Service], kept: Iterable[Service]) -> None:
     """Make the derived Services of `present` exist, remove those in neither list, and look at the Pods of both."""
-    services = {service.key: service for service in (*kept, *present)}
+    services = {(service.kind, service.key): service for service in (*kept, *present)}
     for service in present:
-        _ensure(api, service)
-    _remove_strays(api, {(key[0], service.derived_name) for key, service in services.items()})
+        if service.kind == MULTI_CLUSTER_SERVICE:
+            _ensure(api, service)
+    _remove_strays(api, {(service.key[0], service.derived_name) for service in services.values()})
     node_zones = {node["metadata"]["name"]: _zone(node) for node in api.list("nodes")}
     endpoints: dict[str, tuple[Endpoint, ...]] = {}
     for service in services.values():

@@ -1,11 +1,8 @@
-"""What the controller writes into the config cluster: the CRDs, finalizers, status, annotation and Events."""
+"""What the controller writes into the config cluster: finalizers, status, annotation and Events."""
 
 import copy
 from collections.abc import Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from controlplane.localcloud.apiserver.api import Api, Object
 from controlplane.localcloud.clock import Clock, rfc3339
@@ -14,24 +11,13 @@ from controlplane.localcloud.loadbalancer.cloud_resources import ingress_status,
 from controlplane.localcloud.loadbalancer.members import MANAGER
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth
 from controlplane.localcloud.loadbalancer.state import State
-from controlplane.localcloud.loadbalancer.wanted import Key, Wanted
+from controlplane.localcloud.loadbalancer.wanted import MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE, Key, Wanted
 
 INGRESSES = "multiclusteringresses.networking.gke.io"
 SERVICES = "multiclusterservices.networking.gke.io"
 BACKEND_CONFIGS = "backendconfigs.cloud.google.com"
 RECONCILED_ANNOTATION = "networking.gke.io/last-reconcile-time"
 FINALIZERS = {INGRESSES: "mci.finalizer.networking.gke.io", SERVICES: "mcs.finalizer.networking.gke.io"}
-_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
-
-
-def install_kinds(api: Api) -> None:
-    """Create the CRDs, or bring them up to date."""
-    for body in yaml.safe_load_all(Path(__file__).with_name("crds.yaml").read_text()):
-        live = api.find(_CRDS, body["metadata"]["name"])
-        if live is None:
-            api.create(_CRDS, body)
-        elif live["spec"]["versions"] != body["spec"]["versions"]:
-            api.patch(_CRDS, body["metadata"]["name"], {"spec": {"versions": body["spec"]["versions"]}})
 
 
 class ConfigObjects:
@@ -62,7 +48,9 @@ class ConfigObjects:
         pending: Sequence[Wanted],
     ) -> None:
         """Bring the status of every object up to date, and let go of those that nothing needs any more."""
-        needed = {service.key for wanted in pending for service in wanted.services}
+        needed = {
+            service.key for wanted in pending for service in wanted.services if service.kind == MULTI_CLUSTER_SERVICE
+        }
         for body in self._api.list(SERVICES):
             key = key_of(body)
             if "deletionTimestamp" in body["metadata"]:
@@ -71,14 +59,16 @@ class ConfigObjects:
             elif state.wanted.service(key) is not None:
                 status = service_status(key, described)
                 self.report(SERVICES, body, status, changed=(SERVICES, key) in changed)
-        needed = {ingress.key for wanted in pending for ingress in wanted.ingresses}
+        needed = {
+            ingress.key for wanted in pending for ingress in wanted.ingresses if ingress.kind == MULTI_CLUSTER_INGRESS
+        }
         for body in self._api.list(INGRESSES):
             key = key_of(body)
             if "deletionTimestamp" in body["metadata"]:
                 if key not in needed:
                     self.release(INGRESSES, body)
             elif (ingress := state.wanted.ingress(key)) is not None:
-                status = ingress_status(ingress, state.ports[key], described)
+                status = ingress_status(ingress, state.ports[ingress.ident], described)
                 self.report(INGRESSES, body, status, changed=(INGRESSES, key) in changed)
 
     def report(self, resource: str, body: Object, status: Mapping[str, Any], *, changed: bool) -> None:

@@ -26,7 +26,7 @@ class GroupHealth:
 
 @dataclass(frozen=True, slots=True)
 class BackendServiceHealth:
-    """One backend service: a MultiClusterService's port, as the load balancer has it programmed."""
+    """One backend service: a port of a MultiClusterService or ServiceImport, as the load balancer has it programmed."""
 
     name: str
     namespace: str
@@ -39,11 +39,13 @@ class BackendServiceHealth:
     check_path: str = "/"
     check_interval_seconds: int = 15
     affinity: str = "NONE"
+    scheme: str = "EXTERNAL"
+    kind: str = "MultiClusterService"
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardingRule:
-    """One address of the load balancer: a MultiClusterIngress, as it is programmed."""
+    """One address of the load balancer: a MultiClusterIngress or Gateway, as it is programmed."""
 
     name: str
     address: str
@@ -51,3 +53,4 @@ class ForwardingRule:
     target_proxy: str
     url_map: str
     backend_services: tuple[str, ...] = field(default=())
+    scheme: str = "EXTERNAL"

@@ -9,11 +9,20 @@ from typing import Any
 
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
-from controlplane.localcloud.loadbalancer.wanted import Backend, HealthCheck, Ingress, Key, Route, Service, Wanted
+from controlplane.localcloud.loadbalancer.wanted import (
+    Backend,
+    HealthCheck,
+    Ident,
+    Ingress,
+    Key,
+    Route,
+    Service,
+    Wanted,
+)
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -21,7 +30,7 @@ class State:
     """The programmed snapshot, the port of each ingress, what was last seen of each member, the port asked for."""
 
     wanted: Wanted = field(default_factory=Wanted)
-    ports: dict[Key, int] = field(default_factory=dict)
+    ports: dict[Ident, int] = field(default_factory=dict)
     members: dict[str, MemberState] = field(default_factory=dict)
     first_port: int = 0
 
@@ -32,10 +41,11 @@ def save(path: Path, state: State) -> None:
         "version": VERSION,
         "wanted": asdict(state.wanted),
         "first_port": state.first_port,
-        "ports": [[*key, port] for key, port in state.ports.items()],
+        "ports": [[*ident, port] for ident, port in state.ports.items()],
         "members": {
             link: {
                 "zones": sorted(member.zones),
+                "exports": [[*key, [list(port) for port in ports]] for key, ports in member.exports.items()],
                 "endpoints": {name: [asdict(each) for each in found] for name, found in member.endpoints.items()},
             }
             for link, member in state.members.items()
@@ -63,7 +73,7 @@ def load(path: Path) -> State:
 def _state(document: Mapping[str, Any]) -> State:
     return State(
         _wanted(document["wanted"]),
-        {(namespace, name): port for namespace, name, port in document["ports"]},
+        {(kind, namespace, name): port for kind, namespace, name, port in document["ports"]},
         {link: _member(member) for link, member in document["members"].items()},
         document["first_port"],
     )
@@ -73,7 +83,7 @@ def _wanted(document: Mapping[str, Any]) -> Wanted:
     return Wanted(
         tuple(_service(service) for service in document["services"]),
         tuple(
-            Ingress(_key(each["key"]), each["default"], tuple(Route(**route) for route in each["routes"]))
+            Ingress(_key(each["key"]), each["default"], tuple(Route(**route) for route in each["routes"]), each["kind"])
             for each in document["ingresses"]
         ),
     )
@@ -86,6 +96,7 @@ def _service(document: Mapping[str, Any]) -> Service:
         None if links is None else tuple(links),
         document["template"],
         tuple(_backend(backend) for backend in document["backends"]),
+        document["kind"],
     )
 
 
@@ -100,7 +111,11 @@ def _backend(document: Mapping[str, Any]) -> Backend:
 
 def _member(document: Mapping[str, Any]) -> MemberState:
     endpoints = {name: tuple(Endpoint(**each) for each in found) for name, found in document["endpoints"].items()}
-    return MemberState(endpoints, set(document["zones"]))
+    exports = {
+        (namespace, name): tuple((port_name, port) for port_name, port in ports)
+        for namespace, name, ports in document["exports"]
+    }
+    return MemberState(endpoints, set(document["zones"]), exports)
 
 
 def _key(pair: list[str]) -> Key:

@@ -12,8 +12,13 @@ from typing import Any, TypeAlias
 
 from controlplane.localcloud.apiserver.api import Object
 
-# (namespace, name) of a MultiClusterService or MultiClusterIngress.
+# (namespace, name) of what a Service or an Ingress stands for.
 Key: TypeAlias = tuple[str, str]
+# (kind, namespace, name) of what an Ingress stands for.
+Ident: TypeAlias = tuple[str, str, str]
+
+MULTI_CLUSTER_SERVICE, SERVICE_IMPORT = "MultiClusterService", "ServiceImport"
+MULTI_CLUSTER_INGRESS, GATEWAY = "MultiClusterIngress", "Gateway"
 
 _BACKEND_CONFIG_ANNOTATIONS = ("cloud.google.com/backend-config", "beta.cloud.google.com/backend-config")
 
@@ -32,7 +37,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One port of a MultiClusterService: a backend service of the load balancer."""
+    """One port of a MultiClusterService or a ServiceImport: a backend service of the load balancer."""
 
     service: Key
     port: int
@@ -44,27 +49,36 @@ class Backend:
     affinity_seconds: int = 0
     request_headers: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
+    kind: str = MULTI_CLUSTER_SERVICE
 
     @property
     def name(self) -> str:
-        """The backend service's name; the prefix is reserved to Multi Cluster Ingress."""
+        """The backend service's name; the prefix is reserved to the product that made it."""
         namespace, name = self.service
+        if self.kind == SERVICE_IMPORT:
+            return gateway_name(f"{namespace}-{name}-{self.port}")
         return resource_name(f"{self.port}-{namespace}-{name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A MultiClusterService. `links` None is every member; `template` is the derived Services' spec, as JSON."""
+    """A MultiClusterService. `links` None is every member; `template` is the derived Services' spec, as JSON.
+
+    Or a ServiceImport: `links` are the clusters that export it, and there is nothing to derive.
+    """
 
     key: Key
     links: tuple[str, ...] | None
     template: str
     backends: tuple[Backend, ...] = ()
+    kind: str = MULTI_CLUSTER_SERVICE
 
     @property
     def derived_name(self) -> str:
-        """The name of the headless Service that it stands for in each member."""
+        """The name of the Service in each member whose Pods it has: a headless one of its own, or the exported one."""
         namespace, name = self.key
+        if self.kind == SERVICE_IMPORT:
+            return name
         return f"mci-{name[:40]}-svc-{digest(f'{namespace}/{name}', 16)}"
 
     def in_cluster(self, link: str) -> bool:
@@ -83,11 +97,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A MultiClusterIngress whose backends exist."""
+    """A MultiClusterIngress or a Gateway whose backends exist."""
 
     key: Key
     default: str | None
     routes: tuple[Route, ...] = ()
+    kind: str = MULTI_CLUSTER_INGRESS
+
+    @property
+    def ident(self) -> Ident:
+        """What it stands for."""
+        return (self.kind, *self.key)
+
+    @property
+    def slug(self) -> str:
+        """A name that no other has, for files and resources."""
+        plain = "-".join(self.key)
+        return gateway_name(plain) if self.kind == GATEWAY else plain
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -103,13 +129,13 @@ class Wanted:
     services: tuple[Service, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
 
-    def service(self, key: Key) -> Service | None:
-        """Give one MultiClusterService."""
-        return next((service for service in self.services if service.key == key), None)
+    def service(self, key: Key, kind: str = MULTI_CLUSTER_SERVICE) -> Service | None:
+        """Give one service."""
+        return next((each for each in self.services if (each.kind, each.key) == (kind, key)), None)
 
-    def ingress(self, key: Key) -> Ingress | None:
-        """Give one MultiClusterIngress."""
-        return next((ingress for ingress in self.ingresses if ingress.key == key), None)
+    def ingress(self, key: Key, kind: str = MULTI_CLUSTER_INGRESS) -> Ingress | None:
+        """Give one ingress."""
+        return next((each for each in self.ingresses if (each.kind, each.key) == (kind, key)), None)
 
     def backends(self) -> list[Backend]:
         """Give the backend services that an ingress uses: Google makes none for the others."""
@@ -162,6 +188,11 @@ def resource_name(rest: str) -> str:
     """Give a Compute resource's name as Multi Cluster Ingress makes it: mci-, six characters of the fleet, the rest."""
     name = f"mci-{digest('gpu-hunter', 6)}-{rest}"
     return name if len(name) <= 63 else f"{name[:56]}{digest(rest, 7)}"
+
+
+def gateway_name(rest: str) -> str:
+    """Give a Compute resource's name as the multi-cluster Gateway controller makes it: gkemcg1-, the rest, a hash."""
+    return f"gkemcg1-{rest[:42].rstrip('-')}-{digest(rest, 12)}"
 
 
 def _key(body: Object) -> Key:

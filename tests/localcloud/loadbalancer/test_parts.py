@@ -137,8 +137,8 @@ def test_the_state_comes_back_from_disk_as_it_was(tmp_path):
     config = {"metadata": {"name": "bc", "namespace": "sd"}, "spec": {"customRequestHeaders": {"headers": ["a: b"]}}}
     service = mcs(annotation='{"default":"bc"}', clusters=[{"link": "us-central1/a"}])
     wanted = read([mci(BACKEND, rules)], [service], [config], Wanted()).wanted
-    member = MemberState({"b": (Endpoint("127.0.0.1", 1, "z", "p", "n"),)}, {"z"})
-    state = states.State(wanted, {("sd", "web"): 8080}, {"us-central1/a": member})
+    member = MemberState({"b": (Endpoint("127.0.0.1", 1, "z", "p", "n"),)}, {"z"}, {("sd", "web"): (("http", 80),)})
+    state = states.State(wanted, {("MultiClusterIngress", "sd", "web"): 8080}, {"us-central1/a": member})
     states.save(tmp_path / "s.json", state)
     assert states.load(tmp_path / "s.json") == state
 

@@ -122,7 +122,7 @@ class Balancing:
                 "IPProtocol": "TCP",
                 "portRange": f"{rule.port}-{rule.port}",
                 "target": f"{self._base}/global/targetHttpProxies/{rule.target_proxy}",
-                "loadBalancingScheme": "EXTERNAL",
+                "loadBalancingScheme": rule.scheme,
                 "networkTier": "PREMIUM",
                 "selfLink": f"{self._base}/global/forwardingRules/{rule.name}",
             }
@@ -153,7 +153,7 @@ class Balancing:
             "port": each.port,
             "portName": f"port{each.port}",
             "protocol": "HTTP",
-            "loadBalancingScheme": "EXTERNAL",
+            "loadBalancingScheme": each.scheme,
             "sessionAffinity": each.affinity,
             "connectionDraining": {"drainingTimeoutSec": each.draining_seconds},
             "selfLink": f"{self._base}/global/backendServices/{each.name}",

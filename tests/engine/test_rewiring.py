@@ -1,0 +1,169 @@
+"""A service moves from one kind of ingress to the other; a run may die or lose an answer at any write of it."""
+
+import pytest
+
+from controlplane.engine import ExitCode
+from controlplane.gateways import errors
+
+GATEWAY, INGRESS = "MultiClusterGateway", "MultiClusterIngress"
+OBJECTS = {
+    GATEWAY: {"Gateway", "HTTPRoute", "GCPBackendPolicy", "HealthCheckPolicy"},
+    INGRESS: {"MultiClusterIngress", "MultiClusterService", "BackendConfig"},
+}
+HOOKS = ("crash-before", "crash-after", "lost-before", "lost-after")
+SETTINGS = {"draining": "20s", "checkInterval": "10s"}
+PASSES = 9
+
+
+def serving_by(make_world, kind):
+    """Give a world whose two replicas serve in two regions."""
+    world = make_world()
+    world.config.add(replicas=2, spread={"maxReplicasPerRegion": 1}, ingress={**SETTINGS, "kind": kind})
+    world.run(5)
+    assert set(world.config.objects) == OBJECTS[kind]
+    assert world.config.stored["web"]["status"]["ready"] == "2/2"
+    return world
+
+
+def ask_for(world, kind):
+    service = world.config.stored["web"]
+    service["spec"]["ingress"]["kind"] = kind
+    service["metadata"]["generation"] += 1
+    world.config._stamp(service)
+
+
+def exporting(world):
+    return {ref.link for ref, member in world.members.items() if "ServiceExport/web" in member.objects}
+
+
+def behind(world):
+    """Give what answers at the address that the status tells."""
+    address = world.config.stored["web"]["status"]["address"]
+    return {"203.0.113.7": world.balanced, "203.0.113.8": world.exported}[address]
+
+
+def carried_through(world, kind, crash=()):
+    """Make passes, each by a new process; the address that is told must be answered after each."""
+    for _ in range(PASSES):
+        try:
+            world.run(1)
+        except crash:
+            world.crashed = False
+            world.settle()
+            world.clock.advance(61)
+        assert sum(behind(world).values()) == 2, "a client of the address was not answered"
+    return set(world.config.objects) == OBJECTS[kind]
+
+
+@pytest.mark.parametrize(("old", "new"), [(INGRESS, GATEWAY), (GATEWAY, INGRESS)], ids=["to-gateway", "back"])
+def test_the_new_wiring_serves_before_the_old_one_goes(make_world, old, new):
+    """The new objects are all there before the first of the old ones goes, and the address changes in between."""
+    world = serving_by(make_world, old)
+    before, begun = world.config.stored["web"]["status"]["address"], len(world.journal)
+    ask_for(world, new)
+    assert carried_through(world, new)
+    assert world.config.stored["web"]["status"]["address"] != before
+    writes = [line for line in world.journal[begun:] if not line.startswith("config event")]
+    made = [i for i, line in enumerate(writes) if line.startswith("config apply") and line.split()[-1] in OBJECTS[new]]
+    gone = [i for i, line in enumerate(writes) if line.startswith("config delete")]
+    assert max(made) < min(gone)
+    assert exporting(world) == ({ref.link for ref in world.refs} if new == GATEWAY else set())
+    written = len(world.journal)
+    assert world.run(3).exit_code is ExitCode.OK
+    assert world.journal[written:] == []
+
+
+@pytest.mark.parametrize(("old", "new"), [(INGRESS, GATEWAY), (GATEWAY, INGRESS)], ids=["to-gateway", "back"])
+def test_every_write_of_a_move_can_be_hit(make_world, crash, old, new):
+    """Whatever write a run dies at or gets no answer to, the next ones bring the move to its end, without a gap."""
+    whole = serving_by(make_world, old)
+    begun = len(whole.journal)
+    ask_for(whole, new)
+    assert carried_through(whole, new)
+    cases = [(hook, i) for i in range(begun, len(whole.journal)) for hook in HOOKS]
+    for hook, index in cases:
+        world = serving_by(make_world, old)
+        ask_for(world, new)
+        world.hooks[index] = hook
+        where = f"{hook} at write {index} ({whole.journal[index]})"
+        assert carried_through(world, new, crash) or carried_through(world, new), where
+        assert exporting(world) == exporting(whole), where
+    assert len(cases) > 40
+
+
+def test_a_region_that_is_dark_does_not_keep_the_others_from_the_gateway(make_world):
+    """The list that is written names it all the same; it gets its ServiceExport when it answers again."""
+    world = serving_by(make_world, INGRESS)
+    dark = world.members[world.refs[0]]
+    dark.error = errors.Unreachable("down")
+    ask_for(world, GATEWAY)
+    world.run(1)
+    assert exporting(world) == {world.refs[1].link}
+    dark.error = None
+    world.run(PASSES)
+    assert exporting(world) == {ref.link for ref in world.refs}
+    assert set(world.config.objects) == OBJECTS[GATEWAY]
+
+
+def test_a_member_that_fails_while_it_is_wired_is_left_out_and_told(make_world):
+    """The others are wired, the record leaves it out, the action is told as failed, and the next pass mends it."""
+    world = serving_by(make_world, INGRESS)
+    bad = world.members[world.refs[0]]
+    apply, bad.apply = bad.apply, _refuse(errors.ServerFault("oops"))
+    ask_for(world, GATEWAY)
+    (service,) = world.run(1).services
+    (result,) = service.results
+    assert result.error == "MemberFailed"
+    assert world.refs[0].link in result.message
+    record = world.config.objects["HTTPRoute"]["metadata"]["annotations"]["gpuhunter.dev/clusters"]
+    assert record == world.refs[1].link
+    bad.apply = apply
+    world.run(PASSES)
+    assert exporting(world) == {ref.link for ref in world.refs}
+
+
+def test_a_foreign_export_is_left_alone_and_the_old_wiring_serves_on(make_world):
+    """A ServiceExport of our name that is not ours stops the move, is told, and is not touched (S7)."""
+    world = serving_by(make_world, INGRESS)
+    theirs = {"kind": "ServiceExport", "metadata": {"name": "web", "namespace": "default", "labels": {}}}
+    world.members[world.refs[0]].put("ServiceExport/web", theirs)
+    ask_for(world, GATEWAY)
+    (service,) = world.run(1).services
+    assert [r.outcome.value for r in service.results] == ["ForeignObject"]
+    world.run(4)
+    assert world.members[world.refs[0]].objects["ServiceExport/web"]["metadata"]["labels"] == {}
+    assert OBJECTS[INGRESS] <= set(world.config.objects)
+    assert world.config.stored["web"]["status"]["address"] == "203.0.113.7"
+
+
+def test_a_deleted_service_leaves_no_wiring_of_either_kind(make_world):
+    """In the middle of a move the service is deleted: both wirings and every ServiceExport go."""
+    world = serving_by(make_world, INGRESS)
+    ask_for(world, GATEWAY)
+    world.run(1)
+    assert set(world.config.objects) == OBJECTS[INGRESS] | OBJECTS[GATEWAY]
+    world.config.stored["web"]["metadata"]["deletionTimestamp"] = "2026-11-01T12:30:00Z"
+    world.run(5)
+    assert world.config.stored == {}
+    assert world.config.objects == {}
+    assert exporting(world) == set()
+
+
+def test_only_kinds_in_use_are_looked_at(make_world):
+    """A pass of services with the default kind asks for no Gateway, and one with the Gateway for no other kind."""
+    for kind in (INGRESS, GATEWAY):
+        world = serving_by(make_world, kind)
+        asked = []
+        listed, world.config.list_kind = world.config.list_kind, lambda k, a=asked: a.append(k.name) or []
+        world.reconciler().run_pass(dry_run=True)
+        world.config.list_kind = listed
+        assert set(asked) == {"MultiClusterIngress": {INGRESS, "MultiClusterService"}}.get(
+            kind, {"Gateway", "HTTPRoute"}
+        )
+
+
+def _refuse(error):
+    def call(*_args, **_more):
+        raise error
+
+    return call
