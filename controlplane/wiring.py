@@ -4,10 +4,12 @@ A Target is all that tells one cloud from another: a project, its config cluster
 they are not Google's own.
 """
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from controlplane.api import SpecError, parse_service
 from controlplane.api.crd import custom_resource_definition
@@ -18,7 +20,7 @@ from controlplane.clock import Clock, SystemClock
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
-from controlplane.engine.stopping import Stop
+from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
 from controlplane.gateways.access import Project
 from controlplane.gateways.errors import GatewayError, Gone
@@ -27,7 +29,11 @@ from controlplane.gateways.fleet import Membership
 from controlplane.gateways.members import list_installed
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES
 from controlplane.model.offering import ClusterRef
+from controlplane.model.service import ServiceSpec
 from ingress import WIRINGS
+
+if TYPE_CHECKING:
+    from controlplane.doctor.examine import Doctor
 
 Json = dict[str, Any]
 CRD_PATIENCE = 20.0
@@ -56,10 +62,24 @@ class App:
         """Make one pass."""
         return self.reconciler.run_pass(dry_run=dry_run, keep_lease=keep_lease)
 
+    def run_job(self, *, dry_run: bool = False) -> PassReport:
+        """Make one pass as a process of its own: at SIGTERM it ends within eight seconds, the lease given back."""
+        stop = self.reconciler.stop
+        with stop.on_signals(signal.SIGTERM):
+            return until_stopped(
+                lambda: self.run_pass(dry_run=dry_run), stop, given_up=lambda: self.reconciler.give_up(dry_run=dry_run)
+            )
+
     def watch(self, interval: float, on_pass: Callable[[PassReport], None], *, dry_run: bool = False) -> int:
         """Make passes until SIGTERM or SIGINT; give the exit code of the last one. A dry run plans again each time."""
-        self.reconciler.stop.on_signals()
-        return int(watch(self.reconciler, interval=interval, on_pass=on_pass, dry_run=dry_run).exit_code)
+        stop = self.reconciler.stop
+        with stop.on_signals(signal.SIGTERM, signal.SIGINT):
+            report = until_stopped(
+                lambda: watch(self.reconciler, interval=interval, on_pass=on_pass, dry_run=dry_run),
+                stop,
+                given_up=lambda: self.reconciler.give_up(dry_run=dry_run),
+            )
+        return int(report.exit_code)
 
     def serve_metrics(self, host: str, port: int) -> int:
         """Serve the metrics for Prometheus; give the port. Raises SpecError when the port cannot be had."""
@@ -130,12 +150,13 @@ class App:
             self._clock.sleep(0.1)
 
 
-def build(target: Target, *, deadline: float | None = None, clock: Clock | None = None) -> App:
+def build(
+    target: Target, *, deadline: float | None = None, clock: Clock | None = None, run_id: str | None = None
+) -> App:
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
     location, _, name = target.config_cluster.partition("/")
-    project = Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
-    cloud = google_cloud(project, Membership(ClusterRef(location, name)), clock=clock)
+    cloud = google_cloud(_project(target), Membership(ClusterRef(location, name)), clock=clock)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals)
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
@@ -147,8 +168,57 @@ def build(target: Target, *, deadline: float | None = None, clock: Clock | None 
         limits=limits,
         lease=LeaseName(seconds=20, margin=5),
         stop=Stop(),
+        run_id=run_id,
     )
     return App(cloud.config, reconciler, clock)
+
+
+def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef], str] | None = None) -> "Doctor":
+    """Build what examines a target. It asks each thing once; `kubectl` gives the words that reach a cluster."""
+    from controlplane.doctor.examine import Cloud, Doctor, Stored
+    from controlplane.gateways.inquiry import Inquiry
+    from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+    from controlplane.gateways.retrying import Retrying
+
+    clock = SystemClock()
+    location, _, name = target.config_cluster.partition("/")
+    config = ClusterRef(location, name)
+    cloud = google_cloud(_project(target), Membership(config), clock=clock)
+    once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
+    access = cloud.access
+
+    def connect(endpoint: Endpoint) -> KubernetesApi:
+        return KubernetesApi(endpoint, access.token, retrying=once, timeouts=timeouts, refused=access.refused)
+
+    def stored() -> Stored:
+        specs, unreadable, addresses = [], {}, {}
+        for service in cloud.config.open().services():
+            key = f"{service['metadata'].get('namespace')}/{service['metadata'].get('name')}"
+            addresses[key] = str((service.get("status") or {}).get("address") or "")
+            try:
+                specs.append(parse_service(service))
+            except SpecError as error:
+                unreadable[key] = str(error.problems[0])
+        return Stored(tuple(specs), unreadable, {key: bare_address(url) for key, url in addresses.items() if url})
+
+    inquiry = Inquiry(access, retrying=once, timeouts=timeouts, clock=clock)
+    return Doctor(
+        Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored), config, clock, seconds, kubectl=kubectl
+    )
+
+
+def bare_address(url: str) -> str:
+    """Give the host of an address that a status tells, which may be a URL with a port."""
+    return urlsplit(url if "//" in url else f"//{url}").hostname or ""
+
+
+def specs_of(services: list[Json]) -> list[ServiceSpec]:
+    """Give GPUServices that were read and checked as the decision sees them."""
+    return [parse_service({**s, "metadata": {"namespace": "default", **s["metadata"]}}) for s in services]
+
+
+def _project(target: Target) -> Project:
+    return Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
 
 
 def read_services(file: Path, *, prices: Path | None) -> list[Json]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from controlplane.bench.figures import Figure, Measurement
+from controlplane.bench.job import job
 from controlplane.bench.load import get, patch, requests_per_second
 from controlplane.bench.synthetic import decide_seconds
 from controlplane.bench.world import KEY, World, answers, large, service, small, world
@@ -198,6 +199,7 @@ def _columns(line: str) -> list[str]:
 
 MEASUREMENTS = (
     Measurement("help", "`--help` as a whole process", help_time),
+    Measurement("job", "the Cloud Run job's packages and start", job),
     Measurement("start", "start, memory, first service", start),
     Measurement("quiet-pass", "a pass with nothing to do", quiet_pass),
     Measurement("decide", "the decision alone", decision),

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import bench, demo, drill, hunt, local, show, simulate
+from controlplane.cli import bench, demo, doctor, drill, hunt, local, runner, show, simulate
 from controlplane.cli.connect import Settings
+from controlplane.cli.logs import LogFormat, speak_in_log_lines
 from controlplane.cli.output import fail_line, note
 
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_BUG, EXIT_INTERRUPTED = 64, 69, 70, 130
@@ -34,8 +35,10 @@ app = typer.Typer(
 app.add_typer(local.app, name="local")
 app.add_typer(drill.fail_app, name="fail")
 app.add_typer(drill.recover_app, name="recover")
+app.add_typer(runner.app, name="runner")
 hunt.register(app)
 show.register(app)
+doctor.register(app)
 demo.register(app)
 bench.register(app)
 simulate.register(app)
@@ -43,10 +46,18 @@ simulate.register(app)
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"gpuhunter {version('gpu-hunter')}")
+        typer.echo(f"gpuhunter {_own_version()}")
         raise typer.Exit
+
+
+def _own_version() -> str:
+    """Give the version: of the installed package, or in the image, which holds the code alone, what it was built as."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gpu-hunter")
+    except PackageNotFoundError:
+        return os.environ.get("APP_VERSION", "unknown")
 
 
 @app.callback()
@@ -67,17 +78,26 @@ def root(
         typer.Option(envvar="GPUHUNTER_PRICES", help="Price table (YAML) to use instead of the built-in one."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show log lines of every step.")] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            envvar="GPUHUNTER_LOG_FORMAT",
+            help="cloud: every line as Cloud Logging reads it, on stdout; auto: that in a Cloud Run job, else text.",
+        ),
+    ] = LogFormat.AUTO,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Keep the options that hold for every command."""
-    context.obj = Settings(state_dir, project or None, config_cluster, prices, verbose)
+    log_lines = speak_in_log_lines(log_format, project or "", verbose=verbose)
+    context.obj = Settings(state_dir, project or None, config_cluster, prices, verbose, log_lines)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and give its exit code; every expected failure is one line on stderr."""
     command = typer.main.get_command(app)
+    speak_in_log_lines(LogFormat.AUTO, os.environ.get("GPUHUNTER_PROJECT", ""), verbose=False)
     try:
         result = command.main(args=arguments, prog_name="gpuhunter", standalone_mode=False)
     except TyperException as error:
@@ -121,8 +141,10 @@ def _failed(error: Exception) -> int:
 
 
 def _of_local_cloud(error: Exception) -> tuple[int, str] | None:
-    from controlplane.localcloud.control.errors import LocalCloudError, RefusedError
-
+    try:
+        from controlplane.localcloud.control.errors import LocalCloudError, RefusedError
+    except ImportError:
+        return None
     if isinstance(error, LocalCloudError):
         return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_UNAVAILABLE, str(error)
     return None

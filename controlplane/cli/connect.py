@@ -3,9 +3,12 @@
 Nothing below this layer knows the difference: both are a project, a config cluster, endpoints and credentials.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import typer
 
@@ -13,6 +16,10 @@ from controlplane.cli.output import note
 
 if TYPE_CHECKING:
     from controlplane.wiring import Target
+
+
+OVERRIDES = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
+CA_FILE = "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,7 @@ class Settings:
     config_cluster: str | None = None
     prices: Path | None = None
     verbose: bool = False
+    log_lines: bool = False
 
     @property
     def local(self) -> bool:
@@ -48,8 +56,14 @@ def target_of(settings: Settings) -> "Target":
     """Give the cloud to talk to; starts the local one when it is meant and not running, and says so."""
     if not settings.local:
         return google_target(settings)
-    from controlplane.demo.stage import local_target
-    from controlplane.localcloud import control
+    try:
+        from controlplane.demo.stage import local_target
+        from controlplane.localcloud import control
+    except ImportError as error:  # the image of the reconciler holds nothing of it
+        from controlplane.api import Problem, SpecError
+
+        what = "no project is named, and the local cloud is not installed here"
+        raise SpecError([Problem("--project", what, "give it, or set GPUHUNTER_PROJECT")]) from error
 
     where = local_dir(settings)
     if control.status(where) is None:
@@ -67,4 +81,31 @@ def google_target(settings: Settings) -> "Target":
     if not settings.config_cluster or settings.config_cluster.count("/") != 1:
         problem = Problem("--config-cluster", "is missing or not LOCATION/NAME", "give it, such as us-west1/gpu-config")
         raise SpecError([problem])
-    return Target(project=settings.project or "", config_cluster=settings.config_cluster, prices_file=settings.prices)
+    return Target(
+        project=settings.project or "",
+        config_cluster=settings.config_cluster,
+        endpoints=endpoint_overrides(os.environ),
+        ca_file=Path(ca_file) if (ca_file := os.environ.get(CA_FILE)) else None,
+        prices_file=settings.prices,
+    )
+
+
+def endpoint_overrides(environ: Mapping[str, str]) -> dict[str, str]:
+    """Read where each API is when not at its usual address, from the variables that gcloud reads too.
+
+    So one environment turns gcloud and this program to a restricted endpoint, or to the local cloud. gcloud's values
+    have a path behind the host, which the client libraries put there themselves. Raises SpecError for what is no URL,
+    and for plain HTTP to another machine, which would carry the access token in the clear.
+    """
+    found = {}
+    for variable, value in environ.items():
+        if not variable.startswith(OVERRIDES) or not value:
+            continue
+        parts = urlsplit(value)
+        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not parts.netloc or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+            from controlplane.api import Problem, SpecError
+
+            raise SpecError([Problem(variable, "is not an https:// URL", "correct it, or unset it")])
+        found[variable.removeprefix(OVERRIDES).lower()] = f"{parts.scheme}://{parts.netloc}"
+    return found

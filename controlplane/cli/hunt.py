@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.logs import run_id
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the GPUService.")]
@@ -68,21 +69,27 @@ def reconcile(
     metrics_host: Annotated[str, typer.Option(help="Address to serve metrics on.")] = "127.0.0.1",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Make one pass: observe, decide, act, report. With --watch, many; with --dry-run too, a fresh plan each time."""
+    """Make one pass: observe, decide, act, report. With --watch, many; with --dry-run too, a fresh plan each time.
+
+    In a Cloud Run job the log lines are the report: the result is not printed besides.
+    """
     from controlplane.wiring import build, configure_logs
 
     if metrics_port is not None and not watch:
         raise typer.BadParameter("metrics are served between passes: use it with --watch", param_hint="--metrics-port")
     settings = settings_of(context)
-    configure_logs(machine=output is Output.JSON, verbose=settings.verbose)
-    app = build(target_of(settings), deadline=deadline)
+    if not settings.log_lines:
+        configure_logs(machine=output is Output.JSON, verbose=settings.verbose)
+    app = build(target_of(settings), deadline=deadline, run_id=run_id())
     if watch:
         if metrics_port is not None:
             note(f"metrics on http://{metrics_host}:{app.serve_metrics(metrics_host, metrics_port)}/metrics")
         note(f"a {'plan' if dry_run else 'pass'} every {interval:g} s; stop with Ctrl-C")
-        raise typer.Exit(app.watch(interval, lambda report: _print_line(report, output), dry_run=dry_run))
-    report = app.run_pass(dry_run=dry_run)
-    emit(pass_data(report), output, lambda: _show_pass(report))
+        show = (lambda _report: None) if settings.log_lines else lambda report: _print_line(report, output)
+        raise typer.Exit(app.watch(interval, show, dry_run=dry_run))
+    report = app.run_job(dry_run=dry_run)
+    if not settings.log_lines:
+        emit(pass_data(report), output, lambda: _show_pass(report))
     raise typer.Exit(int(report.exit_code))
 
 

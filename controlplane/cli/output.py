@@ -1,8 +1,12 @@
-"""How results are shown: tables for people, JSON or YAML for programs; notes go to stderr, so pipes stay clean."""
+"""How results are shown: tables for people, JSON or YAML for programs; notes go to stderr, so pipes stay clean.
+
+Where a log service reads what the process writes, each line is a log line: errors and notes too, and no table at all.
+"""
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -24,19 +28,34 @@ OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="table for people, json or yaml for programs.", show_default=True)
 ]
 
+LOG_LINES: ContextVar[bool] = ContextVar("log_lines", default=False)
+"""Whether everything that is said is a line for Cloud Logging."""
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 
 def note(message: str) -> None:
     """Tell the person something that is not the result."""
+    if LOG_LINES.get():
+        _log("info", message)
+        return
     notes.print(Text(message, style="dim"))
 
 
 def fail_line(message: str) -> None:
     """Print one line of error."""
+    if LOG_LINES.get():
+        _log("error", message)
+        return
     for line in message.splitlines() or [""]:
         notes.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
+
+
+def _log(level: str, message: str) -> None:
+    import structlog
+
+    for line in message.splitlines():
+        getattr(structlog.get_logger("gpuhunter"), level)(line)
 
 
 def emit(data: Any, output: Output, show: Callable[[], None]) -> None:

@@ -167,11 +167,14 @@ def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quo
     signals = observation.signals.get(candidate.region)
     if signals is None or not isinstance(signals.quotas, Known):
         return None
-    quotas = signals.quotas.value
-    if not quotas:
-        return None
-    standard = _metric(candidate.offering.accelerator.type)
-    if candidate.offering.capacity is Capacity.ON_DEMAND:
+    offering = candidate.offering
+    return binding_quota(signals.quotas.value, offering.accelerator.type, offering.capacity)
+
+
+def binding_quota(quotas: Mapping[str, Quota], accelerator: str, capacity_type: Capacity) -> tuple[str, Quota] | None:
+    """Give the metric and quota of a region that bind a GPU type and capacity type; None when there is none."""
+    standard = quota_metric(accelerator)
+    if capacity_type is Capacity.ON_DEMAND:
         return (standard, quotas[standard]) if standard in quotas else None
     preemptible = f"PREEMPTIBLE_{standard}"
     if preemptible not in quotas:
@@ -182,7 +185,8 @@ def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quo
 
 
 @lru_cache(maxsize=256)
-def _metric(accelerator: str) -> str:
+def quota_metric(accelerator: str) -> str:
+    """Give the metric of a GPU type's on-demand quota."""
     family = accelerator.removeprefix("nvidia-").removeprefix("tesla-")
     return f"NVIDIA_{family.upper().replace('-', '_')}_GPUS"
 

@@ -29,6 +29,10 @@ class PassTime:
         self._ends, self._least = self._clock.monotonic() + seconds, 0.0
         return self._ends
 
+    def cut(self) -> None:
+        """End the pass now: what is begun from here on has the last word's time and no more."""
+        self._ends = min(self._ends, self._clock.monotonic())
+
     def last_word(self) -> None:
         """Let what follows have a little time although the pass may have none left."""
         self._least = LAST_WORD

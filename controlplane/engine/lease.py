@@ -19,6 +19,10 @@ HIGHEST_FENCE = 2**30
 """No count of runs gets there: a higher one was not counted, and the Lease's own field (int32) would soon be full."""
 
 
+RELEASE_PATIENCE = 0.5
+"""Seconds that giving the lease back waits for a renewal under way."""
+
+
 class FenceLost(Exception):  # noqa: N818 - it names what happened
     """The lease is not ours any more, or that cannot be shown. Nothing may be written."""
 
@@ -78,10 +82,17 @@ class Lease:
                 self._confirm()
 
     def release(self) -> None:
-        """Give the lease back, so that the next run need not wait. Losing it here does not matter any more."""
-        with self._lock:
+        """Give the lease back, so that the next run need not wait. Losing it here does not matter any more.
+
+        A thread that was given up may hang in a renewal, whose outcome nobody knows: the lease then ends by itself.
+        """
+        if not self._lock.acquire(timeout=RELEASE_PATIENCE):
+            return
+        try:
             held, self._object = self._object, None
             self._until = float("-inf")
+        finally:
+            self._lock.release()
         if held is None:
             return
         given = {**held["spec"], "holderIdentity": "", "renewTime": micro_time(self._clock.now())}

@@ -1,12 +1,13 @@
 """Log lines: for Cloud Logging one JSON object a line, for people at a terminal colours; secrets masked in both.
 
 Messages are constant and values stand in keys, so that lines can be searched and counted. Cloud Logging reads
-`severity`, `message` and `time` by these names.
+`severity`, `message` and `time` by these names, and takes trace, span and labels out of the line by theirs.
 """
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import structlog
@@ -16,17 +17,43 @@ from controlplane.gateways.sanitise import sanitise, scrub
 _SEVERITY = {"warn": "WARNING", "exception": "ERROR", "fatal": "CRITICAL"}
 _LONGEST = 2000
 _STACK = 8000
+_LABELS = ("run_id", "service", "cluster")
+"""Values that Cloud Logging indexes as labels too, so that one pass or one service is found without a search."""
+_PREFIX = "logging.googleapis.com/"
+_BY_EXIT_CODE = {2: "WARNING", 3: "WARNING", 4: "WARNING", 64: "ERROR", 70: "ERROR"}
+"""A pass that is not what was wanted is looked for by its severity; a person at a terminal sees it anyhow."""
+Event = MutableMapping[str, Any]
 
 
-def configure(*, json_lines: bool, level: str = "info", stream: TextIO | None = None) -> None:
-    """Set up structlog for this process."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the lines of a process come from, as Cloud Logging groups them.
+
+    trace: `projects/PROJECT/traces/ID`, empty for none. labels: stand on every line.
+    """
+
+    trace: str = ""
+    span: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def configure(
+    *, json_lines: bool, level: str = "info", stream: TextIO | None = None, origin: Origin | None = None
+) -> None:
+    """Set up structlog for this process. `origin` adds trace and labels to JSON lines."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     tail: list[Any] = (
-        [structlog.processors.format_exc_info, scrub_values, for_cloud_logging, structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.format_exc_info,
+            scrub_values,
+            for_cloud_logging,
+            *([] if origin is None else [from_origin(origin)]),
+            structlog.processors.JSONRenderer(),
+        ]
         if json_lines
         else [
             structlog.processors.format_exc_info,
@@ -55,6 +82,23 @@ def for_cloud_logging(_logger: object, _method: str, event: MutableMapping[str, 
     if "exception" in event:
         named["stack_trace"] = event.pop("exception")
     return {**named, **event}
+
+
+def from_origin(origin: Origin) -> Callable[[object, str, Event], Event]:
+    """Give the processor that puts trace, span and labels where Cloud Logging takes them from."""
+
+    def processor(_logger: object, _method: str, event: Event) -> Event:
+        if event.get("severity") == "INFO":
+            event["severity"] = _BY_EXIT_CODE.get(event.get("exit_code", 0), "INFO")
+        own = {name: str(event[name]) for name in _LABELS if event.get(name)}
+        event[f"{_PREFIX}labels"] = {**origin.labels, **own}
+        if origin.trace:
+            event[f"{_PREFIX}trace"] = origin.trace
+        if origin.span:
+            event[f"{_PREFIX}spanId"] = origin.span
+        return event
+
+    return processor
 
 
 def _clean(value: Any, limit: int) -> Any:

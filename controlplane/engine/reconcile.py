@@ -39,6 +39,7 @@ from controlplane.model.offering import region_of
 from controlplane.model.service import ServiceSpec
 
 _FAULT = "a fault of the program; the log has the details"
+_GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,14 @@ class Reconciler:
             self.metrics.record(report)
             self._summarise(report)
             return report
+
+    def give_up(self, *, dry_run: bool = False) -> PassReport:
+        """Leave a pass that does not end although it was asked to: give the lease back, and say so."""
+        self._time.cut()
+        self.release()
+        report = PassReport(self.run_id, self._clock.now(), 0.0, dry_run, ExitCode.CUT_OFF, message=_GIVEN_UP)
+        self._log.warning("pass given up", run_id=self.run_id, detail=_GIVEN_UP)
+        return report
 
     def release(self) -> None:
         """Give the lease back."""

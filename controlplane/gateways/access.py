@@ -34,6 +34,15 @@ class Project:
     ca_file: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An account's email, its own project and the project its calls are billed to; empty where it does not tell."""
+
+    email: str
+    project: str
+    quota_project: str
+
+
 class GoogleAccess:
     """Credentials and clients for one project."""
 
@@ -88,6 +97,23 @@ class GoogleAccess:
             if refresher is not None:
                 _trust_only(refresher, self.project.ca_file)
         return client
+
+    def identity(self) -> Identity:
+        """Say who the credentials are, as far as they tell; a token was got before."""
+        with self._lock:
+            credentials = self._load()
+            email = str(getattr(credentials, "service_account_email", "") or getattr(credentials, "account", "") or "")
+            own = str(getattr(credentials, "project_id", "") or "")
+            return Identity(email, own, str(getattr(credentials, "quota_project_id", "") or ""))
+
+    def session(self) -> Any:
+        """Give a session for plain REST calls with our certificate authority; the caller adds the token."""
+        import requests
+
+        session = requests.Session()
+        if self.project.ca_file is not None:
+            _trust_only(session, self.project.ca_file)
+        return session
 
     def _load(self) -> Any:
         if self._credentials is None:

@@ -1,7 +1,8 @@
 """Kubernetes' times as aware datetimes. Naive ones, and seconds taken for RFC 3339, have fooled controllers before."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 
@@ -34,3 +35,19 @@ def event_time(event: Mapping[str, Any]) -> datetime | None:
     metadata = event.get("metadata")
     created = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
     return max(found, default=None) or parse_instant(created)
+
+
+def ahead(headers: Mapping[str, str], before: datetime, after: datetime) -> timedelta | None:
+    """Give how far a server's clock is ahead, by the Date of its answer to what was asked between two instants of ours.
+
+    None when it tells no time that makes sense. A Date has whole seconds, so what could be rounding is no difference.
+    """
+    value = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        there = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    there = there if there.tzinfo is not None else there.replace(tzinfo=UTC)
+    half = (after - before) / 2
+    off = there + timedelta(seconds=0.5) - (before + half)
+    return off if abs(off) > timedelta(seconds=1) + half else timedelta(0)

@@ -9,11 +9,13 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from controlplane.gateways import errors
-from controlplane.gateways.resources import Resource, resource_of
+from controlplane.gateways.instants import ahead
+from controlplane.gateways.resources import ACCESS_REVIEWS, Resource, resource_of
 from controlplane.gateways.retrying import Retrying, guarded
 from controlplane.gateways.translate import of_http, translate
 from controlplane.model.naming import FIELD_MANAGER
@@ -22,6 +24,10 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
+CONNECTIONS = 8
+"""How many connections to one API server are kept."""
+_IMPORTING = threading.Lock()
+"""Version 37 loads its parts on demand, and fails when two threads are the first to ask at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,15 @@ class Endpoint:
 
     url: str
     ca_pem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """An API server's answer: its version, how long it took in seconds, and how far its clock is ahead of ours."""
+
+    version: str
+    seconds: float
+    ahead: timedelta | None
 
 
 class CallCounter:
@@ -149,6 +164,53 @@ class KubernetesApi:
         except errors.Gone:
             return
 
+    def ping(self) -> Pong:
+        """Ask for the server's version, once, and time the answer."""
+        token = guarded(self._token, write=False)
+
+        def ask() -> Pong:
+            client = self._open()
+            headers = {
+                "Accept": "application/json",
+                "Authorization": f"Bearer {token}",
+                "User-Agent": client.user_agent,
+            }
+            clock = self._retrying.clock
+            before, began = clock.now(), clock.monotonic()
+            url = f"{self._endpoint.url}/version"
+            answer = client.rest_client.request("GET", url, headers=headers, _request_timeout=self._timeouts)
+            seconds = clock.monotonic() - began
+            version = str(_parse(answer, write=False).get("gitVersion", ""))
+            return Pong(version, seconds, ahead(dict(answer.headers), before, clock.now()))
+
+        return guarded(ask, write=False)
+
+    def may(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
+        """Ask whether the caller may do this in every namespace. Nothing is stored, so it is a read."""
+        wanted = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "metadata": {},
+            "spec": {"resourceAttributes": {key: value for key, value in wanted.items() if value}},
+        }
+        path = ACCESS_REVIEWS.path()
+        answer = self._retrying.read(
+            lambda: self._call("create", ACCESS_REVIEWS, "POST", path, body, "application/json")
+        )
+        status = answer.get("status")
+        if not isinstance(status, Mapping):
+            raise errors.Unreadable("an access review without a status")
+        return status.get("allowed") is True
+
+    def served(self, group: str, version: str) -> frozenset[str]:
+        """Give the plurals of the kinds that a group and version serves; none when it is not there at all."""
+        try:
+            found = self._read("get", Resource(group, version, "", namespaced=False))
+        except errors.Gone:
+            return frozenset()
+        return frozenset(str(each.get("name")) for each in found.get("resources") or ())
+
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
@@ -218,12 +280,13 @@ class KubernetesApi:
 
 def _api_client(endpoint: Endpoint) -> Any:
     """Make a client of its own configuration: the shared default one mixes up clusters."""
-    from kubernetes.client import ApiClient, Configuration
+    with _IMPORTING:
+        from kubernetes.client import ApiClient, Configuration
 
     configuration = Configuration()
     configuration.host = endpoint.url
     configuration.retries = False  # Retrying does it; and no redirects are followed
-    configuration.connection_pool_maxsize = 8
+    configuration.connection_pool_maxsize = CONNECTIONS
     client = ApiClient(configuration)
     client.user_agent = "gpu-hunter"
     if endpoint.ca_pem is not None:

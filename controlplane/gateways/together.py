@@ -14,8 +14,12 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-def together(calls: Mapping[K, Callable[[], V]], *, seconds: float, clock: Clock) -> dict[K, V | GatewayError]:
+def together(
+    calls: Mapping[K, Callable[[], V]], *, seconds: float, clock: Clock, at_once: int = CONNECTIONS
+) -> dict[K, V | GatewayError]:
     """Make all calls; give each one's answer or error. What is not there when the time is up is DeadlineExceeded.
+
+    at_once: how many connections there are to make them on.
 
     Daemon threads: one that hangs must not hold up the process's exit.
     """
@@ -35,7 +39,7 @@ def together(calls: Mapping[K, Callable[[], V]], *, seconds: float, clock: Clock
             except GatewayError as error:
                 done.put((key, error))
 
-    for _ in range(min(CONNECTIONS, len(calls))):
+    for _ in range(min(at_once, len(calls))):
         threading.Thread(target=work, name="together", daemon=True).start()
     found: dict[K, V | GatewayError] = {}
     end = clock.monotonic() + seconds

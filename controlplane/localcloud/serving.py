@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,18 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers, and with an event that says when it serves."""
+    """uvicorn without its signal handlers, with an event that says when it serves, and with a clock for its Date."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, now: Callable[[], datetime] | None) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._now = now
+
+    async def on_tick(self, counter: int) -> bool:
+        done = await super().on_tick(counter)
+        if self._now is not None and counter % 10 == 0:  # once a second, as uvicorn does with the machine's time
+            self.server_state.default_headers = [(b"date", format_datetime(self._now(), usegmt=True).encode())]
+        return done
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -78,8 +87,19 @@ class Server:
         self._socket.close()
 
 
-async def serve(app: AsgiApp, host: str, port: int, certfile: Path | None, keyfile: Path | None) -> Server:
-    """Serve on a loopback address (port 0: any free one) until stopped; OSError where the port is taken."""
+async def serve(
+    app: AsgiApp,
+    host: str,
+    port: int,
+    certfile: Path | None,
+    keyfile: Path | None,
+    *,
+    now: Callable[[], datetime] | None = None,
+) -> Server:
+    """Serve on a loopback address (port 0: any free one) until stopped; OSError where the port is taken.
+
+    now: the time that answers carry as their Date; without it they carry none.
+    """
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"{host} is no loopback address")
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -105,7 +125,7 @@ async def serve(app: AsgiApp, host: str, port: int, certfile: Path | None, keyfi
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
     )
-    inner = _Uvicorn(config)
+    inner = _Uvicorn(config, now)
     task = asyncio.get_running_loop().create_task(inner.serve(sockets=[sock]))
     ready = asyncio.get_running_loop().create_task(inner.ready.wait())
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -6,7 +6,7 @@ change.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -155,7 +155,8 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        return {"container": rest, "compute": rest, "gkehub": rest, "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+        return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -188,6 +189,11 @@ class LocalCloud:
             cluster.autopilot.set_delays(self.delays)
         self.save_soon()
         return self.delays
+
+    def deny_permissions(self, permissions: Iterable[str]) -> None:
+        """Deny these permissions of the project's, and grant all others again."""
+        if self._google is not None:
+            self._google.deny(permissions)
 
     def set_clock_offset(self, seconds: float) -> None:
         """Shift the time that all clusters write."""
@@ -234,7 +240,7 @@ class LocalCloud:
             google.from_state(self.state.google)
         self._google = google
         cert, key = self.pki.cert_file, self.pki.key_file
-        self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key))
+        self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key, now=self.clock.now))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
 
     def _prepare_balancer(self) -> LoadBalancer:

@@ -149,14 +149,14 @@ class RunningCluster:
             self._down = False
 
     async def _serve(self) -> None:
-        pki = self._around.pki
+        pki, now = self._around.pki, self._clock.now
         try:
-            self._serving = await serve(self.server.app, HOST, self.state.port, pki.cert_file, pki.key_file)
+            self._serving = await serve(self.server.app, HOST, self.state.port, pki.cert_file, pki.key_file, now=now)
         except OSError:
             if self.state.port == 0:
                 raise
             log.warning("%s: port %d is in use; taking another one", self.spec.name, self.state.port)
-            self._serving = await serve(self.server.app, HOST, 0, pki.cert_file, pki.key_file)
+            self._serving = await serve(self.server.app, HOST, 0, pki.cert_file, pki.key_file, now=now)
         self.state.port = self._serving.port
         self.server.announce(HOST, self._serving.port)
 

@@ -28,6 +28,7 @@ class AdminCommands:
             "check-scenario": self.check_scenario,
             "clock-offset": self.clock_offset,
             "connection": self.connection,
+            "deny-permissions": self.deny_permissions,
             "fault-add": self.fault_add,
             "fault-clear": self.fault_clear,
             "faults": self.faults,
@@ -81,6 +82,12 @@ class AdminCommands:
             "credentials_file": str(cloud.directory.credentials_file),
             "prices_file": str(cloud.directory.prices_file),
         }
+
+    async def deny_permissions(self, permissions: Iterable[str] = ()) -> dict[str, Any]:
+        """Deny permissions of the project's to everybody, and grant all others again."""
+        denied = sorted(permissions)
+        self._cloud.deny_permissions(denied)
+        return {"denied": denied}
 
     async def members(self) -> dict[str, Any]:
         """List the clusters by their links."""

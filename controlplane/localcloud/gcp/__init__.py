@@ -5,7 +5,7 @@ and gkehub. What they say of clusters, stock and load balancing is what the rest
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class GoogleCloud:
         tokens: TokenIssuer,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
+        from controlplane.localcloud.gcp.administration import Administration
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
         from controlplane.localcloud.gcp.container import ContainerApi
@@ -52,16 +53,19 @@ class GoogleCloud:
         from controlplane.localcloud.gcp.project import Project
         from controlplane.localcloud.gcp.rpc import Rpc
 
-        project = Project(scenario, stock)
+        project = self._project = Project(scenario, stock)
         self.tokens = tokens
         self._fleet = Fleet(clusters)
         self._container = ContainerApi(project, clock, clusters, self._fleet)
-        self._rpc = Rpc(self._container, GkeHubApi(project, clock, self._fleet))
+        self._hub = GkeHubApi(project, clock, self._fleet)
+        self._rpc = Rpc(self._container, self._hub)
         self._compute = ComputeApi(project, clock, backends)
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
-        self.app: AsgiApp = disturbed(build_app(tokens, self._rpc.rest, self._compute.rest), faults, clock)
+        self.app: AsgiApp = disturbed(
+            build_app(tokens, self._rpc.rest, self._compute.rest, project, Administration(project)), faults, clock
+        )
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
         """Serve gRPC; gives the port."""
@@ -84,6 +88,10 @@ class GoogleCloud:
         )
         return bound
 
+    def deny(self, permissions: Iterable[str]) -> None:
+        """Deny these permissions of the project's, and grant all others again."""
+        self._project.denied = set(permissions)
+
     async def close(self) -> None:
         """Stop what is under way."""
         await self._container.close()
@@ -91,11 +99,13 @@ class GoogleCloud:
             await self._grpc.stop(0)
 
     def to_state(self) -> dict[str, Any]:
-        """Give what must outlive the daemon: memberships, labels, reserved addresses."""
+        """Give what must outlive the daemon: memberships, labels, addresses, the ingress feature, disabled APIs."""
         return {
             "fleet": self._fleet.to_state(),
             "labels": self._container.labels,
             "addresses": self._compute.addresses.to_state(),
+            "feature": self._hub.feature,
+            "disabled": sorted(self._project.disabled),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -103,6 +113,8 @@ class GoogleCloud:
         self._fleet.from_state(state.get("fleet", {}))
         self._container.labels = {link: dict(labels) for link, labels in state.get("labels", {}).items()}
         self._compute.addresses.from_state(state.get("addresses", []))
+        self._hub.feature = state.get("feature", self._hub.feature)
+        self._project.disabled = set(state.get("disabled", ()))
 
 
 def _read(path: Path | None) -> bytes | None:

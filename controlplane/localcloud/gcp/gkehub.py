@@ -33,6 +33,8 @@ class GkeHubApi:
         self._clock = clock
         self._fleet = fleet
         self._operations: dict[str, operations_pb2.Operation] = {}
+        # The config membership of the ingress feature as it was set; None: the scenario's; and False: not enabled.
+        self.feature: str | bool | None = None
 
     def handlers(self) -> dict[str, Handler]:
         """Give the methods that are implemented, by their path."""
@@ -43,6 +45,9 @@ class GkeHubApi:
             SERVICE + "DeleteMembership": self._delete,
             SERVICE + "ListFeatures": self._list_features,
             SERVICE + "GetFeature": self._get_feature,
+            SERVICE + "CreateFeature": self._create_feature,
+            SERVICE + "UpdateFeature": self._update_feature,
+            SERVICE + "DeleteFeature": self._delete_feature,
         }
 
     def operation(self, name: str) -> operations_pb2.Operation:
@@ -132,18 +137,44 @@ class GkeHubApi:
         place = self._project.place(request.parent, "gkehub.features.list")
         if place.location not in ("-", "global"):
             return s.ListFeaturesResponse()
+        if self.feature is False:
+            return s.ListFeaturesResponse()
         return s.ListFeaturesResponse(resources=[self._ingress_feature()])
 
     async def _get_feature(self, request: s.GetFeatureRequest) -> f.Feature:
         place = self._project.place(request.name, "gkehub.features.get")
-        if (place.location, place.id) != ("global", INGRESS_FEATURE):
-            raise not_found(f"Resource '{request.name}' was not found")
+        self._find_feature(place, request.name)
         return self._ingress_feature()
+
+    async def _create_feature(self, request: s.CreateFeatureRequest) -> operations_pb2.Operation:
+        place = self._project.place(request.parent, "gkehub.features.create")
+        name = f"{request.parent}/features/{request.feature_id}"
+        if (place.location, request.feature_id) != ("global", INGRESS_FEATURE):
+            raise invalid(f"feature {request.feature_id} is not supported in {place.location}")
+        if self.feature is not False:
+            raise GoogleError("ALREADY_EXISTS", f"Resource '{name}' already exists")
+        self.feature = request.resource.spec.multiclusteringress.config_membership
+        return self._done(place.location, name, "create", f.Feature.pb(self._ingress_feature()))
+
+    async def _update_feature(self, request: s.UpdateFeatureRequest) -> operations_pb2.Operation:
+        place = self._project.place(request.name, "gkehub.features.update")
+        self._find_feature(place, request.name)
+        self.feature = request.resource.spec.multiclusteringress.config_membership
+        return self._done(place.location, request.name, "update", f.Feature.pb(self._ingress_feature()))
+
+    async def _delete_feature(self, request: s.DeleteFeatureRequest) -> operations_pb2.Operation:
+        place = self._project.place(request.name, "gkehub.features.delete")
+        self._find_feature(place, request.name)
+        self.feature = False
+        return self._done(place.location, request.name, "delete", empty_pb2.Empty())
+
+    def _find_feature(self, place: Place, name: str) -> None:
+        if (place.location, place.id) != ("global", INGRESS_FEATURE) or self.feature is False:
+            raise not_found(f"Resource '{name}' was not found")
 
     def _ingress_feature(self) -> f.Feature:
         """Give the ingress feature. The states' keys name the project by its number, its own name by its id."""
-        config = self._project.scenario.config_cluster
-        member = self._fleet.of_cluster(config.link)
+        member = self._config_member()
         code = f.FeatureState.Code
         states = {}
         for each in self._fleet.members():
@@ -167,6 +198,14 @@ class GkeHubApi:
             state=f.CommonFeatureState(state=overall),
             membership_states=states,
         )
+
+    def _config_member(self) -> Registration | None:
+        """Give the membership that holds the ingress objects: the one that was set, else the config cluster's."""
+        if isinstance(self.feature, str):
+            parts = self.feature.split("/")
+            named = len(parts) == 6 and parts[2] == "locations" and parts[4] == "memberships"
+            return self._fleet.find(parts[3], parts[5]) if named else None
+        return self._fleet.of_cluster(self._project.scenario.config_cluster.link)
 
     # -- operations ------------------------------------------------------------------------------------------------
 

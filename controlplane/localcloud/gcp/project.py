@@ -28,6 +28,8 @@ class Project:
         self.stock = stock
         self.name = scenario.project
         self.number = scenario.project_number
+        self.disabled: set[str] = set()
+        self.denied: set[str] = set()
 
     def place(self, name: str, permission: str) -> Place:
         """Read a resource name; another project's is refused as Google refuses it, for want of a permission."""
@@ -38,9 +40,19 @@ class Project:
         return Place(match[1], match[2], match[3] or "")
 
     def check(self, project: str, permission: str) -> None:
-        """Refuse any project but ours."""
-        if project not in (self.name, str(self.number)):
+        """Refuse any project but ours, and what a fault denies."""
+        if project not in (self.name, str(self.number)) or permission in self.denied:
             raise GoogleError("PERMISSION_DENIED", f'Required "{permission}" permission(s) for "projects/{project}".')
+
+    def check_enabled(self, api: str) -> None:
+        """Refuse an API that is not enabled in the project, in Google's words."""
+        if api in self.disabled:
+            raise GoogleError(
+                "PERMISSION_DENIED",
+                f"{api} API has not been used in project {self.number} before or it is disabled. Enable it by visiting "
+                f"https://console.developers.google.com/apis/api/{api}/overview?project={self.number} then retry.",
+                "SERVICE_DISABLED",
+            )
 
     def is_down(self, location: str) -> bool:
         """Say whether a location's region is gone."""

@@ -26,6 +26,22 @@ Document: TypeAlias = dict[str, Any]
 _Zonal: TypeAlias = Callable[[str], list[Document]]
 
 
+_PERMISSIONS = (
+    (r"GET regions", "compute.regions.list"),
+    (r"GET aggregated/acceleratorTypes", "compute.acceleratorTypes.list"),
+    (r"GET aggregated/addresses", "compute.addresses.list"),
+    (r"POST regions/[^/]+/advice/capacity", "compute.advice.capacity"),
+    (r"POST regions/[^/]+/advice/capacityHistory", "compute.advice.capacityHistory"),
+    (r"(GET|POST) global/backendServices/.+", "compute.backendServices.get"),
+)
+
+
+def permission_of(verb: str, path: str) -> str:
+    """Give the permission that a call needs; for those that nobody is denied, the project's own."""
+    call = f"{verb} {path}"
+    return next((name for pattern, name in _PERMISSIONS if re.fullmatch(pattern, call)), "compute.projects.get")
+
+
 class ComputeApi:
     """Routes requests below /compute/v1/projects/PROJECT."""
 
@@ -35,6 +51,10 @@ class ComputeApi:
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
         self.addresses = Addresses(project, clock)
+        self._regional = {
+            region.name: Addresses(project, clock, f"regions/{region.name}", f"198.51.{100 + number}.")
+            for number, region in enumerate(project.scenario.regions)
+        }
         self._zonal: Mapping[str, tuple[str, _Zonal]] = {
             "acceleratorTypes": ("acceleratorType", self._catalogue.accelerator_types),
             "machineTypes": ("machineType", self._catalogue.machine_types),
@@ -54,8 +74,8 @@ class ComputeApi:
         match = re.fullmatch(r"/compute/v1/projects/([^/]+)(?:/(.*))?", request.url.path)
         if match is None:
             raise not_found("The requested URL was not found on this server.")
-        self._project.check(match[1], "compute.projects.get")
         path = match[2] or ""
+        self._project.check(match[1], permission_of(request.method, path))
         body = read_json(await request.body()) if request.method == "POST" else None
         answer = self._answer(request.method, path.split("/") if path else [], dict(request.query_params), body or {})
         return json_response(answer)
@@ -67,6 +87,14 @@ class ComputeApi:
                 return self._catalogue.project()
             case ("GET", "zones" | "regions" as kind, *rest) if len(rest) < 2:
                 return self._place(kind, rest, path, query)
+            case ("GET", "aggregated", "addresses"):
+                scopes = {f"regions/{name}": each.documents() for name, each in self._regional.items()}
+                scopes["global"] = self.addresses.documents()
+                return aggregated("addressAggregatedList", path, "addresses", scopes, ListQuery.of(query))
+            case ("POST", "regions", str(region), "addresses") if region in self._regional:
+                return self._regional[region].insert(body)
+            case ("DELETE", "regions", str(region), "addresses", str(name)) if region in self._regional:
+                return self._regional[region].delete(name)
             case ("GET", "aggregated", str(kind)) if kind in self._zonal:
                 return self._aggregated(kind, path, query)
             case ("GET", "zones", str(zone), str(kind), *rest) if kind in self._zonal and len(rest) < 2:

@@ -1,4 +1,4 @@
-"""Reserved global addresses: insert, list, get, delete, and the operations that doing so gives."""
+"""Reserved addresses, global and of regions: insert, list, get, delete, and the operations that doing so gives."""
 
 import re
 from collections.abc import Mapping
@@ -19,12 +19,13 @@ _OPERATIONS_KEPT = 100
 
 
 class Addresses:
-    """The project's reserved global addresses."""
+    """The project's reserved addresses of one scope: `global`, or `regions/REGION`."""
 
-    def __init__(self, project: Project, clock: Clock) -> None:
+    def __init__(self, project: Project, clock: Clock, scope: str = "global", block: str = _BLOCK) -> None:
         self._project = project
         self._clock = clock
-        self._base = f"{ROOT}/projects/{project.name}/global"
+        self._scope, self._block = scope, block
+        self._base = f"{ROOT}/projects/{project.name}/{scope}"
         self._addresses: dict[str, Document] = {}
         self._operations: dict[str, Document] = {}
 
@@ -34,18 +35,18 @@ class Addresses:
 
     def get(self, name: str) -> Document:
         """Describe one."""
-        return named(self.documents(), name, f"projects/{self._project.name}/global/addresses/{name}")
+        return named(self.documents(), name, f"projects/{self._project.name}/{self._scope}/addresses/{name}")
 
     def insert(self, body: Mapping[str, Any]) -> Document:
         """Reserve one."""
         name = str(body.get("name") or "")
-        path = f"projects/{self._project.name}/global/addresses/{name}"
+        path = f"projects/{self._project.name}/{self._scope}/addresses/{name}"
         if not _NAME.fullmatch(name):
             raise invalid(f"Invalid value for field 'resource.name': '{name}'.")
         if name in self._addresses:
             raise GoogleError("ALREADY_EXISTS", f"The resource '{path}' already exists", "alreadyExists")
         used = {each["address"] for each in self._addresses.values()}
-        address = next((f"{_BLOCK}{n}" for n in range(1, 255) if f"{_BLOCK}{n}" not in used), None)
+        address = next((f"{self._block}{n}" for n in range(1, 255) if f"{self._block}{n}" not in used), None)
         if address is None:
             raise GoogleError(
                 "PERMISSION_DENIED", "Quota 'STATIC_ADDRESSES' exceeded.  Limit: 254.0 globally.", "quotaExceeded"
@@ -63,6 +64,8 @@ class Addresses:
             "status": "RESERVED",
             "selfLink": f"{self._base}/addresses/{name}",
         }
+        if self._scope != "global":
+            self._addresses[name]["region"] = self._base
         return self._done("insert", name)
 
     def delete(self, name: str) -> Document:
@@ -73,7 +76,7 @@ class Addresses:
 
     def operation(self, name: str) -> Document:
         """Describe a finished operation."""
-        path = f"projects/{self._project.name}/global/operations/{name}"
+        path = f"projects/{self._project.name}/{self._scope}/operations/{name}"
         return named(list(self._operations.values()), name, path)
 
     def to_state(self) -> list[Document]:

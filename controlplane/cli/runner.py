@@ -1,0 +1,125 @@
+"""`runner`: what runs the reconciler itself, printed for gcloud and kubectl."""
+
+import shlex
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlplane.cli.connect import settings_of
+from controlplane.cli.output import Output, OutputOption, emit
+
+if TYPE_CHECKING:
+    from regional_deploy.runner import Runner
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Print what runs the reconciler: a Cloud Run job with its trigger, or a Deployment in the config cluster.",
+)
+
+
+class Role(StrEnum):
+    """The two kinds of clusters, by the rights that the reconciler needs there."""
+
+    CONFIG = "config-cluster"
+    MEMBER = "member"
+
+
+Image = Annotated[str, typer.Option(help="Image of the reconciler, with its tag or digest.")]
+Region = Annotated[str | None, typer.Option(help="Region of the job; that of the config cluster when not given.")]
+Account = Annotated[
+    str | None,
+    typer.Option(help="Email of the service account; gpu-hunter@PROJECT.iam.gserviceaccount.com if not given."),
+]
+
+
+@app.command()
+def job(
+    context: typer.Context,
+    image: Image,
+    region: Region = None,
+    service_account: Account = None,
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the Cloud Run job, for `gcloud run jobs replace -`."""
+    from regional_deploy.runner import cloud_run_job
+
+    _print([cloud_run_job(_runner(context, image, region, service_account))], output)
+
+
+@app.command()
+def trigger(
+    context: typer.Context,
+    region: Region = None,
+    service_account: Account = None,
+    schedule: Annotated[str, typer.Option(help="Cron schedule in UTC.")] = "* * * * *",
+    command: Annotated[bool, typer.Option("--command", help="Print the gcloud command instead.")] = False,
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the job of Cloud Scheduler that starts the Cloud Run job, or the gcloud command that makes it."""
+    from regional_deploy import runner
+
+    values = _runner(context, "unused:0", region, service_account, schedule)
+    if command:
+        typer.echo(shlex.join(runner.trigger_command(values)))
+        return
+    _print([runner.trigger(values)], output)
+
+
+@app.command()
+def watch(
+    context: typer.Context, image: Image, service_account: Account = None, output: OutputOption = Output.YAML
+) -> None:
+    """Print the Deployment that makes pass after pass, with all that it needs, for `kubectl apply -f -`."""
+    from regional_deploy.runner import watcher
+
+    _print(watcher(_runner(context, image, None, service_account)), output)
+
+
+@app.command()
+def rights(
+    context: typer.Context,
+    cluster: Annotated[Role, typer.Argument(help="Whose: those in the config cluster, or in a member.")],
+    service_account: Account = None,
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the ClusterRole of the config cluster or of a member, bound to the account, for `kubectl apply -f -`."""
+    from regional_deploy.runner import rights as rendered
+
+    settings = settings_of(context)
+    _print(rendered(cluster.value, service_account or _usual_account(settings.project or "PROJECT")), output)
+
+
+def _usual_account(project: str) -> str:
+    return f"gpu-hunter@{project}.iam.gserviceaccount.com"
+
+
+def _runner(
+    context: typer.Context, image: str, region: str | None, account: str | None, schedule: str = "* * * * *"
+) -> "Runner":
+    from controlplane.api import Problem, SpecError
+    from controlplane.cli.connect import google_target
+    from controlplane.model.offering import region_of
+    from regional_deploy.runner import Runner
+
+    settings = settings_of(context)
+    if settings.project is None:
+        raise SpecError([Problem("--project", "is missing: the local cloud runs no Cloud Run jobs", "give it")])
+    target = google_target(settings)
+    where = region or region_of(target.config_cluster.partition("/")[0])
+    email = account or _usual_account(target.project)
+    try:
+        return Runner(target.project, target.config_cluster, image, where, email, schedule)
+    except ValueError as error:
+        field, _, rest = str(error).partition(": ")
+        what, _, remedy = rest.partition("; ")
+        raise SpecError([Problem(f"--{field}", what, remedy)]) from error
+
+
+def _print(documents: list[dict[str, Any]], output: Output) -> None:
+    if output is Output.JSON:
+        emit(documents[0] if len(documents) == 1 else documents, output, lambda: None)
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump_all(documents, sort_keys=False, width=120), nl=False)

@@ -1,0 +1,121 @@
+"""What an examination finds, as values."""
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from controlplane.gateways import errors
+from controlplane.gateways.sanitise import sanitise
+from controlplane.model.offering import ClusterRef
+
+_DISABLED = re.compile(r"([a-z]+\.googleapis\.com)? ?API has not been used in project|it is disabled", re.IGNORECASE)
+_PERMISSION = re.compile(r"\b([a-z]+(?:\.[a-zA-Z]+){2})\b(?=\W{0,3} ?permission)|Required '([a-z]+(?:\.[a-zA-Z]+){2})'")
+LOGIN = "gcloud auth application-default login"
+
+
+class State(StrEnum):
+    """How it stands: well, worth knowing, or to be mended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    check: its name, one of a fixed list. subject: which cluster, region or address. what: how it stands. breaks: what
+    does not work because of it. mend: the command that mends it. The last two are empty where all is well.
+    """
+
+    check: str
+    subject: str
+    state: State
+    what: str
+    breaks: str = ""
+    mend: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {
+            "check": self.check, "subject": self.subject, "state": self.state.value,
+            "what": self.what, "breaks": self.breaks, "mend": self.mend,
+        }  # fmt: skip
+
+
+def well(check: str, subject: str, what: str) -> Finding:
+    """Give a finding of something that is as it should be."""
+    return Finding(check, subject, State.OK, what)
+
+
+def command(*words: str) -> str:
+    """Write a command; what came from outside is quoted."""
+    return shlex.join(sanitise(word, 200) for word in words)
+
+
+Kubectl = Callable[[ClusterRef], str]
+"""Gives the words with which kubectl reaches a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """In whose name it is asked: what the commands that mend a refusal need to know.
+
+    kubectl: None means that gcloud has to fetch the cluster's credentials first.
+    """
+
+    project: str
+    email: str = ""
+    kubectl: "Kubectl | None" = None
+
+    def applied(self, ref: ClusterRef, manifests: str) -> str:
+        """Give the command that applies what another one prints to a cluster."""
+        if self.kubectl is not None:
+            return f"{manifests} | {self.kubectl(ref)} apply --server-side -f -"
+        place = f"--location={ref.location}"
+        login = command(
+            "gcloud", "container", "clusters", "get-credentials", ref.name, place, f"--project={self.project}"
+        )
+        return f"{login} && {manifests} | kubectl apply --server-side -f -"
+
+    def refused(
+        self, check: str, subject: str, error: errors.GatewayError, *, api: str, breaks: str, optional: bool = False
+    ) -> Finding:
+        """Give the finding of a question that was not answered. `optional`: only the check needs the answer."""
+        state = State.WARN if optional else State.FAIL
+        return Finding(check, subject, state, error.message, breaks, self._remedy(error, api))
+
+    def grant(self) -> str:
+        """Give the command that grants the custom role."""
+        member = f"serviceAccount:{self.email}" if self.email.endswith("gserviceaccount.com") else f"user:{self.email}"
+        role = f"--role=projects/{self.project}/roles/gpuHunter"
+        who = member if self.email else "serviceAccount:EMAIL"
+        return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={who}", role)
+
+    def create_role(self) -> str:
+        """Give the command that brings the custom role to what the reconciler calls."""
+        file = "--file=regional_deploy/rbac/google-cloud-role.yaml"
+        update = command("gcloud", "iam", "roles", "update", "gpuHunter", f"--project={self.project}", file, "--quiet")
+        create = command("gcloud", "iam", "roles", "create", "gpuHunter", f"--project={self.project}", file)
+        return f"{update} || {create}"
+
+    def _remedy(self, error: errors.GatewayError, api: str) -> str:
+        if isinstance(error, errors.ConfigurationProblem | errors.AuthExpired):
+            return LOGIN
+        if isinstance(error, errors.Forbidden) and _DISABLED.search(error.message):
+            return command("gcloud", "services", "enable", api, f"--project={self.project}")
+        if isinstance(error, errors.Forbidden):
+            return self.grant()
+        if isinstance(error, errors.Unreachable | errors.DeadlineExceeded | errors.ServerFault | errors.Throttled):
+            return command("curl", "--verbose", "--max-time", "10", f"https://{api}/")
+        return command("gcloud", "projects", "describe", self.project)
+
+
+def missing_permission(error: errors.GatewayError) -> str:
+    """Give the permission that a refusal names; empty when it names none."""
+    found = _PERMISSION.search(error.message)
+    return (found[1] or found[2]) if found else ""

@@ -1,0 +1,116 @@
+"""Checks of quotas, for each region, GPU type and capacity type that a service may use."""
+
+from collections.abc import Iterable, Mapping
+
+from controlplane.decide.filters import binding_quota, quota_metric
+from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.gateways.signals import PROJECT_METRIC, ComputeSignals
+from controlplane.model.facts import Known, Unknown
+from controlplane.model.observation import Quota, RegionSignals
+from controlplane.model.offering import Accelerator, Capacity
+from controlplane.model.service import ServiceSpec
+
+_API = "compute.googleapis.com"
+
+
+def quotas(
+    signals: ComputeSignals, asker: Asker, services: Iterable[ServiceSpec], regions: Iterable[str]
+) -> list[Finding]:
+    """Give a finding for the project, and one for each region and GPU type that a service allows and a region has."""
+    wanted = list(services)
+    if not wanted:
+        return []
+    seen = signals.regions(sorted(set(regions)))
+    found = [_project(signals, asker)]
+    for service in wanted:
+        found += _of_service(service, seen, asker)
+    return found
+
+
+def _project(signals: ComputeSignals, asker: Asker) -> Finding:
+    fact = signals.project_gpu_quota()
+    breaks = "no GPU of any type is given in any region"
+    if isinstance(fact, Unknown):
+        listing = command("gcloud", "compute", "project-info", "describe", f"--project={asker.project}")
+        return Finding("quotas", PROJECT_METRIC, State.WARN, fact.message, "it may bind without being seen", listing)
+    quota, what = fact.value, _room(fact.value)
+    if quota.free < 1:
+        return Finding(
+            "quotas", PROJECT_METRIC, State.FAIL, what, breaks, _raise(asker, "GPUS-ALL-REGIONS-per-project")
+        )
+    return well("quotas", PROJECT_METRIC, what)
+
+
+def _of_service(service: ServiceSpec, seen: Mapping[str, RegionSignals], asker: Asker) -> list[Finding]:
+    """Look at each region and type: one that gives nothing is worth knowing, that none gives any is to be mended."""
+    allowed = [region for region in seen if service.regions.permits(region)]
+    found = [
+        finding
+        for region in allowed
+        for accelerator in service.accelerators
+        if (finding := _offered(service, region, accelerator, seen[region], asker)) is not None
+    ]
+    if any(finding.state is State.OK for finding in found):
+        return found
+    names = ", ".join(sorted({accelerator.type for accelerator in service.accelerators}))
+    if not found:
+        what = f"none of {len(allowed)} regions with a member cluster has {names}"
+        types = command("gcloud", "compute", "accelerator-types", "list", f"--project={asker.project}")
+        return [Finding("quotas", service.key, State.FAIL, what, "nothing is feasible", types)]
+    if all("cannot be told" in finding.what for finding in found):
+        return found
+    what = f"no region has quota for {names}"
+    raise_first = next(finding.mend for finding in found if finding.mend)
+    return [*found, Finding("quotas", service.key, State.FAIL, what, "nothing is feasible", raise_first)]
+
+
+def _offered(
+    service: ServiceSpec, region: str, accelerator: Accelerator, signals: RegionSignals, asker: Asker
+) -> Finding | None:
+    """Give the finding of a region and GPU type; None where the region is known not to have the type."""
+    subject = f"{region} {accelerator}"
+    if isinstance(signals.accelerators, Known) and accelerator.type not in signals.accelerators.value:
+        return None
+    if isinstance(signals.quotas, Unknown):
+        what = f"cannot be told: {signals.quotas.message}"
+        describe = command("gcloud", "compute", "regions", "describe", region, f"--project={asker.project}")
+        return Finding("quotas", subject, State.WARN, what, "quota is met only when a node is refused", describe)
+    told, enough, lacking = [], False, ""
+    for capacity in service.capacity_types:
+        bound = binding_quota(signals.quotas.value, accelerator.type, capacity)
+        if bound is None:
+            told.append(f"{capacity.value}: cannot be told, no metric is published")
+            continue
+        metric, quota = bound
+        told.append(f"{capacity.value}: {metric} {_room(quota)}")
+        if quota.free >= accelerator.count:
+            enough = True
+        else:
+            lacking = lacking or _quota_id(metric)
+    if enough:
+        return well("quotas", subject, "; ".join(told))
+    quota_id = lacking or _quota_id(_metric_of(accelerator, service.capacity_types[0]))
+    mend = _raise(asker, quota_id, region)
+    return Finding("quotas", subject, State.WARN, "; ".join(told), f"no {accelerator.type} from {region}", mend)
+
+
+def _metric_of(accelerator: Accelerator, capacity: Capacity) -> str:
+    standard = quota_metric(accelerator.type)
+    return standard if capacity is Capacity.ON_DEMAND else f"PREEMPTIBLE_{standard}"
+
+
+def _quota_id(metric: str) -> str:
+    """Give the id at the Cloud Quotas API of a regional metric."""
+    return f"{metric.replace('_', '-')}-per-project-region"
+
+
+def _raise(asker: Asker, quota_id: str, region: str = "") -> str:
+    dimensions = (f"--dimensions=region={region}",) if region else ()
+    return command(
+        "gcloud", "beta", "quotas", "preferences", "create", f"--service={_API}", f"--project={asker.project}",
+        f"--quota-id={quota_id}", *dimensions, "--preferred-value=4", "--justification=GPU service",
+    )  # fmt: skip
+
+
+def _room(quota: Quota) -> str:
+    return f"{quota.free:g}/{quota.limit:g} free"

@@ -1,0 +1,1 @@
+"""The image of the reconciler: what it is built from."""

@@ -1,0 +1,126 @@
+"""Fills the files that run the reconciler itself: the Cloud Run job and its trigger, or the Deployment that watches.
+
+As with a placement's manifests, the files in `project/` are complete and readable, and every value is put where it
+belongs in the parsed object. The rights are those of `rbac/`, bound to the project's service account.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+Json = dict[str, Any]
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]*@[a-z0-9.:-]+\.gserviceaccount\.com")
+_CRON = re.compile(r"\S+( \S+){4}")
+PLACEHOLDER_ACCOUNT = "gpu-hunter@PROJECT.iam.gserviceaccount.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What differs between projects. region: of the Cloud Run job. service_account: its email address.
+
+    Raises ValueError with `field: what is wrong; what to do`.
+    """
+
+    project: str
+    config_cluster: str
+    image: str
+    region: str
+    service_account: str
+    schedule: str = "* * * * *"
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("project", _PROJECT.fullmatch(self.project), "is no project id; give the id, not the number or the name"),
+            ("config-cluster", self.config_cluster.count("/") == 1, "is not LOCATION/NAME; give it in that form"),
+            ("image", re.fullmatch(r"\S+[:@]\S+", self.image), "names no version; add :TAG or @sha256:DIGEST"),
+            ("region", _NAME.fullmatch(self.region), "is no region; give one such as us-west1"),
+            ("service-account", _ACCOUNT.fullmatch(self.service_account), "is no service account's email; give that"),
+            ("schedule", _CRON.fullmatch(self.schedule), 'is no cron schedule; give five fields such as "* * * * *"'),
+        )
+        for field, fits, wrong in checks:
+            if not fits:
+                raise ValueError(f'{field}: "{getattr(self, field.replace("-", "_"))}" {wrong}')
+
+
+@cache
+def _text(folder: str, name: str) -> str:
+    return resources.files("regional_deploy").joinpath(folder, f"{name}.yaml").read_text("utf-8")
+
+
+def _documents(folder: str, name: str) -> list[Json]:
+    return [document for document in yaml.safe_load_all(_text(folder, name)) if document is not None]
+
+
+def cloud_run_job(runner: Runner) -> Json:
+    """Render the Cloud Run job, `run.googleapis.com/v1`."""
+    (job,) = _documents("project", "cloud-run-job")
+    job["metadata"]["labels"]["cloud.googleapis.com/location"] = runner.region
+    task = job["spec"]["template"]["spec"]["template"]["spec"]
+    task["serviceAccountName"] = runner.service_account
+    _fill_container(task["containers"][0], runner)
+    return job
+
+
+def trigger(runner: Runner) -> Json:
+    """Render the job of Cloud Scheduler that starts the Cloud Run job, as its REST API takes it."""
+    (job,) = _documents("project", "cloud-scheduler-job")
+    place = f"projects/{runner.project}/locations/{runner.region}/jobs/gpu-hunter"
+    job["name"], job["schedule"] = place, runner.schedule
+    job["httpTarget"]["uri"] = f"https://run.googleapis.com/v2/{place}:run"
+    job["httpTarget"]["oauthToken"]["serviceAccountEmail"] = runner.service_account
+    return job
+
+
+def trigger_command(runner: Runner) -> list[str]:
+    """Give the words of the gcloud command that makes the trigger; gcloud takes no file for it."""
+    job = trigger(runner)
+    target, token = job["httpTarget"], job["httpTarget"]["oauthToken"]
+    return [
+        "gcloud", "scheduler", "jobs", "create", "http", job["name"].rpartition("/")[2],
+        f"--project={runner.project}",
+        f"--location={runner.region}",
+        f"--description={job['description']}",
+        f"--schedule={job['schedule']}",
+        f"--time-zone={job['timeZone']}",
+        f"--attempt-deadline={job['attemptDeadline']}",
+        f"--max-retry-attempts={job['retryConfig']['retryCount']}",
+        f"--uri={target['uri']}",
+        f"--http-method={target['httpMethod'].lower()}",
+        f"--oauth-service-account-email={token['serviceAccountEmail']}",
+        f"--oauth-token-scope={token['scope']}",
+    ]  # fmt: skip
+
+
+def watcher(runner: Runner) -> list[Json]:
+    """Render what watches in the config cluster, in the order of applying: namespace, account, rights, Deployment."""
+    namespace, account, deployment = _documents("project", "watch")
+    account["metadata"]["annotations"]["iam.gke.io/gcp-service-account"] = runner.service_account
+    _fill_container(deployment["spec"]["template"]["spec"]["containers"][0], runner)
+    return [namespace, account, *rights("config-cluster", runner.service_account), deployment]
+
+
+def rights(where: str, service_account: str) -> list[Json]:
+    """Render the ClusterRole of `config-cluster` or `member` and its binding to the service account."""
+    documents = _documents("rbac", where)
+    for document in documents:
+        for subject in document.get("subjects", ()):
+            subject["name"] = service_account
+    return documents
+
+
+def permissions() -> tuple[str, ...]:
+    """Give the permissions of the custom IAM role: one for each method that the reconciler calls."""
+    (role,) = _documents("rbac", "google-cloud-role")
+    return tuple(role["includedPermissions"])
+
+
+def _fill_container(container: Json, runner: Runner) -> None:
+    container["image"] = runner.image
+    values = {"GPUHUNTER_PROJECT": runner.project, "GPUHUNTER_CONFIG_CLUSTER": runner.config_cluster}
+    container["env"] = [{**each, "value": values.get(each["name"], each["value"])} for each in container["env"]]

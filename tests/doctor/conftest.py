@@ -1,0 +1,227 @@
+"""A project on sockets: the Google Cloud endpoints, a config cluster and two members, and a doctor that examines it."""
+
+import asyncio
+import importlib.resources
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from controlplane.api.crd import custom_resource_definition
+from controlplane.doctor.finding import State
+from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
+from controlplane.gateways.resources import Resource
+from controlplane.localcloud.apiserver.server import ApiServer
+from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.daemon.pki import ensure_pki
+from controlplane.localcloud.faults import Fault, FaultBook
+from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer, new_credentials
+from controlplane.localcloud.scenario import load_scenario
+from controlplane.localcloud.serving import serve
+from controlplane.localcloud.stock.ledger import Stock
+from controlplane.wiring import Target, doctor_of
+from regional_deploy.runner import rights
+
+KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
+APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+SECONDS = 15.0
+
+
+class Host:
+    def __init__(self, clusters):
+        self.clusters = clusters
+
+    def list(self):
+        return list(self.clusters)
+
+
+class Balancer:
+    def health(self):
+        return {}
+
+    def forwarding_rules(self):
+        return []
+
+
+class Recorder:
+    """Writes down what a server is asked."""
+
+    def __init__(self, app, into):
+        self.app, self.into = app, into
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            self.into.append((scope["method"], scope["path"]))
+        await self.app(scope, receive, send)
+
+
+class Project:
+    """All servers, and what a test does to them."""
+
+    def __init__(self, loop, pki):
+        self.loop, self.pki, self.clock, self.faults = loop, pki, SystemClock(), FaultBook()
+        self.tokens, self.asked, self.servers, self.serving = TokenIssuer(SystemClock(), KEY), [], {}, []
+        scenario = load_scenario(None)
+        self.specs = [scenario.config_cluster, *scenario.clusters[:2]]
+        ca = pki.ca_file.read_text()
+        hosted = [
+            HostedCluster(spec.name, spec.location, f"127.0.0.1:{self._start(spec.name)}", ca) for spec in self.specs
+        ]
+        self.config, *self.members = hosted
+        self.host, self.stock = Host(hosted), Stock(scenario)
+        self.google = GoogleCloud(
+            scenario, self.stock, self.clock,
+            clusters=self.host, backends=Balancer(), faults=self.faults, tokens=self.tokens,
+        )  # fmt: skip
+        self.url = f"http://127.0.0.1:{self._serve(self.google.app, None, None)}"
+        self.name = scenario.project
+
+    def _start(self, name):
+        server = ApiServer(name, clock=self.clock, database=None, authenticate=self._user, faults=self.faults)
+        self.servers[name] = server
+        return self._serve(server.app, self.pki.cert_file, self.pki.key_file)
+
+    def _user(self, token):
+        return "admin" if token == "admin-token" else self.tokens.authenticate(token)
+
+    def _serve(self, app, cert, key):
+        server = self.run(serve(Recorder(app, self.asked), "127.0.0.1", 0, cert, key, now=self.clock.now))
+        self.serving.append(server)
+        return server.port
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+
+    def close(self):
+        async def stop():
+            await asyncio.gather(*(server.stop() for server in self.serving))
+
+        self.run(stop())
+        for server in self.servers.values():
+            server.close()
+
+    def call(self, function):
+        async def do():
+            return function()
+
+        return self.run(do())
+
+    def fail(self, endpoint, kind, **options):
+        self.call(lambda: self.faults.add(Fault(endpoint, kind, **options)))
+
+    def post(self, path, body=None, method="POST"):
+        """Change something through a published API."""
+        import requests
+
+        headers = {"Authorization": f"Bearer {self.tokens.issue('somebody')}"}
+        answer = requests.request(method, self.url + path, json=body or {}, headers=headers, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def admin(self, cluster):
+        return KubernetesApi(Endpoint(f"https://{cluster.endpoint}", cluster.ca_pem), lambda: "admin-token")
+
+    def install(self, cluster, *manifests):
+        admin = self.admin(cluster)
+        for manifest in manifests:
+            group, _, version = manifest["apiVersion"].rpartition("/")
+            admin.create(Resource(group, version, manifest["kind"].lower() + "s", namespaced=False), manifest)
+
+    def restrict(self, *, granted):
+        """Give the reconciler's account the rights of `regional_deploy/rbac`, or none."""
+        email = KEY["client_email"]
+        for cluster in self.host.clusters:
+            role = "config-cluster" if cluster is self.config else "member"
+            if granted:
+                self.install(cluster, *rights(role, email))
+            self.call(lambda name=cluster.name: self.servers[name].restrict(email))
+
+
+@pytest.fixture(scope="session")
+def loop():
+    """Give an event loop that runs in a thread."""
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever, daemon=True)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(made.stop)
+    thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """Give a certificate authority; making one takes a while."""
+    return ensure_pki(tmp_path_factory.mktemp("pki"), datetime.now(UTC))
+
+
+@pytest.fixture
+def bare(loop, pki):
+    """Give a project whose config cluster has no kinds of its own yet."""
+    made = Project(loop, pki)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def project(bare):
+    """Give a project in which all is well."""
+    folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
+    kinds = yaml.safe_load_all(folder.joinpath("crds.yaml").read_text())
+    bare.install(bare.config, custom_resource_definition(), *kinds)
+    return bare
+
+
+@pytest.fixture
+def target(bare, tmp_path):
+    """Give the project as the reconciler takes it."""
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps({**KEY, "token_uri": f"{bare.url}/token"}))
+    return Target(bare.name, "us-west2/hunt-config", dict.fromkeys(APIS, bare.url), credentials_file=key)
+
+
+@pytest.fixture
+def examine(target):
+    """Give a function that examines, and checks what holds for every finding."""
+
+    def examined(services=None, *, seconds=SECONDS, environ=None, resolve=lambda _host: [], **other):
+        doctor = doctor_of(replace(target, **other), seconds=seconds)
+        findings = replace(doctor, environ=environ or {}, resolve=resolve).examine(services)
+        for finding in findings:
+            amiss = finding.state is not State.OK
+            assert bool(finding.breaks) == bool(finding.mend) == amiss, finding
+            text = str(finding.as_dict())
+            assert KEY["private_key"][40:80] not in text
+            assert "ya29." not in text
+        return findings
+
+    return examined
+
+
+@pytest.fixture
+def later(bare):
+    """Give a function that sets the servers' clocks ahead, and waits until their answers say so."""
+
+    def ahead(seconds):
+        import time
+
+        import requests
+
+        bare.clock.offset = timedelta(seconds=seconds)
+        for _ in range(100):
+            said = requests.get(f"{bare.url}/", timeout=5).headers["Date"]
+            if (
+                abs(
+                    (
+                        datetime.strptime(said, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC) - bare.clock.now()
+                    ).total_seconds()
+                )
+                < 3
+            ):
+                time.sleep(1.2)  # each server tells it once a second
+                return
+            time.sleep(0.05)
+
+    return ahead

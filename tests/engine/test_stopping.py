@@ -1,0 +1,134 @@
+"""Being asked to stop: work ends by itself, or is given up after its grace; the lease is given back either way."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from controlplane.engine import ExitCode, Stop
+from controlplane.engine.lease import Lease
+from controlplane.engine.limits import LeaseName
+from controlplane.engine.stopping import until_stopped
+
+
+@pytest.fixture
+def hang():
+    """Give a call that never answers until the test is over."""
+    release = threading.Event()
+    yield lambda: release.wait(30)
+    release.set()
+
+
+def never():
+    raise AssertionError("it was given up")
+
+
+def test_work_that_ends_gives_its_result():
+    """Without a request to stop, nothing is given up and no time is lost."""
+    assert until_stopped(lambda: 7, Stop(), given_up=never) == 7
+
+
+def test_an_error_of_the_work_is_raised():
+    """The thread in between hides nothing."""
+
+    def work():
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        until_stopped(work, Stop(), given_up=never)
+
+
+def test_work_that_heeds_the_request_gives_its_own_result():
+    """What ends within its grace is not given up."""
+    stop = Stop()
+    threading.Timer(0.05, stop.request).start()
+    assert until_stopped(lambda: stop.wait(10), stop, given_up=never) is True
+
+
+def test_work_that_hangs_is_given_up_after_its_grace(hang):
+    """However often the request is repeated, the grace is not drawn out."""
+    stop = Stop()
+    for after in (0.02, 0.1, 0.15):
+        threading.Timer(after, stop.request).start()
+    began = time.monotonic()
+    assert until_stopped(hang, stop, given_up=lambda: "given up", grace=0.2) == "given up"
+    assert time.monotonic() - began < 5
+
+
+def test_a_request_from_before_the_work_counts(hang):
+    """A signal that came while the program was still starting is not forgotten."""
+    stop = Stop()
+    stop.request()
+    assert until_stopped(hang, stop, given_up=lambda: "given up", grace=0.05) == "given up"
+
+
+def test_sigterm_reaches_the_waiting_thread(hang):
+    """The main thread handles the signal while the work hangs, and the handler of before stands again afterwards."""
+    stop, before = Stop(), signal.getsignal(signal.SIGTERM)
+    with stop.on_signals(signal.SIGTERM):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert until_stopped(hang, stop, given_up=lambda: "given up", grace=0.05) == "given up"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_interrupted_wait_gives_up_too(hang):
+    """Ctrl-C at a terminal gives the lease back before it ends the program."""
+    given_up = []
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        until_stopped(hang, Stop(), given_up=lambda: given_up.append(1))
+    assert given_up == [1]
+
+
+def test_giving_up_gives_the_lease_back_and_is_cut_off(world, hang):
+    """A pass that hangs in a member leaves no lease behind, and its report says that it was cut off."""
+    world.members[world.refs[0]].error = hang
+    reconciler = world.reconciler()
+    thread = threading.Thread(target=reconciler.run_pass, daemon=True)
+    thread.start()
+    for _ in range(200):
+        if world.config.lease and world.config.lease["spec"]["holderIdentity"]:
+            break
+        time.sleep(0.01)
+    report = reconciler.give_up()
+    assert report.exit_code is ExitCode.CUT_OFF
+    assert world.config.lease["spec"]["holderIdentity"] == ""
+
+
+def test_a_renewal_that_hangs_does_not_keep_the_release_waiting(world, hang):
+    """Nobody knows what becomes of it, so the lease is left to run out."""
+    lease = Lease(world.config, world.clock, LeaseName(), "me")
+    assert lease.acquire()
+    world.clock.advance(40)
+
+    class Hanging:
+        def read_lease(self, *_):
+            return world.config.lease
+
+        def replace_lease(self, _):
+            return hang()
+
+    lease._store = Hanging()
+    threading.Thread(target=lease.check, daemon=True).start()
+    time.sleep(0.05)
+    began = time.monotonic()
+    lease.release()
+    assert time.monotonic() - began < 4
+
+
+def test_giving_up_does_not_wait_for_a_config_cluster_that_hangs(world, hang, monkeypatch):
+    """Giving the lease back gets its own little time, not what is left of the pass."""
+    world.clock.monotonic = time.monotonic
+    world.members[world.refs[0]].error = hang
+    reconciler = world.reconciler()
+    threading.Thread(target=reconciler.run_pass, daemon=True).start()
+    for _ in range(200):
+        if world.config.lease:
+            break
+        time.sleep(0.01)
+    monkeypatch.setattr(world.config, "replace_lease", lambda _lease: hang())
+    began = time.monotonic()
+    assert reconciler.give_up().exit_code is ExitCode.CUT_OFF
+    assert time.monotonic() - began < 6
