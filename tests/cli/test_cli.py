@@ -35,7 +35,7 @@ COMMANDS = [
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"], ["simulate"], ["crd"],
+    ["demo"], ["bench"], ["simulate"], ["doctor"], ["runner"], ["runner", "job"], ["runner", "trigger"], ["runner", "watch"], ["runner", "rights"], ["crd"],
 ]  # fmt: skip
 
 
