@@ -91,7 +91,7 @@ def chance(past: OfferingMemory, now: datetime, advice: Advice | None = None) ->
     if bad is None or (past.last_obtained_at is not None and past.last_obtained_at > bad):
         return usual
     since = max(step(now), bad) - bad
-    return usual * -math.expm1(-since / (RECOVERY * max(1, past.failures)))
+    return usual * (1 - math.exp(-since / (RECOVERY * max(1, past.failures))))
 
 
 def told(past: OfferingMemory, now: datetime) -> str:
