@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -14,21 +17,40 @@ if os.environ.get("CI"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the order of the tests where `-n` spreads them: see below."""
+    """Keep the order of the tests where `-n` spreads them: what waits on the wall clock begins first."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` a file stays together, and one process has all that waits on the wall clock, first.
+    """Put what starts a whole local cloud first, so that the rest fills the time in which it waits."""
+    clouds = _files_with_whole_clouds()
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in clouds)
 
-    So no two whole local clouds take the processor from each other, and the rest fills the time in which they wait.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n`, keep each file together, and all whole local clouds in one process.
+
+    They share a port, and no two of them are to take the processor from each other.
     """
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
-    for item in items:
-        whole_cloud = item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("e2e" if whole_cloud else item.nodeid.partition("::")[0]))
+    from xdist.scheduler import LoadScopeScheduling
+
+    clouds = _files_with_whole_clouds()
+
+    class ByCloud(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "whole clouds" if file in clouds else file
+
+    return ByCloud(config, log)
+
+
+@cache
+def _files_with_whole_clouds() -> frozenset[str]:
+    folder = Path(__file__).parent
+    files = (file for file in folder.rglob("test_*.py") if "pytest.mark.e2e" in file.read_text(encoding="utf-8"))
+    return frozenset(file.relative_to(folder.parent).as_posix() for file in files)
 
 
 @pytest.fixture(autouse=True)
