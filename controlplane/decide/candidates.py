@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 
 from controlplane.decide.attempts import NOTHING_LEARNT
-from controlplane.decide.capacity import cooling, lately_lost
+from controlplane.decide.capacity import ABOUT_CAPACITY, cooling, lately_lost
 from controlplane.decide.world import Holding, World
 from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
@@ -38,6 +38,7 @@ class Blocks:
     """Refusals whose consequence reaches beyond their own offering, by scope.
 
     cooling, shaken: whether any offering is left alone at all after a refusal, or after a preemption.
+    sold_out: by region and kind, when capacity was last refused, while that offering cools.
     """
 
     project: OfferingMemory | None
@@ -46,6 +47,7 @@ class Blocks:
     clusters: Mapping[str, OfferingMemory]
     cooling: bool = True
     shaken: bool = True
+    sold_out: Mapping[tuple[str, tuple[str, int, str]], datetime] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=8192)
@@ -148,6 +150,7 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
     cools = shaken = False
     regions: dict[tuple[str, str, Capacity], OfferingMemory] = {}
     clusters: dict[str, OfferingMemory] = {}
+    sold_out: dict[tuple[str, tuple[str, int, str]], datetime] = {}
     for key, past in sorted(offerings.items()):
         if past.blocked_generation == spec.generation:
             generation = past.last_message or "the API server refuses the Pod"
@@ -158,6 +161,9 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
         offering = parsed(key)
         if offering is None:
             continue
+        if past.last_refused_at is not None and past.last_refusal in ABOUT_CAPACITY:
+            place = (offering.region, offering.kind)
+            sold_out[place] = max(past.last_refused_at, sold_out.get(place, past.last_refused_at))
         if past.last_refusal is RefusalClass.QUOTA_PROJECT:
             project = _longer(project, past)
         elif past.last_refusal is RefusalClass.QUOTA_REGION:
@@ -165,7 +171,7 @@ def blocks(spec: ServiceSpec, offerings: Mapping[str, OfferingMemory], now: date
             regions[family] = _longer(regions.get(family), past)
         elif past.last_refusal in (RefusalClass.IP_SPACE, RefusalClass.UNAUTHORISED, RefusalClass.UNREACHABLE):
             clusters[offering.cluster.link] = _longer(clusters.get(offering.cluster.link), past)
-    return Blocks(project, generation, regions, clusters, cooling=cools, shaken=shaken)
+    return Blocks(project, generation, regions, clusters, cooling=cools, shaken=shaken, sold_out=sold_out)
 
 
 def _longer(one: OfferingMemory | None, other: OfferingMemory) -> OfferingMemory:

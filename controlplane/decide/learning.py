@@ -35,6 +35,9 @@ FADING = 0.9
 RECOVERY = timedelta(minutes=30)
 """How long after a first refusal a sold-out offering is as likely to have come back as not; longer after more."""
 
+TOGETHER = 0.3
+"""How often zones of a region fail together: recorded for 29 to 32 % of losses, within ten minutes of each other."""
+
 BOUND = 3.0
 """How far the advice API can move a hazard, either way."""
 
@@ -81,13 +84,28 @@ def factor(past: OfferingMemory, now: datetime) -> float:
     return (past.losses + BELIEF) / (_exposure(past, now) + BELIEF)
 
 
-def chance(past: OfferingMemory, now: datetime, advice: Advice | None = None) -> float:
-    """Give the probability that a launch succeeds now."""
+def chance(
+    past: OfferingMemory, now: datetime, advice: Advice | None = None, sold_out: datetime | None = None
+) -> float:
+    """Give the probability that a launch succeeds now.
+
+    `sold_out`: when the same was last refused in the region, there or in another cluster. Where that is newer than all
+    that is known of the offering itself, it lowers the chance by as much as zones fail together, and wears off.
+    """
+    bad = _latest(past.last_refused_at, past.last_lost_at)
+    known = _latest(bad, past.last_obtained_at)
+    own = _own_chance(past, now, advice, bad)
+    if sold_out is None or past.held_since is not None or (known is not None and known >= sold_out):
+        return own
+    since = max(step(now), sold_out) - sold_out
+    return own * (1 - TOGETHER * math.exp(-since / RECOVERY))
+
+
+def _own_chance(past: OfferingMemory, now: datetime, advice: Advice | None, bad: datetime | None) -> float:
     if past.held_since is not None:
         return 0.97
     told = advice.obtainability if advice and advice.obtainability is not None else 0.6
     usual = (past.wins + 3 * told) / (past.tries + 3)
-    bad = _latest(past.last_refused_at, past.last_lost_at)
     if bad is None or (past.last_obtained_at is not None and past.last_obtained_at > bad):
         return usual
     since = max(step(now), bad) - bad

@@ -9,8 +9,7 @@ of `controlplane.decide.valued` are differences of this one number, so that they
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TOGETHER = 0.3
-"""How often a loss takes the other offerings of its region along: recorded for 29 to 32 % of losses in a region."""
+from controlplane.decide.learning import TOGETHER
 
 INTERRUPTION = 2 / 3
 """What it costs that anything is missing at all, in missing replicas: fewer than wanted is an outage to some users."""

@@ -5,7 +5,6 @@ Of most offerings nothing is known and nothing changes from pass to pass, so the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from controlplane.decide import learning
@@ -49,7 +48,7 @@ def explain(
     `scales`: what the offerings were weighed by; None for the sum of `controlplane.decide.scoring`.
     """
     scales = scales or _Sums(context.scoring)
-    odds = _Odds(context.now)
+    odds = _Odds(context)
     stopped = context.spec.paused or context.spec.deleting
     verdicts: list[Verdict] = []
     feasible = False
@@ -98,8 +97,9 @@ def _sum(scoring: ScoringContext, candidate: Candidate) -> tuple[float, str]:
 class _Odds:
     """What is to be expected of an offering: (chance of getting it, losses an hour, what was learnt)."""
 
-    def __init__(self, now: datetime) -> None:
-        self._now = now
+    def __init__(self, context: Context) -> None:
+        self._now = now = context.now
+        self._sold_out = context.blocks.sold_out
         self._chance = round(learning.chance(NOTHING_LEARNT, now), 3)
         self._hazard = round(learning.hazard(NOTHING_LEARNT, now), 4)
 
@@ -107,10 +107,11 @@ class _Odds:
         """Give the odds. Only Spot is taken away; what is to be had on demand stays."""
         past, advice, now = candidate.past, candidate.advice, self._now
         spot = candidate.offering.capacity is SPOT
-        if past is NOTHING_LEARNT and advice is None:
+        sold_out = self._sold_out.get((candidate.region, candidate.offering.kind)) if self._sold_out else None
+        if past is NOTHING_LEARNT and advice is None and sold_out is None:
             return self._chance, self._hazard if spot else 0.0, ""
         hazard = round(learning.hazard(past, now, advice), 4) if spot else 0.0
-        return round(learning.chance(past, now, advice), 3), hazard, learning.told(past, now)
+        return round(learning.chance(past, now, advice, sold_out), 3), hazard, learning.told(past, now)
 
 
 @lru_cache(maxsize=8192)

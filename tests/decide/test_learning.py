@@ -224,3 +224,20 @@ def test_whatever_was_learnt_a_chance_is_a_share_and_a_hazard_is_none_negative(p
     assert 0 <= learning.chance(past, now, advice) <= 1
     assert 0 <= learning.hazard(past, now, advice) < 1e4
     assert isinstance(learning.told(past, now), str)
+
+
+def test_a_stock_out_elsewhere_in_the_region_lowers_the_chance_until_it_wears_off():
+    """Zones of a region fail together more often than not at all; a day later that says nothing."""
+    fresh, minute = OfferingMemory(), timedelta(minutes=1)
+    alone = learning.chance(fresh, NOW)
+    assert learning.chance(fresh, NOW, sold_out=NOW - minute) == pytest.approx(alone * 0.7, rel=0.1)
+    assert learning.chance(fresh, NOW, sold_out=NOW - timedelta(days=1)) == pytest.approx(alone)
+
+
+def test_what_is_known_of_the_offering_itself_outweighs_an_older_stock_out_elsewhere():
+    """What was obtained after it, or is held now, is the better witness."""
+    obtained = OfferingMemory(tries=1, wins=1, last_obtained_at=NOW)
+    held = OfferingMemory(held_since=NOW, up_since=NOW)
+    earlier = NOW - timedelta(minutes=5)
+    assert learning.chance(obtained, NOW, sold_out=earlier) == learning.chance(obtained, NOW)
+    assert learning.chance(held, NOW, sold_out=NOW) == learning.chance(held, NOW)

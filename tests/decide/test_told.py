@@ -10,6 +10,8 @@ import controlplane.decide
 from controlplane.decide import scoring
 from controlplane.model.decision import Standing
 from controlplane.model.facts import Unknown, UnknownReason
+from controlplane.model.memory import Memory, OfferingMemory
+from controlplane.model.offering import ClusterRef, RefusalClass
 from controlplane.model.reasons import Reason
 from controlplane.model.service import PodTemplate
 
@@ -178,3 +180,19 @@ def test_a_region_that_cannot_be_seen_is_told_with_its_reason(toy, monkeypatch):
     t.one_pass()
     told = t.condition("FleetKnown").message
     assert f"{t.offering('us-a1').cluster.link} (ListIncomplete)" in told
+
+
+def test_a_stock_out_is_told_as_a_lower_chance_next_door(toy):
+    """Another cluster of the region shares what one of them met; another region does not."""
+    t = toy.Toy(("us-a1", "us-b1"))
+    t.clusters.append(ClusterRef("us-a1", "gpu-2"))
+    met, minute = t.offering("us-a1"), toy.MINUTE
+    past = OfferingMemory(
+        failures=1,
+        not_before=t.now + 4 * minute,
+        last_refusal=RefusalClass.STOCK_OUT,
+        last_refused_at=t.now - minute,
+    )
+    t.memory = Memory(passes=1, offerings={met.key: past})
+    chances = {v.offering.cluster.link: v.chance for v in t.think().verdicts if v.offering.kind == met.kind}
+    assert chances["us-a1/gpu-1"] < chances["us-a1/gpu-2"] < chances["us-b1/gpu-1"]

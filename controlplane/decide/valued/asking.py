@@ -119,7 +119,8 @@ def _hopes(stand: Stand, aims: _Basket) -> list[float]:
         waiting = held.hunting if held is not None and held.kept and not held.yielding and held.visible else 0
         count = aims.taken[candidate.key] + (0 if stand.bridges(candidate) else waiting)
         if count:
-            hopes += [learning.chance(candidate.past, stand.context.now, candidate.advice)] * count
+            sold_out = stand.context.blocks.sold_out.get((candidate.region, candidate.offering.kind))
+            hopes += [learning.chance(candidate.past, stand.context.now, candidate.advice, sold_out)] * count
     return hopes
 
 
