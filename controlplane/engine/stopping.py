@@ -83,13 +83,13 @@ def until_stopped(work: Callable[[], T], stop: Stop, *, given_up: Callable[[], T
             errors.append(error)
         news.put("done")
 
-    threading.Thread(target=run, name="pass", daemon=True).start()
-    stop.tell(lambda: news.put("stop"))
+    thread = threading.Thread(target=run, name="pass", daemon=True)
+    thread.start()
+    stop.tell(lambda: news.put("stop"))  # it may say so twice
     try:
         if news.get() == "stop":
-            try:
-                news.get(timeout=grace)
-            except queue.Empty:
+            thread.join(grace)
+            if thread.is_alive():
                 return given_up()
     except BaseException:
         given_up()

@@ -64,6 +64,18 @@ def test_a_request_from_before_the_work_counts(hang):
     assert until_stopped(hang, stop, given_up=lambda: "given up", grace=0.05) == "given up"
 
 
+def test_a_request_that_comes_while_it_is_listened_for_draws_no_grace_away(hang):
+    """The signal may come between the two steps of listening: told twice, it is still one request."""
+
+    class Interrupted(Stop):
+        def tell(self, callback):
+            self.request()
+            super().tell(callback)
+            callback()
+
+    assert until_stopped(hang, Interrupted(), given_up=lambda: "given up", grace=0.05) == "given up"
+
+
 def test_sigterm_reaches_the_waiting_thread(hang):
     """The main thread handles the signal while the work hangs, and the handler of before stands again afterwards."""
     stop, before = Stop(), signal.getsignal(signal.SIGTERM)
