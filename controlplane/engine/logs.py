@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from controlplane.engine.outcome import ExitCode
 from controlplane.gateways.sanitise import sanitise, scrub
 
 _SEVERITY = {"warn": "WARNING", "exception": "ERROR", "fatal": "CRITICAL"}
@@ -20,7 +21,13 @@ _STACK = 8000
 _LABELS = ("run_id", "service", "cluster")
 """Values that Cloud Logging indexes as labels too, so that one pass or one service is found without a search."""
 _PREFIX = "logging.googleapis.com/"
-_BY_EXIT_CODE = {2: "WARNING", 3: "WARNING", 4: "WARNING", 64: "ERROR", 70: "ERROR"}
+_BY_EXIT_CODE: Mapping[int, str] = {
+    ExitCode.BELOW_TARGET: "WARNING",
+    ExitCode.NOTHING_FEASIBLE: "WARNING",
+    ExitCode.CUT_OFF: "WARNING",
+    ExitCode.BAD_CONFIGURATION: "ERROR",
+    ExitCode.BUG: "ERROR",
+}
 """A pass that is not what was wanted is looked for by its severity; a person at a terminal sees it anyhow."""
 Event = MutableMapping[str, Any]
 
