@@ -84,8 +84,6 @@ class Market:
         self._last_id = 0
         self._serving: set[int] = set()
         self._took_over: set[int] = set()
-        self._next_loss: float | None = None  # the first after `_looked_from`; None when it is not known
-        self._looked_from = 0.0
 
     def request(self, zone: int | None) -> Lease:
         """Ask for one replica: spot in the zone of this index, or on-demand for None.
@@ -106,7 +104,6 @@ class Market:
             held = self._granted[zone]
             if len(held) < self._capacity[zone]:
                 held.append(lease)
-                self._next_loss = None
             heappush(self._due, (now + self.scoring.answer_after, _ANSWER, number))
         self.leases[number] = lease
         return lease
@@ -146,22 +143,6 @@ class Market:
         self.recent = events
         return events
 
-    def next_change(self, after: float) -> float:
-        """Give when the next answer, readiness or preemption comes, with what is held now; inf when none is to come.
-
-        For skipping steps in which nothing can happen, not for policies: it knows the future.
-        """
-        if self._next_loss is None or not self._looked_from <= after < self._next_loss:
-            self._next_loss, self._looked_from = self._look_for_loss(after), after
-        return min((self._next_loss, *(at for at, _, number in self._due if at > after and number in self.leases)))
-
-    def _look_for_loss(self, after: float) -> float:
-        for index in range(self._upcoming, len(self._changes)):
-            at, zone, capacity = self._changes[index]
-            if at > after and len(self._granted[zone]) > capacity:
-                return at
-        return inf
-
     def _change(self, zone: int, capacity: int, events: list[Event]) -> None:
         self._capacity[zone] = capacity
         held = self._granted[zone]
@@ -169,7 +150,6 @@ class Market:
             lease = held[-1]  # the newest goes first
             if lease.accepted is None:
                 held.pop()  # nobody knew of it yet: its answer will be no
-                self._next_loss = None
                 continue
             self._end(lease, "preempted")
             self.ledger.preempted.append(self.now)
@@ -198,7 +178,6 @@ class Market:
             self.ledger.ready_is_now(self.now, len(self._serving))
         if lease.zone is not None and lease in self._granted[lease.zone]:
             self._granted[lease.zone].remove(lease)
-            self._next_loss = None
         lease.ended_at, lease.why_ended = self.now, why
         del self.leases[lease.id]
         self._took_over.discard(lease.id)

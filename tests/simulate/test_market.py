@@ -1,7 +1,5 @@
 """The scored world: what a request gets and when that is known, what is lost, what it costs, to the second."""
 
-from math import inf, isinf
-
 import pytest
 
 from controlplane.simulate.market import Answered, Kind, Market, Preempted, Ready, Scoring
@@ -103,32 +101,6 @@ def test_at_one_instant_capacity_goes_before_a_replica_gets_ready() -> None:
     kinds = [type(event) for event in market.advance(400.0)]
     assert kinds == [Answered, Preempted]
     assert market.ledger.readiness == [(0.0, 0)]
-
-
-def test_the_next_change_is_foretold() -> None:
-    """Answers, readiness and losses, in turn; nothing when nothing is to come."""
-    market = market_of([2, 2, 2, 1, 1, 0], interval=100.0)
-    assert isinf(market.next_change(0.0))
-    market.request(0)
-    seen = []
-    while (at := market.next_change(market.now)) < inf:
-        market.advance(at)
-        seen.append(at)
-    assert seen == [60.0, 180.0, 500.0]
-
-
-def test_a_drop_that_hits_nobody_is_no_change() -> None:
-    """Only capacity below what is held matters; holding more brings the loss nearer."""
-    market = market_of([2, 2, 2, 1, 1, 0], interval=100.0)
-    market.request(0)
-    market.advance(180.0)
-    assert market.next_change(180.0) == 500.0
-    market.request(0)
-    market.advance(240.0)
-    assert market.next_change(240.0) == 300.0
-    assert market.next_change(350.0) == 360.0  # the second would be ready then, were it not lost before
-    assert market.next_change(360.0) == 500.0
-    assert market.next_change(240.0) == 300.0
 
 
 @pytest.mark.parametrize("step", [7.0, 30.0, 60.0, 333.0], ids=lambda step: f"every-{step:g}s")

@@ -75,8 +75,8 @@ class Deployment:
     lost: list[Pod] = field(default_factory=list)
     made: int = 0
 
-    def scale(self, market: Market, replicas: int) -> list[Pod]:
-        """Bring it to so many Pods and give the new ones. Kubernetes removes what runs least first, then the newest."""
+    def scale(self, market: Market, replicas: int) -> None:
+        """Bring it to so many Pods. Kubernetes removes what runs least first, then the newest."""
         self.version += 1
         while len(self.pods) > replicas:
             victim = min(
@@ -84,7 +84,8 @@ class Deployment:
             )
             self.pods.remove(victim)
             market.release(victim.lease)
-        return [self.start(market) for _ in range(replicas - len(self.pods))]
+        for _ in range(replicas - len(self.pods)):
+            self.start(market)
 
     def start(self, market: Market) -> Pod:
         """Make a Pod, which asks for its GPU at once."""

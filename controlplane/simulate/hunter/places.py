@@ -66,12 +66,6 @@ class Places:
             what = f"the service may use none of the trace's regions ({there})"
             raise SpecError([Problem(self.trace.name, what, "change spec.regions")])
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """The names of the zones that sell no GPU type of the service."""
-        used = {p.zone for p in self.all}
-        return tuple(z.name for index, z in enumerate(self.trace.zones) if index not in used)
-
     def prices(self) -> dict[Offering, float]:
         """Give USD per GPU and hour: spot as each zone sells it, on-demand as the trace does, in every cluster."""
         spot = {
