@@ -17,7 +17,6 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]*@[a-z0-9.:-]+\.gserviceaccount\.com")
 _CRON = re.compile(r"\S+( \S+){4}")
-PLACEHOLDER_ACCOUNT = "gpu-hunter@PROJECT.iam.gserviceaccount.com"
 
 
 @dataclass(frozen=True, slots=True)

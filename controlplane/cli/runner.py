@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controlplane.cli.connect import settings_of
+from controlplane.cli.connect import Settings, settings_of
 from controlplane.cli.output import Output, OutputOption, emit
 
 if TYPE_CHECKING:
@@ -86,12 +86,22 @@ def rights(
     """Print the ClusterRole of the config cluster or of a member, bound to the account, for `kubectl apply -f -`."""
     from regional_deploy.runner import rights as rendered
 
-    settings = settings_of(context)
-    _print(rendered(cluster.value, service_account or _usual_account(settings.project or "PROJECT")), output)
+    account = service_account or _usual_account(_named(settings_of(context)))
+    _print(rendered(cluster.value, account), output)
 
 
 def _usual_account(project: str) -> str:
     return f"gpu-hunter@{project}.iam.gserviceaccount.com"
+
+
+def _named(settings: Settings) -> str:
+    """Give the project; rights of an account in no project would be of use to nobody."""
+    from controlplane.api import Problem, SpecError
+
+    if settings.project is None:
+        what = "is missing: the local cloud runs no Cloud Run jobs"
+        raise SpecError([Problem("--project", what, "give it, or set GPUHUNTER_PROJECT")])
+    return settings.project
 
 
 def _runner(
@@ -103,8 +113,7 @@ def _runner(
     from regional_deploy.runner import Runner
 
     settings = settings_of(context)
-    if settings.project is None:
-        raise SpecError([Problem("--project", "is missing: the local cloud runs no Cloud Run jobs", "give it")])
+    _named(settings)
     target = google_target(settings)
     where = region or region_of(target.config_cluster.partition("/")[0])
     email = account or _usual_account(target.project)

@@ -161,6 +161,7 @@ def test_the_rights_are_printed_bound_to_the_account(cluster, capsys):
         pytest.param([*OPTIONS, "trigger", "--schedule", "always"], "--schedule", id="schedule"),
         pytest.param(["--project", "My Project", *OPTIONS[2:], "trigger"], "--project", id="project"),
         pytest.param(["runner", "trigger"], "--project", id="no-project"),
+        pytest.param(["runner", "rights", "member"], "--project", id="rights-in-no-project"),
     ],
 )
 def test_what_cannot_be_rendered_is_one_line(arguments, expected, capsys, monkeypatch):
