@@ -63,9 +63,8 @@ class GoogleCloud:
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
-        self.app: AsgiApp = disturbed(
-            build_app(tokens, self._rpc.rest, self._compute.rest, project, Administration(project)), faults, clock
-        )
+        app = build_app(tokens, self._rpc.rest, self._compute.rest, Administration(project))
+        self.app: AsgiApp = disturbed(app, faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
         """Serve gRPC; gives the port."""

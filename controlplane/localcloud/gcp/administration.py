@@ -55,7 +55,6 @@ class Administration:
         raise not_found("The requested URL was not found on this server.")
 
     def _list(self, wanted: str) -> dict[str, Any]:
-        self._project.check_enabled("serviceusage.googleapis.com")
         states = {api: "DISABLED" if api in self._project.disabled else "ENABLED" for api in APIS}
         if wanted not in ("", "state:ENABLED", "state:DISABLED"):
             raise invalid(f"Invalid filter: {wanted}")

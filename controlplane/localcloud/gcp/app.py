@@ -1,6 +1,5 @@
 """The REST front of all APIs and the OAuth token endpoint, as one ASGI application on one port."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -12,31 +11,17 @@ from starlette.routing import Route
 
 from controlplane.localcloud.gcp.administration import Administration
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
-from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.gcp.rpc import json_response
 from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssuer
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-_HUB = re.compile(r"/v1/projects/[^/]+/locations/[^/]+/(memberships|features)")
-
-
-def build_app(
-    tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, project: Project, administration: Administration
-) -> Starlette:
+def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administration: Administration) -> Starlette:
     """Put the endpoints together."""
 
     async def by_path(request: Request) -> Response:
-        if administration.takes(request.url.path):
-            return await administration.rest(request)
-        hub = _HUB.match(request.url.path)
-        project.check_enabled("gkehub.googleapis.com" if hub else "container.googleapis.com")
-        return await rpc(request)
-
-    async def machines(request: Request) -> Response:
-        project.check_enabled("compute.googleapis.com")
-        return await compute(request)
+        return await (administration.rest if administration.takes(request.url.path) else rpc)(request)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def call(request: Request) -> Response:
@@ -67,7 +52,7 @@ def build_app(
     return Starlette(
         routes=[
             Route("/token", token, methods=["POST"]),
-            Route("/compute/v1/{path:path}", guarded(machines), methods=verbs),
+            Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
             Route("/v1/{path:path}", guarded(by_path), methods=verbs),
         ]
     )

@@ -9,6 +9,10 @@ from controlplane.localcloud.scenario import Scenario, region_of
 from controlplane.localcloud.stock.ledger import Stock
 
 _NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)(?:/[a-zA-Z]+/([^/]+))?")
+# A permission begins with its API's name, but for this one.
+_APIS = {"resourcemanager": "cloudresourcemanager"}
+# An API that is off can be switched on, Service Usage itself included.
+_ALWAYS = ("serviceusage.services.enable", "serviceusage.services.disable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,15 @@ class Project:
         return Place(match[1], match[2], match[3] or "")
 
     def check(self, project: str, permission: str) -> None:
-        """Refuse any project but ours, and what a fault denies."""
-        if project not in (self.name, str(self.number)) or permission in self.denied:
+        """Refuse any project but ours, an API that is not enabled in it, and what a fault denies."""
+        ours = project in (self.name, str(self.number))
+        if ours and permission not in _ALWAYS:
+            self._check_enabled(permission.partition(".")[0])
+        if not ours or permission in self.denied:
             raise GoogleError("PERMISSION_DENIED", f'Required "{permission}" permission(s) for "projects/{project}".')
 
-    def check_enabled(self, api: str) -> None:
-        """Refuse an API that is not enabled in the project, in Google's words."""
+    def _check_enabled(self, service: str) -> None:
+        api = f"{_APIS.get(service, service)}.googleapis.com"
         if api in self.disabled:
             raise GoogleError(
                 "PERMISSION_DENIED",

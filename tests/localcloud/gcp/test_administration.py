@@ -8,6 +8,7 @@ import pytest
 import requests
 from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import compute_v1, container_v1, gkehub_v1
+from google.cloud.container_v1.services.cluster_manager.transports import ClusterManagerGrpcTransport
 
 from controlplane.localcloud.serving import serve
 
@@ -26,10 +27,15 @@ def enabled(endpoints):
     return {each["config"]["name"] for each in answer["services"]}
 
 
-def test_a_disabled_api_is_refused_in_googles_words_until_it_is_enabled(endpoints):
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_a_disabled_api_is_refused_in_googles_words_until_it_is_enabled(endpoints, transport):
     """The list of services and the API itself say the same."""
     assert "container.googleapis.com" in enabled(endpoints)
-    client = endpoints.client(container_v1.ClusterManagerClient)
+    client = (
+        endpoints.client(container_v1.ClusterManagerClient)
+        if transport == "rest"
+        else container_v1.ClusterManagerClient(transport=ClusterManagerGrpcTransport(channel=endpoints.grpc_channel()))
+    )
     assert call(endpoints, "POST", f"{PROJECT}/services/container.googleapis.com:disable").status_code == 200
     assert "container.googleapis.com" not in enabled(endpoints)
     with pytest.raises(Forbidden, match=r"container.googleapis.com API has not been used in project \d+ before"):
