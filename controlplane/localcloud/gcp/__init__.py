@@ -102,7 +102,7 @@ class GoogleCloud:
         return {
             "fleet": self._fleet.to_state(),
             "labels": self._container.labels,
-            "addresses": self._compute.addresses.to_state(),
+            "addresses": self._compute.to_state(),
             "feature": self._hub.feature,
             "disabled": sorted(self._project.disabled),
         }
@@ -111,7 +111,7 @@ class GoogleCloud:
         """Take up what an earlier daemon left."""
         self._fleet.from_state(state.get("fleet", {}))
         self._container.labels = {link: dict(labels) for link, labels in state.get("labels", {}).items()}
-        self._compute.addresses.from_state(state.get("addresses", []))
+        self._compute.from_state(state.get("addresses", []))
         self._hub.feature = state.get("feature", self._hub.feature)
         self._project.disabled = set(state.get("disabled", ()))
 

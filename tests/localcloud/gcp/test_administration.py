@@ -89,14 +89,20 @@ def test_addresses_of_regions_are_listed_beside_global_ones(endpoints):
     """Each in its scope, as the published client reads the aggregated list."""
     project = "gpu-hunter-local"
     regional, everywhere = endpoints.client(compute_v1.AddressesClient), compute_v1.GlobalAddressesClient
-    regional.insert(project=project, region="us-central1", address_resource=compute_v1.Address(name="here"))
+    made = regional.insert(project=project, region="us-central1", address_resource=compute_v1.Address(name="here"))
+    operations = endpoints.client(compute_v1.RegionOperationsClient)
+    assert operations.wait(project=project, region="us-central1", operation=made.name).status.name == "DONE"
+    assert regional.get(project=project, region="us-central1", address="here").address
     endpoints.client(everywhere).insert(project=project, address_resource=compute_v1.Address(name="there"))
+    endpoints.cloud.from_state(endpoints.cloud.to_state())  # as after a restart of the daemon
     found = {
         scope: [each.name for each in listed.addresses] for scope, listed in regional.aggregated_list(project=project)
     }
     assert found["regions/us-central1"] == ["here"]
     assert found["global"] == ["there"]
     assert found["regions/us-east4"] == []
+    regional.delete(project=project, region="us-central1", address="here").result(timeout=10)
+    assert list(regional.list(project=project, region="us-central1")) == []
 
 
 def test_what_was_changed_outlives_the_daemon(endpoints):

@@ -50,11 +50,10 @@ class ComputeApi:
         self._catalogue = Catalogue(project)
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
-        self.addresses = Addresses(project, clock)
-        self._regional = {
-            region.name: Addresses(project, clock, f"regions/{region.name}", f"198.51.{100 + number}.")
-            for number, region in enumerate(project.scenario.regions)
-        }
+        self._addresses = {"global": Addresses(project, clock)}
+        for number, region in enumerate(project.scenario.regions):
+            scope = f"regions/{region.name}"
+            self._addresses[scope] = Addresses(project, clock, scope, f"198.51.{100 + number}.")
         self._zonal: Mapping[str, tuple[str, _Zonal]] = {
             "acceleratorTypes": ("acceleratorType", self._catalogue.accelerator_types),
             "machineTypes": ("machineType", self._catalogue.machine_types),
@@ -66,8 +65,16 @@ class ComputeApi:
             "targetHttpProxies": ("targetHttpProxy", self._balancing.target_proxies),
             "urlMaps": ("urlMap", self._balancing.url_maps),
             "forwardingRules": ("forwardingRule", self._balancing.forwarding_rules),
-            "addresses": ("address", self.addresses.documents),
         }
+
+    def to_state(self) -> list[Document]:
+        """Give what must outlive the daemon: the reserved addresses of all scopes."""
+        return [document for addresses in self._addresses.values() for document in addresses.to_state()]
+
+    def from_state(self, state: list[Document]) -> None:
+        """Take up what an earlier daemon left."""
+        for addresses in self._addresses.values():
+            addresses.from_state(state)
 
     async def rest(self, request: Request) -> Response:
         """Answer a call."""
@@ -88,13 +95,12 @@ class ComputeApi:
             case ("GET", "zones" | "regions" as kind, *rest) if len(rest) < 2:
                 return self._place(kind, rest, path, query)
             case ("GET", "aggregated", "addresses"):
-                scopes = {f"regions/{name}": each.documents() for name, each in self._regional.items()}
-                scopes["global"] = self.addresses.documents()
+                scopes = {scope: each.documents() for scope, each in self._addresses.items()}
                 return aggregated("addressAggregatedList", path, "addresses", scopes, ListQuery.of(query))
-            case ("POST", "regions", str(region), "addresses") if region in self._regional:
-                return self._regional[region].insert(body)
-            case ("DELETE", "regions", str(region), "addresses", str(name)) if region in self._regional:
-                return self._regional[region].delete(name)
+            case (_, "global", "addresses" | "operations", *_):
+                return _reserved(self._addresses["global"], (verb, *parts[1:]), path, query, body)
+            case (_, "regions", str(region), "addresses" | "operations", *_) if f"regions/{region}" in self._addresses:
+                return _reserved(self._addresses[f"regions/{region}"], (verb, *parts[2:]), path, query, body)
             case ("GET", "aggregated", str(kind)) if kind in self._zonal:
                 return self._aggregated(kind, path, query)
             case ("GET", "zones", str(zone), str(kind), *rest) if kind in self._zonal and len(rest) < 2:
@@ -143,14 +149,6 @@ class ComputeApi:
         self, verb: str, parts: list[str], path: str, query: Mapping[str, str], body: Mapping[str, Any]
     ) -> Document:
         match (verb, *parts):
-            case ("POST", "addresses"):
-                return self.addresses.insert(body)
-            case ("DELETE", "addresses", str(name)):
-                return self.addresses.delete(name)
-            case ("GET", "operations", str(name)):
-                return self.addresses.operation(name)
-            case ("POST", "operations", str(name), "wait"):
-                return self.addresses.operation(name)
             case ("POST", "backendServices", str(name), "getHealth"):
                 return self._balancing.get_health(name, body)
             case ("GET", str(kind), *rest) if kind in self._global and len(rest) < 2:
@@ -167,3 +165,22 @@ class ComputeApi:
             raise GoogleError("NOT_FOUND", f"The resource '{path}' was not found", "notFound")
         if self._project.is_down(zone):
             raise unavailable(f"The zone 'projects/{self._project.name}/zones/{zone}' is currently unavailable.")
+
+
+def _reserved(
+    addresses: Addresses, call: tuple[str, ...], path: str, query: Mapping[str, str], body: Mapping[str, Any]
+) -> Document:
+    """Answer what is asked of the addresses of one scope and of its operations: only they make any."""
+    match call:
+        case ("GET", "addresses"):
+            return plain("addressList", path, addresses.documents(), ListQuery.of(query))
+        case ("GET", "addresses", str(name)):
+            return addresses.get(name)
+        case ("POST", "addresses"):
+            return addresses.insert(body)
+        case ("DELETE", "addresses", str(name)):
+            return addresses.delete(name)
+        case ("GET", "operations", str(name)) | ("POST", "operations", str(name), "wait"):
+            return addresses.operation(name)
+        case _:
+            raise not_found("The requested URL was not found on this server.")

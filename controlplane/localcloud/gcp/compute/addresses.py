@@ -84,8 +84,9 @@ class Addresses:
         return self.documents()
 
     def from_state(self, state: list[Document]) -> None:
-        """Take up what an earlier daemon left."""
-        self._addresses = {each["name"]: each for each in state}
+        """Take up what an earlier daemon left of this scope."""
+        here = f"{self._base}/addresses/"
+        self._addresses = {each["name"]: each for each in state if each["selfLink"].startswith(here)}
 
     def _done(self, verb: str, name: str) -> Document:
         now = rfc3339(self._clock.now())
