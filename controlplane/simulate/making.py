@@ -42,11 +42,13 @@ def made(making: Making, spec: ServiceSpec | None = None) -> list[Trace]:
     """Make a trace of every seed. Raises SpecError, by the options' names, where none can be made of that."""
     if not 1 <= making.seeds <= MOST_SEEDS:
         raise wrong("--seeds", f"is {making.seeds}", f"use 1 to {MOST_SEEDS}")
+    if making.accelerator is not None and not making.accelerator.strip():
+        raise wrong("--accelerator", "is empty", "name a GPU type, or leave it out")
     kind = None if spec is None else spec.accelerators[0]
     price = making.on_demand_price
     if price is None:
         price = _listed(kind, making.accelerator)
-    wanted = kind.type if kind is not None else ACCELERATOR
+    wanted = making.accelerator or (ACCELERATOR if kind is None else kind.type)
     regions = _regions(making.regions, spec)
     try:
         return [
@@ -60,7 +62,7 @@ def made(making: Making, spec: ServiceSpec | None = None) -> list[Trace]:
                 most=making.most,
                 on_demand_price=price,
                 price_ratio=making.price_ratio,
-                accelerator=making.accelerator or wanted,
+                accelerator=wanted,
             )
             for seed in range(making.seed, making.seed + making.seeds)
         ]
@@ -77,9 +79,10 @@ def _regions(text: str | None, spec: ServiceSpec | None) -> int | Sequence[str]:
     names = [name.strip() for name in text.split(",")]
     if names == [""] or not all(names):
         raise wrong("--regions", "has an empty name", "write 3, or names as in us-central1,us-east4")
-    if len(names) > 1 or not names[0].lstrip("-").isdigit():
+    try:
+        return int(text)
+    except ValueError:
         return names
-    return int(names[0])
 
 
 def _listed(kind: Accelerator | None, named: str | None) -> float:

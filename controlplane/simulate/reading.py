@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.api.problems import Problem, SpecError, did_you_mean
-from controlplane.simulate.trace import Trace, Zone
+from controlplane.simulate.trace import LARGEST_AMOUNT, MOST_HELD, Trace, Zone
 
 LARGEST_FILE = 64 * 1024 * 1024
-MOST_HELD = 1_000_000
 _KNOWN = ("name", "accelerator", "interval_seconds", "on_demand_usd_per_hour", "zones", "source", "note")
 _KNOWN_OF_ZONE = ("region", "spot_usd_per_hour", "capacity", "accelerator")
 
@@ -195,7 +194,7 @@ class _Reader:
             raise self._wrong(place, f"is {_kind(value)}", "write a number above 0")
         if isinstance(value, float) and not isfinite(value):
             raise self._wrong(place, f"is {'NaN' if value != value else 'infinite'}", "write a number above 0")  # noqa: PLR0124
-        if not 0 < value <= 1e9:
+        if not 0 < value <= LARGEST_AMOUNT:
             raise self._wrong(place, f"is {value:.6g}", "write a number above 0, at most 1e9")
         return float(value)
 

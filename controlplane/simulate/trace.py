@@ -7,6 +7,9 @@ new one. Time is float seconds since the start of the trace.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+MOST_HELD, LARGEST_AMOUNT = 1_000_000, 1e9
+"""The most replicas of a zone, and the largest price or time, that a trace can have in a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:

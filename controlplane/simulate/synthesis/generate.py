@@ -6,7 +6,7 @@ counts of capacity are put on top.
 """
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from math import inf
 from random import Random
 
 from controlplane.api import Problem, SpecError
@@ -14,7 +14,7 @@ from controlplane.simulate.synthesis.counts import counts
 from controlplane.simulate.synthesis.pattern import RECIPES, Pattern
 from controlplane.simulate.synthesis.prices import prices
 from controlplane.simulate.synthesis.world import World, strata
-from controlplane.simulate.trace import Trace, Zone
+from controlplane.simulate.trace import LARGEST_AMOUNT, MOST_HELD, Trace, Zone
 
 _UNBOUNDED = 1000
 _MOST_CELLS = 20_000_000  # zones times intervals: what is made in a minute or two and fits in memory
@@ -41,21 +41,24 @@ def synthesize(
     Raises SpecError when no trace can be made of that.
     """
     amounts = {"days": days, "interval_seconds": interval_seconds, "on_demand_price": on_demand_price}
-    names = [f"region{number + 1}" for number in range(regions)] if isinstance(regions, int) else list(regions)
-    problems = [*_not_positive(amounts), *_not_a_map(zones, names, most)]
+    problems = [*_not_positive(amounts), *_not_a_map(zones, regions, most)]
     if not 1 <= price_ratio < inf:
         problems.append(
             _problem("price_ratio", f"{price_ratio:g} is no ratio of the dearest to the cheapest", "use 1 or more")
         )
     if problems:
         raise SpecError(problems)
+    _check_size(zones, days * 86_400 / interval_seconds)
     intervals = round(days * 86_400 / interval_seconds)
-    _check_size(zones, intervals)
+    names = [f"region{number + 1}" for number in range(regions)] if isinstance(regions, int) else list(regions)
 
     random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
     world = World(random, RECIPES[pattern], interval_seconds, intervals, len(names))
     homes = sorted(index % len(names) for index in range(zones))
     paid = prices(random, homes, on_demand_price, price_ratio)
+    if min(paid) <= 0:
+        what = f"Spot at {on_demand_price:g} USD over {price_ratio:g} comes to nothing"
+        raise SpecError([_problem("price_ratio", what, "use a lower ratio, or a higher price on demand")])
     made = []
     for index, deviation in enumerate(strata(random, zones)):
         region = names[homes[index]]
@@ -78,32 +81,34 @@ def synthesize(
 
 def _not_positive(amounts: dict[str, float]) -> list[Problem]:
     return [
-        _problem(name, f"{value:g} is not a positive number", "use a number above 0")
+        _problem(name, f"{value:g} is not a positive number up to 1e9", "use a number above 0, at most 1e9")
         for name, value in amounts.items()
-        if not (isfinite(value) and value > 0)
+        if not 0 < value <= LARGEST_AMOUNT
     ]
 
 
-def _not_a_map(zones: int, regions: Sequence[str], most: int | None) -> list[Problem]:
+def _not_a_map(zones: int, regions: int | Sequence[str], most: int | None) -> list[Problem]:
     problems = []
+    count = regions if isinstance(regions, int) else len(regions)
     if zones < 1:
         problems.append(_problem("zones", f"{zones} zones are no trace", "use 1 or more"))
-    elif not 1 <= len(regions) <= zones:
-        problems.append(
-            _problem("regions", f"{zones} zones cannot be in {len(regions)} regions", f"use 1 to {zones} regions")
-        )
-    if len(set(regions)) < len(regions):
+    elif not 1 <= count <= zones:
+        problems.append(_problem("regions", f"{zones} zones cannot be in {count} regions", f"use 1 to {zones} regions"))
+    if not isinstance(regions, int) and len(set(regions)) < count:
         problems.append(_problem("regions", "a region is named twice", "name each region once"))
     if most is not None and most < 1:
         problems.append(_problem("most", f"{most} replicas per zone are none", "use 1 or more, or leave it out"))
+    elif most is not None and most > MOST_HELD:
+        problems.append(_problem("most", f"{most} replicas per zone are too many", f"use {MOST_HELD} at most"))
     return problems
 
 
-def _check_size(zones: int, intervals: int) -> None:
-    if intervals < 2:
+def _check_size(zones: int, intervals: float) -> None:
+    """Check before anything is made of the intervals, of which there may be more than any whole number holds."""
+    if round(min(intervals, 2.0)) < 2:
         raise SpecError([_problem("interval_seconds", "the trace has less than 2 intervals", "use more days or less")])
     if zones * intervals > _MOST_CELLS:
-        what = f"{zones} zones of {intervals} intervals are more than {_MOST_CELLS} values"
+        what = f"{zones} zones of {intervals:.0f} intervals are more than {_MOST_CELLS} values"
         raise SpecError([_problem("days", what, "use fewer days or zones, or longer intervals")])
 
 
