@@ -1,6 +1,7 @@
 """`simulate`: the hunt replayed on recorded or made-up capacity, beside the policies it is measured against."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from controlplane.simulate.making import Making
 
 MAKING = "Making traces"
-MAKES = {
-    "seed", "seeds", "pattern", "zones", "regions", "days", "most", "interval", "price_ratio", "on_demand_price",
-    "accelerator",
-}  # fmt: skip
 
 
 class PresetName(StrEnum):
@@ -151,19 +148,20 @@ def simulate(
         on_demand_price=on_demand_price,
         accelerator=accelerator,
     )
+    making_options = {one.name for one in fields(Making)}
     if synthesize is not None:
-        if set(given) - {"synthesize", "output", "service", *MAKES}:
+        if set(given) - {"synthesize", "output", "service", *making_options}:
             raise asked.wrong("--synthesize", "makes a trace and replays none", "call it first, then with --trace")
         _synthesize(synthesize, output, making, service)
         return
-    makes = [one for one in given if one in MAKES]
+    makes = [one for one in given if one in making_options]
     if not files and not makes:
         remedy = "name a trace, have one made (--seed 1), or make one to keep (--synthesize trace.json)"
         raise asked.wrong("--trace", "is missing", remedy)
     for name in makes if files else ():
         note(f"--{name.replace('_', '-')} has no part in a replay of files")
     if shape:
-        if set(given) - {"shape", "output", "service", "trace", "more", *MAKES}:
+        if set(given) - {"shape", "output", "service", "trace", "more", *making_options}:
             raise asked.wrong("--shape", "replays nothing", "leave out what is said of the replay")
         _shapes(sources_of(files, making, service), output)
         return

@@ -12,7 +12,6 @@ capacity had existed for a cold start, and the availability is the share of such
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,7 +19,7 @@ from itertools import pairwise
 from controlplane.api.problems import Problem, SpecError
 from controlplane.simulate.market import Scoring
 from controlplane.simulate.replay import check_length
-from controlplane.simulate.score import Result
+from controlplane.simulate.score import Result, on_end
 from controlplane.simulate.trace import Trace
 
 NAME = "omniscient"
@@ -97,7 +96,7 @@ def omniscient(trace: Trace, replicas: int, scoring: Scoring, *, on_demand: bool
     spent = sum(cost * amount for cost, counts, amount in entries if counts)
     scored = trace.duration - scoring.left_out
     short = [k not in programme.covers for k in range(slices.scored, len(slices.lengths))]
-    outages = list(_spells(short, slices.lengths[slices.scored :]))
+    outages = on_end(zip(short, slices.lengths[slices.scored :], strict=True))
     return Result(
         policy=NAME,
         availability=1 - sum(outages) / scored,
@@ -162,16 +161,3 @@ def _starts(held: dict[int, int], amounts: list[float]) -> float:
     """Give how many replicas a zone starts: the sum of all rises of what it holds."""
     level = {k: amounts[variable] for k, variable in held.items()}
     return sum(max(0.0, amount - level.get(k - 1, 0.0)) for k, amount in level.items())
-
-
-def _spells(short: list[bool], lengths: list[float]) -> Iterator[float]:
-    """Give the length of each time on end in which too few can be had."""
-    length = 0.0
-    for too_few, seconds in zip(short, lengths, strict=True):
-        if too_few:
-            length += seconds
-        elif length:
-            yield length
-            length = 0.0
-    if length:
-        yield length

@@ -41,13 +41,12 @@ def _hedge(make: Callable[..., spothedge.SpotHedge]) -> Callable[[ServiceSpec, T
 
 def _one_type(spec: ServiceSpec, trace: Trace) -> str:
     """Give what the trace calls the first of the service's GPU types that it has."""
-    ranked = {str(accelerator): rank for rank, accelerator in enumerate(spec.accelerators)}
-    return min((zone.accelerator for zone in trace.zones), key=lambda name: _rank(spec, name, ranked))
 
+    def rank(name: str) -> int:
+        found = matching(spec.accelerators, name)
+        return len(spec.accelerators) if found is None else spec.accelerators.index(found)
 
-def _rank(spec: ServiceSpec, name: str, ranked: dict[str, int]) -> int:
-    found = matching(spec.accelerators, name)
-    return len(ranked) if found is None else ranked[str(found)]
+    return min((zone.accelerator for zone in trace.zones), key=rank)
 
 
 KNOWN: dict[str, Known] = {

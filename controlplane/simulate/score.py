@@ -5,7 +5,10 @@ What is counted in pieces (attempts, failures, preemptions, moves) counts from t
 figures were counted, as replaying them showed.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from controlplane.simulate.ledger import Lease, Ledger
 from controlplane.simulate.market import Scoring
@@ -69,16 +72,11 @@ def _overlap(lease: Lease, start: float, end: float) -> float:
 
 def _short(readiness: list[tuple[float, int]], replicas: int, start: float, end: float) -> list[float]:
     """Give the lengths of the times on end with too few ready, in seconds."""
-    lengths: list[float] = []
-    before = True  # whether the time before this one was not short
-    for index, (at, count) in enumerate(readiness):
-        until = readiness[index + 1][0] if index + 1 < len(readiness) else end
-        length = min(until, end) - max(at, start)
-        if length <= 0:
-            continue
-        if count < replicas:
-            if before:
-                lengths.append(0.0)
-            lengths[-1] += length
-        before = count >= replicas
-    return lengths
+    spans = pairwise([*readiness, (end, 0)])
+    lengths = ((count < replicas, min(until, end) - max(at, start)) for (at, count), (until, _) in spans)
+    return on_end((too_few, length) for too_few, length in lengths if length > 0)
+
+
+def on_end(spans: Iterable[tuple[bool, float]]) -> list[float]:
+    """Give how long each time on end is in which something holds, from (whether it does, for how long), in order."""
+    return [sum(length for _, length in run) for holds, run in groupby(spans, key=itemgetter(0)) if holds]
