@@ -99,9 +99,10 @@ def _progressing(found: Findings) -> Condition:
         why = Reason.SPEC_REJECTED if Reason.SPEC_REJECTED.value in found.histogram else Reason.NOTHING_FEASIBLE
         return _say("Progressing", False, why, summary(found))
     if counts.draining or found.rolling:
-        text = (
-            f"{counts.draining} replicas drain, {found.rolling} placements have an older template{_stuck(found.world)}"
-        )
+        parts = [f"{counts.draining} {'replica drains' if counts.draining == 1 else 'replicas drain'}"]
+        if found.rolling:
+            parts.append(f"{found.rolling} of the placements have an older template")
+        text = ", ".join(parts[0 if counts.draining else 1 :]) + _stuck(found.world)
         return _say("Progressing", True, Reason.MOVING, text)
     beside = found.beside
     if beside is not None and beside.bridging:

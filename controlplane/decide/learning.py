@@ -41,6 +41,9 @@ TOGETHER = 0.3
 BOUND = 3.0
 """How far the advice API can move a hazard, either way."""
 
+WORTH_TELLING = 0.05
+"""Foretold losses below which not having lost any says nothing."""
+
 SPELL = timedelta(minutes=5)
 """Hazards change continuously; they are looked at in steps of this, so that passes in between decide alike."""
 
@@ -112,13 +115,13 @@ def _own_chance(past: OfferingMemory, now: datetime, advice: Advice | None, bad:
     return usual * (1 - math.exp(-since / (RECOVERY * max(1, past.failures))))
 
 
-def told(past: OfferingMemory, now: datetime) -> str:
-    """Say for people what was learnt; empty where nothing was."""
+def told(past: OfferingMemory, now: datetime, *, lasts: bool = False) -> str:
+    """Say for people what was learnt; empty where nothing was. `lasts`: it is on-demand, which is not taken away."""
     parts = []
     if past.tries:
         parts.append(f"{past.wins:.2g} of the last {past.tries:.2g} attempts obtained")
-    if past.losses or past.held_since is not None or past.exposure:
-        foreseen = _exposure(past, now)
+    foreseen = 0.0 if lasts else _exposure(past, now)
+    if past.losses or foreseen >= WORTH_TELLING:
         parts.append(f"lost {past.losses:.2g} times where {foreseen:.2g} were to be expected")
     if past.held_since is not None:
         parts.append(f"held for {_hours(now - past.held_since):.1f} h")

@@ -111,7 +111,7 @@ class _Odds:
         if past is NOTHING_LEARNT and advice is None and sold_out is None:
             return self._chance, self._hazard if spot else 0.0, ""
         hazard = round(learning.hazard(past, now, advice), 4) if spot else 0.0
-        return round(learning.chance(past, now, advice, sold_out), 3), hazard, learning.told(past, now)
+        return round(learning.chance(past, now, advice, sold_out), 3), hazard, learning.told(past, now, lasts=not spot)
 
 
 @lru_cache(maxsize=8192)

@@ -198,6 +198,20 @@ def test_what_was_learnt_is_told_in_numbers_a_person_can_check():
     assert "held for 1.0 h" in told
 
 
+@pytest.mark.parametrize(
+    ("hours", "lasts", "tells"),
+    [
+        pytest.param(12, False, True, id="held-for-long"),
+        pytest.param(0.01, False, False, id="held-for-a-moment"),
+        pytest.param(12, True, False, id="on-demand"),
+    ],
+)
+def test_losses_that_never_came_are_told_only_where_some_were_to_be_expected(hours, lasts, tells):
+    """Nobody expects to lose what was obtained a moment ago, or what is held on demand."""
+    past = OfferingMemory(up_since=NOW - hours * HOUR, held_since=NOW - hours * HOUR)
+    assert ("lost 0 times" in learning.told(past, NOW, lasts=lasts)) is tells
+
+
 PASTS = st.builds(
     OfferingMemory,
     tries=st.floats(0, 10),
