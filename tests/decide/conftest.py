@@ -8,8 +8,10 @@ import pytest
 
 
 def _load():
-    path = Path(__file__).with_name("toyworld.py")
-    spec = importlib.util.spec_from_file_location("decide_toyworld", path)
+    folder = Path(__file__).with_name("toyworld")
+    spec = importlib.util.spec_from_file_location(
+        "decide_toyworld", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules["decide_toyworld"] = module
     spec.loader.exec_module(module)
@@ -21,5 +23,5 @@ _TOY = _load()
 
 @pytest.fixture(scope="session")
 def toy():
-    """Give the module of the toy world: `Toy`, `make_spec`, `seconds`, `Broken`, `L4`, `T4`, `START`."""
+    """Give the module of the toy world: `Toy`, `wild`, `make_spec`, `seconds`, `L4`, `T4`, `START` and more."""
     return _TOY

@@ -9,7 +9,7 @@ from controlplane.decide import decide, note_refusal
 from controlplane.model.facts import Known
 from controlplane.model.memory import Outcome, Phase
 from controlplane.model.observation import Refusal, RegionSignals
-from controlplane.model.offering import RefusalClass
+from controlplane.model.offering import Capacity, RefusalClass
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_an_intent_that_was_never_carried_out_is_sent_again(toy):
 
 def test_pods_that_wait_without_an_attempt_are_one(toy):
     """A preempted Pod's successor is an attempt from its creation on, and times out like any other."""
-    t = toy.Toy(("us-a1",), toy.make_spec(accelerators=(toy.L4,), capacity_types=(toy.Capacity.SPOT,)), silent=True)
+    t = toy.Toy(("us-a1",), toy.make_spec(accelerators=(toy.L4,), capacity_types=(Capacity.SPOT,)), silent=True)
     t.until(t.__class__.settled)
     t.set_stock(0)
     t.preempt("us-a1")

@@ -10,6 +10,7 @@ from controlplane.model.decision import ApplyPlacement, RemoveFinalizer, Standin
 from controlplane.model.facts import Known
 from controlplane.model.memory import Move
 from controlplane.model.observation import ClusterInfo, Member
+from controlplane.model.offering import Capacity
 
 
 def deleting(t, observed):
@@ -45,7 +46,7 @@ def test_a_cluster_that_left_a_complete_fleet_for_an_hour_is_gone(toy):
 
 def test_a_region_that_was_left_twice_within_the_hour_is_not_left_again(toy):
     """The condition names the limit."""
-    t = toy.Toy(("us-a1",), toy.make_spec(capacity_types=(toy.Capacity.SPOT,)))
+    t = toy.Toy(("us-a1",), toy.make_spec(capacity_types=(Capacity.SPOT,)))
     t.set_stock(0, accelerator=toy.L4.type)
     t.until(t.__class__.settled)
     t.set_stock(8)

@@ -10,6 +10,7 @@ from controlplane.decide import decide
 from controlplane.decide.due import TICK, due_at
 from controlplane.decide.lifecycle import UNPROVEN_MARGIN
 from controlplane.model.memory import Memory, Move, OfferingMemory
+from controlplane.model.offering import Capacity
 from controlplane.model.service import Policy, Preset
 
 MOMENT = timedelta(microseconds=1)
@@ -58,7 +59,7 @@ def test_the_first_pass_is_followed_by_another(toy):
 
 def test_a_pass_that_learns_something_is_followed_by_another(toy):
     """A memory that changed may lead to another decision."""
-    t = settled(toy, replicas=1, accelerators=(toy.L4,), capacity_types=(toy.Capacity.SPOT,))
+    t = settled(toy, replicas=1, accelerators=(toy.L4,), capacity_types=(Capacity.SPOT,))
     t.preempt("us-a1")
     t.preempt("us-b1")
     decision = t.think()
@@ -153,7 +154,7 @@ def test_nothing_is_decided_before_it_is_due(toy, seed):
     t = Watched(("us-a1", "us-b1", "us-c1"), toy.make_spec(replicas=chance.choice([1, 2, 4])), lag=seconds(0))
     t.respec(policy=POLICIES[seed % len(POLICIES)])
     for number in range(45):
-        toy._wild_event(t, chance, number)
+        toy.wild_event(t, chance, number)
         for _ in range(chance.choice([1, 4, 14])):
             t.step(toy.seconds(chance.choice([17, 60, 130])))
             t.one_pass()

@@ -9,6 +9,8 @@ from itertools import product
 import pytest
 
 from controlplane.model.memory import Memory, Phase, PlacementMemory
+from controlplane.model.offering import Capacity
+from controlplane.model.template import ingress_spec_hash, spec_template_hash
 
 STATES = ("absent", "pending", "warming", "serving", "draining")
 PHASES = {
@@ -22,7 +24,7 @@ REGIONS = ("us-a1", "us-b1")
 
 def build(toy, states, dark, listed, *, replicas, health, cap):
     """Give a world that stands in just these states, and whose memory knows it."""
-    spec = toy.make_spec(replicas=replicas, capacity_types=(toy.Capacity.SPOT,), max_hourly_cost=cap)
+    spec = toy.make_spec(replicas=replicas, capacity_types=(Capacity.SPOT,), max_hourly_cost=cap)
     t = toy.Toy(REGIONS, spec, lag=toy.seconds(0))
     t.now += toy.seconds(3600)
     long_ago = t.now - toy.seconds(1800)
@@ -37,13 +39,13 @@ def build(toy, states, dark, listed, *, replicas, health, cap):
             pod.created = t.now
         if state in ("serving", "draining"):
             pod.ready = long_ago
-        wanted = toy.spec_template_hash(spec, offering)
+        wanted = spec_template_hash(spec, offering)
         t.deployments[offering] = toy.Deployment(offering, t.new_uid(), 1, 1, wanted, long_ago, [pod])
         served = long_ago if pod.ready else None
         placements.append(PlacementMemory(offering, PHASES[state], long_ago, 1, serving_since=served))
     t.listed = listed or None
     t.list_history = [(long_ago, listed)] if listed else []
-    t.ingress_hash = toy.ingress_spec_hash(spec)
+    t.ingress_hash = ingress_spec_hash(spec)
     t.dark, t.health_dark = set(dark), not health
     t.memory = Memory(
         passes=5,

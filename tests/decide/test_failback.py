@@ -7,6 +7,7 @@ import pytest
 
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.offering import Capacity
+from controlplane.model.service import Regions, Spread, Timing
 
 
 def driven_off(toy, *, regions=("us-a1",), **spec):
@@ -91,7 +92,7 @@ def test_a_much_cheaper_region_is_moved_to_a_slightly_cheaper_one_is_not(toy):
 def test_a_region_is_left_at_most_twice_an_hour(toy):
     """Even if preference flips all the time; the world is counted, not memory, and the condition names the bound."""
     t = driven_off(toy)
-    t.respec(timing=toy.Timing(stabilisation_window=timedelta(minutes=1), min_dwell=timedelta(minutes=1)))
+    t.respec(timing=Timing(stabilisation_window=timedelta(minutes=1), min_dwell=timedelta(minutes=1)))
     told = set()
     for turn in range(240):
         if turn % 8 == 0:
@@ -132,7 +133,7 @@ def test_no_probe_while_a_region_is_unknown(toy):
 def test_a_dearer_region_that_the_spread_calls_for_is_probed_once_and_kept(toy):
     """Spread needs one replica there; a probe of several would be given back as surplus, and begun again for ever."""
     t = toy.Toy(
-        spec=toy.make_spec(replicas=3, spread=toy.Spread(2), regions=toy.Regions(denied=frozenset({"us-b1"}))),
+        spec=toy.make_spec(replicas=3, spread=Spread(2), regions=Regions(denied=frozenset({"us-b1"}))),
         price_of={"us-a1": 0.7, "us-b1": 1.2},
     )
     t.until(t.__class__.settled)
@@ -140,7 +141,7 @@ def test_a_dearer_region_that_the_spread_calls_for_is_probed_once_and_kept(toy):
     t.memory = replace(
         t.memory, offerings={**t.memory.offerings, other.key: OfferingMemory(budget=4, last_obtained_at=t.now)}
     )
-    t.respec(regions=toy.Regions())
+    t.respec(regions=Regions())
     t.run(60)
     assert t.creates[other] == 1
     assert {o: d.replicas for o, d in t.deployments.items()} == {home: 2, other: 1}

@@ -11,7 +11,7 @@ from controlplane.model.decision import Standing
 from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.observation import ClusterInfo, Member, Quota, RegionSignals
-from controlplane.model.offering import Capacity, RefusalClass
+from controlplane.model.offering import Accelerator, Capacity, RefusalClass
 from controlplane.model.service import Regions, Spread
 
 HERE = "us-a1"
@@ -192,7 +192,7 @@ def test_a_refusal_blocks_its_scope_and_no_more(toy, refusal):
 
 def test_a_region_quota_blocks_the_gpu_family_in_every_cluster_and_count_of_the_region(toy):
     """Two L4s of the same capacity type are blocked too, on-demand is not."""
-    pair = toy.Accelerator("nvidia-l4", 2)
+    pair = Accelerator("nvidia-l4", 2)
     t = toy.Toy(spec=toy.make_spec(accelerators=(toy.L4, pair)))
     decision = decided(t, learnt(RefusalClass.QUOTA_REGION))
     assert t.verdict(t.offering(HERE, pair), decision).reasons[0] == "CoolingAfterQuota"

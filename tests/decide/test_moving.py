@@ -44,10 +44,8 @@ def two(toy):
             self.list_history = wire.history
             return {} if wire.sick else self.healthy()
 
-        def fact(self, deployment_or_kind):
-            if not isinstance(deployment_or_kind, IngressKind):
-                return super().fact(deployment_or_kind)
-            kind, wire = deployment_or_kind, self.wires[deployment_or_kind]
+        def fact(self, kind):
+            wire = self.wires[kind]
             there = wire.listed is not None
             healthy = Known(self.behind(kind), self.now) if there else Known({}, self.now)
             return IngressFact(

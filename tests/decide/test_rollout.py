@@ -2,6 +2,7 @@
 
 import pytest
 
+from controlplane.model.offering import RefusalClass
 from controlplane.model.service import PodTemplate
 from controlplane.model.template import spec_template_hash
 
@@ -44,7 +45,7 @@ def test_a_rejected_template_is_not_sent_again(served, toy):
 
     served.respec(pod=PodTemplate(image="demo:3", port=7860))
     where = served.offering("us-a1")
-    refusal = toy.RefusalClass.REJECTED_SPEC
+    refusal = RefusalClass.REJECTED_SPEC
     served.memory = note_refusal(
         served.spec, served.memory, where, refusal=refusal, message="denied by Warden", now=served.now
     )

@@ -7,6 +7,7 @@ import pytest
 
 from controlplane.decide.valued.worth import PRESETS, value_of_missing
 from controlplane.model.decision import Standing
+from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
 from controlplane.model.observation import Advice, Quota, RegionSignals
 from controlplane.model.offering import Capacity
@@ -290,7 +291,7 @@ def test_a_quota_holds(toy):
 
     def observe():
         used = {name: replace(q, usage=t.held("us-a1", toy.L4.type, SPOT)) for name, q in quotas.items()}
-        signals = RegionSignals(toy.Known(frozenset({toy.L4.type}), t.now), toy.Known(used, t.now))
+        signals = RegionSignals(Known(frozenset({toy.L4.type}), t.now), Known(used, t.now))
         return replace(seen(), signals={"us-a1": signals})
 
     t.observe = observe

@@ -1,0 +1,56 @@
+"""What stands in the toy cloud: Deployments, their Pods, and how they are seen."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controlplane.model.observation import PodFact, Refusal, WorkloadFact
+from controlplane.model.offering import Offering
+
+
+@dataclass
+class Pod:
+    uid: str
+    created: datetime
+    scheduled: datetime | None = None
+    ready: datetime | None = None
+    preempted: bool = False
+    failed: bool = False
+
+
+@dataclass
+class Deployment:
+    offering: Offering
+    uid: str
+    rv: int
+    replicas: int
+    hash: str
+    created: datetime
+    pods: list[Pod] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def fact(self) -> WorkloadFact:
+        """Give what is seen of it."""
+        pods = tuple(
+            PodFact(
+                name=p.uid,
+                uid=p.uid,
+                created_at=p.created,
+                scheduled_at=p.scheduled,
+                ready_at=p.ready,
+                node="node" if p.scheduled else None,
+                preempted=p.preempted,
+                failed=p.failed,
+            )
+            for p in self.pods
+        )
+        return WorkloadFact(
+            offering=self.offering,
+            name=str(self.offering),
+            uid=self.uid,
+            resource_version=str(self.rv),
+            replicas=self.replicas,
+            template_hash=self.hash,
+            pods=pods,
+            refusals=tuple(self.refusals),
+            created_at=self.created,
+        )
