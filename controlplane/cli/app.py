@@ -116,7 +116,7 @@ def _misused(error: TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help that was asked for by giving nothing
         typer.echo(error.format_message())
         return EXIT_USAGE
-    fail_line(error.format_message())
+    fail_line(error.format_message().replace("Value error, ", ""))  # the parser's word for what the rest says
     context = getattr(error, "ctx", None)
     if context is not None:
         note(f"See `{context.command_path} --help`.")

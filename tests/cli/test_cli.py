@@ -136,3 +136,10 @@ def test_the_definition_is_printed_for_kubectl(output: str, capsys: pytest.Captu
     definition = yaml.safe_load(capsys.readouterr().out)
     assert definition["metadata"]["name"] == "gpuservices.gpuhunter.dev"
     assert definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"]
+
+
+def test_a_value_that_is_not_one_of_the_choices_is_said_in_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong and what there is, and nothing of the parser's own words."""
+    assert run(["status", "--output", "tabl"]) == 64
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told == "error: Invalid value for '--output' / '-o': 'tabl' is not one of 'table', 'json', 'yaml'."
