@@ -42,10 +42,6 @@ class MultiClusterGatewayWiring:
         """Give ServiceExport."""
         return SERVICE_EXPORT
 
-    def in_use(self, objects: Objects) -> bool:
-        """Say whether one of the observed kinds has an object with our label."""
-        return any(managed(objects.get(kind, ())) for kind in self.observed_kinds())
-
     def backend_services(self, objects: Objects) -> list[str]:
         """Give those that the Gateways with our label name in their annotation."""
         return sorted({name for found in managed(objects.get(GATEWAY, ())) for name in _made(found)})

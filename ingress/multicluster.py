@@ -38,10 +38,6 @@ class MultiClusterIngressWiring:
         """Give None: members hold nothing of it but what the product makes there."""
         return None
 
-    def in_use(self, objects: Objects) -> bool:
-        """Say whether one of the observed kinds has an object with our label."""
-        return any(managed(objects.get(kind, ())) for kind in self.observed_kinds())
-
     def backend_services(self, objects: Objects) -> list[str]:
         """Give those that the MultiClusterIngresses with our label name in their status."""
         ours = managed(objects.get(MULTI_CLUSTER_INGRESS, ()))

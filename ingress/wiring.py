@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from controlplane.model.service import ServiceSpec
+from ingress.reading import managed
 
 Objects: TypeAlias = "Mapping[Kind, Sequence[Mapping[str, Any]]]"
 # By link, the member's objects of the wiring's member kind; None for a member that could not be seen.
@@ -64,10 +65,6 @@ class TrafficWiring(Protocol):
         """Give the kind whose presence in a member wires that member; None where the list alone does."""
         ...
 
-    def in_use(self, objects: Objects) -> bool:
-        """Say whether any of our services is wired this way."""
-        ...
-
     def backend_services(self, objects: Objects) -> list[str]:
         """Give the backend services of all our services, by the objects of the observed kinds."""
         ...
@@ -87,3 +84,8 @@ class TrafficWiring(Protocol):
     def state(self, spec: ServiceSpec, objects: Objects, members: MemberObjects | None = None) -> WiringState:
         """Read the wiring of a service from all the objects of the observed kinds, and of the member kind."""
         ...
+
+
+def in_use(wiring: TrafficWiring, objects: Objects) -> bool:
+    """Say whether any of our services is wired this way."""
+    return any(managed(objects.get(kind, ())) for kind in wiring.observed_kinds())

@@ -39,7 +39,7 @@ from controlplane.model.observation import (
 )
 from controlplane.model.offering import Capacity, ClusterRef, Offering
 from controlplane.model.service import IngressKind, ServiceSpec
-from ingress.wiring import Kind
+from ingress.wiring import Kind, in_use
 
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
@@ -166,7 +166,7 @@ class Observer:
         lists.wait(kinds)
         objects = {kind: cast("list[Json]", lists.result(kind)) for kind in kinds}
         names = sorted({name for wiring in wirings for name in wiring.backend_services(objects)})
-        used = [wiring.member_kind() for wiring in wirings if wiring.in_use(objects)]
+        used = [wiring.member_kind() for wiring in wirings if in_use(wiring, objects)]
         pairs = [(kind, ref) for kind in used if kind is not None for ref in handles]
         fanout: Fanout[object] = Fanout(self._clock)
         for name in names:
