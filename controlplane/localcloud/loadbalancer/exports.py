@@ -12,6 +12,7 @@ import yaml
 
 from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.clock import Clock, rfc3339
+from controlplane.localcloud.controllers.objects import is_deleting, key_of
 from controlplane.localcloud.loadbalancer.wanted import Key
 
 EXPORTS = "serviceexports.net.gke.io"
@@ -41,12 +42,12 @@ def read_exports(api: Api, clock: Clock) -> dict[Key, Ports]:
     found: dict[Key, Ports] = {}
     for body in api.list(EXPORTS):
         metadata = body["metadata"]
-        if "deletionTimestamp" in metadata:
+        if is_deleting(body):
             continue
         service = api.find("services", metadata["name"], metadata["namespace"])
         if service is not None:
             ports = service["spec"].get("ports") or ()
-            found[metadata["namespace"], metadata["name"]] = tuple((p.get("name", ""), p["port"]) for p in ports)
+            found[key_of(body)] = tuple((p.get("name", ""), p["port"]) for p in ports)
         _tell(api, body, clock, exported=service is not None)
     return found
 
@@ -58,8 +59,8 @@ def publish(api: Api, everywhere: Mapping[str, Exports]) -> None:
         for key, ports in exports.items():
             wanted.setdefault(key, (ports, []))[1].append(link)
     for body in api.list(IMPORTS, label_selector=f"{MANAGED_LABEL}={MANAGER}"):
-        key = body["metadata"]["namespace"], body["metadata"]["name"]
-        if key not in wanted and "deletionTimestamp" not in body["metadata"]:
+        key = key_of(body)
+        if key not in wanted and not is_deleting(body):
             api.delete(IMPORTS, key[1], key[0])
     for key, (ports, links) in wanted.items():
         # Namespace sameness: where the namespace does not exist, nothing can be imported.

@@ -6,8 +6,9 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Api, Object
 from controlplane.localcloud.clock import Clock, rfc3339
 from controlplane.localcloud.controllers.events import EventRecorder
+from controlplane.localcloud.controllers.objects import is_deleting, key_of
 from controlplane.localcloud.loadbalancer.cloud_resources import forwarding_rule
-from controlplane.localcloud.loadbalancer.gateways import CLASSES, Asked, RouteError, parents_of
+from controlplane.localcloud.loadbalancer.gateways import Asked, RouteError, is_ours, parents_of
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth
 from controlplane.localcloud.loadbalancer.state import State
 from controlplane.localcloud.loadbalancer.wanted import GATEWAY, Ingress, Key, Wanted
@@ -35,8 +36,7 @@ class GatewayObjects:
         gateways = self._api.list(GATEWAYS)
         for body in gateways:
             finalizers = body["metadata"].get("finalizers") or ()
-            ours = body["spec"]["gatewayClassName"] in CLASSES and "deletionTimestamp" not in body["metadata"]
-            if ours and FINALIZER not in finalizers:
+            if is_ours(body) and not is_deleting(body) and FINALIZER not in finalizers:
                 self._set_finalizers(body, [*finalizers, FINALIZER])
         lists = (self._api.list(resource) for resource in (ROUTES, BACKEND_POLICIES, HEALTH_POLICIES))
         return Asked(gateways, *lists)
@@ -51,25 +51,21 @@ class GatewayObjects:
     ) -> None:
         """Bring the status of every object up to date, and let go of Gateways that nothing needs any more."""
         needed = {ingress.key for wanted in pending for ingress in wanted.ingresses if ingress.kind == GATEWAY}
-        classes = {}
-        for body in self._api.list(GATEWAYS):
-            key = body["metadata"]["namespace"], body["metadata"]["name"]
-            if body["spec"]["gatewayClassName"] not in CLASSES:
-                continue
-            classes[key] = body
-            if "deletionTimestamp" in body["metadata"]:
+        gateways = {key_of(body): body for body in self._api.list(GATEWAYS) if is_ours(body)}
+        for key, body in gateways.items():
+            if is_deleting(body):
                 finalizers = body["metadata"].get("finalizers") or ()
                 if key not in needed and FINALIZER in finalizers:
                     self._set_finalizers(body, [each for each in finalizers if each != FINALIZER])
             else:
                 self._report_gateway(body, state, described)
         for body in self._api.list(ROUTES):
-            key = body["metadata"]["namespace"], body["metadata"]["name"]
-            if key in routes and "deletionTimestamp" not in body["metadata"]:
-                self._report_route(body, [parent for parent in parents_of(body) if parent in classes], routes[key])
+            key = key_of(body)
+            if key in routes and not is_deleting(body):
+                self._report_route(body, [parent for parent in parents_of(body) if parent in gateways], routes[key])
 
     def _report_gateway(self, body: Object, state: State, described: Sequence[BackendServiceHealth]) -> None:
-        key = body["metadata"]["namespace"], body["metadata"]["name"]
+        key = key_of(body)
         ingress = state.wanted.ingress(key, GATEWAY)
         programmed = ingress is not None
         told = self._told(ingress, state.ports[ingress.ident], described) if ingress is not None else {}

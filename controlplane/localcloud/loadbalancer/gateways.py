@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Object
+from controlplane.localcloud.controllers.objects import is_deleting, key_of
 from controlplane.localcloud.loadbalancer.exports import Exports, Ports
 from controlplane.localcloud.loadbalancer.wanted import (
     GATEWAY,
@@ -23,7 +24,7 @@ from controlplane.localcloud.loadbalancer.wanted import (
 )
 
 _ANYTHING: Mapping[str, Any] = {}
-CLASSES = ("gke-l7-global-external-managed-mc", "gke-l7-gxlb-mc")
+_CLASSES = ("gke-l7-global-external-managed-mc", "gke-l7-gxlb-mc")
 
 
 class RouteError(Exception):
@@ -56,26 +57,31 @@ class Asked:
 def read(asked: Asked, exports: Mapping[str, Exports]) -> GatewayReading:
     """Read the config cluster's objects, with what each cluster exports."""
     services = _services(exports, _by_target(asked.backend_policies), _by_target(asked.health_policies))
-    gateways = {
-        _key(body): [] for body in asked.gateways if body["spec"]["gatewayClassName"] in CLASSES and not _deleting(body)
-    }  # type: dict[Key, list[Route]]
+    gateways: dict[Key, list[Route]] = {
+        key_of(body): [] for body in asked.gateways if is_ours(body) and not is_deleting(body)
+    }
     reading = GatewayReading(services=tuple(services.values()))
-    for body in sorted(asked.routes, key=_key):
+    for body in sorted(asked.routes, key=key_of):
         parents = [key for key in parents_of(body) if key in gateways]
-        if _deleting(body) or not parents:
+        if is_deleting(body) or not parents:
             continue
         try:
             found = _routes(body, services)
         except RouteError as error:
-            reading.routes[_key(body)] = error
+            reading.routes[key_of(body)] = error
             continue
-        reading.routes[_key(body)] = None
+        reading.routes[key_of(body)] = None
         for parent in parents:
             gateways[parent] += found
     reading.ingresses = tuple(
         Ingress(key, None, tuple(routes), kind=GATEWAY) for key, routes in sorted(gateways.items()) if routes
     )
     return reading
+
+
+def is_ours(gateway: Object) -> bool:
+    """Say whether a Gateway is of a class that is programmed here."""
+    return gateway["spec"]["gatewayClassName"] in _CLASSES
 
 
 def parents_of(route: Object) -> list[Key]:
@@ -137,9 +143,9 @@ def _backend(key: Key, name: str, port: int, policy: Mapping[str, Any], check: M
 def _by_target(policies: Iterable[Object]) -> dict[Key, Object]:
     """Give the settings of each ServiceImport's policy; of several, the oldest one's count."""
     found: dict[Key, Object] = {}
-    for body in sorted(policies, key=lambda b: (b["metadata"].get("creationTimestamp") or "", _key(b))):
+    for body in sorted(policies, key=lambda b: (b["metadata"].get("creationTimestamp") or "", key_of(b))):
         target = body["spec"]["targetRef"]
-        if (target["group"], target["kind"]) == ("net.gke.io", SERVICE_IMPORT) and not _deleting(body):
+        if (target["group"], target["kind"]) == ("net.gke.io", SERVICE_IMPORT) and not is_deleting(body):
             found.setdefault((body["metadata"]["namespace"], target["name"]), body["spec"].get("default") or {})
     return found
 
@@ -183,11 +189,3 @@ def _resolve(namespace: str, ref: Mapping[str, Any], services: Mapping[Key, Serv
     raise RouteError(
         "ResolvedRefs", "BackendNotFound", f'ServiceImport "{key[0]}/{key[1]}" has no port {ref.get("port")}'
     )
-
-
-def _key(body: Object) -> Key:
-    return body["metadata"].get("namespace", ""), body["metadata"]["name"]
-
-
-def _deleting(body: Object) -> bool:
-    return "deletionTimestamp" in body["metadata"]
