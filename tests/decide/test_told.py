@@ -153,7 +153,7 @@ def test_a_rollout_that_is_stuck_says_what_its_pods_wait_for(toy, monkeypatch, r
     """A wrong image is found in the status, without a look into each region; what every Pod waits for is not told."""
     t = toy.Toy(("us-a1", "us-b1"), toy.make_spec(replicas=2))
     t.until(t.__class__.settled)
-    seen = t.fact
+    seen = toy.Deployment.fact
     waits = {"ContainerCreating"}
 
     def waiting(deployment):
@@ -161,7 +161,7 @@ def test_a_rollout_that_is_stuck_says_what_its_pods_wait_for(toy, monkeypatch, r
         pods = tuple(replace(pod, waiting_reason=next(iter(waits))) for pod in workload.pods)
         return replace(workload, pods=pods)
 
-    monkeypatch.setattr(t, "fact", waiting)
+    monkeypatch.setattr(toy.Deployment, "fact", waiting)
     t.respec(pod=PodTemplate(image="demo:broken", port=7860))
     t.one_pass()
     assert "wait" not in t.condition("Progressing").message
