@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlplane.cli.output import console, note, notes, table
+
+if TYPE_CHECKING:
+    from controlplane.simulate.plot import Point
 
 Figures = Mapping[str, float]
 COUNTED = ("attempts", "failed_attempts", "preemptions", "moves")
@@ -47,8 +50,18 @@ def show(data: Mapping[str, Any]) -> None:
 
 def draw(data: Mapping[str, Any], path: Path) -> None:
     """Draw the trade-off that was replayed: ours as a curve, the others as points."""
+    from controlplane.simulate.plot import draw_tradeoff
+
+    first, count = data["traces"][0], len(data["traces"])
+    what = first["trace"] if count == 1 else f"mean of {count} traces"
+    draw_tradeoff(points_of(data), path, f"{first['replicas']} replicas, {len(first['zones'])} zones: {what}")
+    note(f"drawn: {path}")
+
+
+def points_of(data: Mapping[str, Any]) -> list["Point"]:
+    """Give what the picture of a trade-off shows: ours at each worth, on one curve, and all else by its name."""
     from controlplane.simulate.entrants import told
-    from controlplane.simulate.plot import Point, draw_tradeoff
+    from controlplane.simulate.plot import Point
 
     points = []
     for one in data["tradeoff"]:
@@ -59,10 +72,7 @@ def draw(data: Mapping[str, Any], path: Path) -> None:
             word = told(times)
             label = word if word == f"{times:g}x" else f"{word} ({times:g}x)"
         points.append(Point(label, one["availability"], one["cost"], "hunter" if joined else ""))
-    first, count = data["traces"][0], len(data["traces"])
-    what = first["trace"] if count == 1 else f"mean of {count} traces"
-    draw_tradeoff(points, path, f"{first['replicas']} replicas, {len(first['zones'])} zones: {what}")
-    note(f"drawn: {path}")
+    return points
 
 
 def _about(report: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controlplane.cli.app import run
+from controlplane.cli.replays import points_of
 
 MATPLOTLIB = pytest.mark.skipif(find_spec("matplotlib") is None, reason="pictures need the extra `simulate`")
 SMALL = ["--days", "0.5", "--zones", "4", "--regions", "2"]
@@ -57,6 +58,8 @@ def test_the_worst_seed_stands_beside_the_mean(capsys: pytest.CaptureFixture[str
     assert data["policies"]["round_robin"]["cost"] == pytest.approx(sum(one["cost"] for one in each) / 3)
     by_name = {one["trace"]: one["policies"]["round_robin"]["availability"] for one in data["traces"]}
     assert by_name[worst["availability_trace"]] == worst["availability"]
+    costs = {one["trace"]: one["policies"]["round_robin"]["cost"] for one in data["traces"]}
+    assert costs[worst["cost_trace"]] == worst["cost"] > min(costs.values())
     assert run(["simulate", *asked]) == 0
     said = capsys.readouterr().out
     assert "Over 3 traces" in said
@@ -92,6 +95,10 @@ def test_the_tradeoff_is_a_table_and_a_picture(tmp_path: Path, capsys: pytest.Ca
     assert costs == sorted(costs) == [10 * point["on_demand_prices"] for point in curve]
     for label, point in points.items():
         assert point["cost"] == data["policies"][label]["cost"]
+    drawn = {point.label: point for point in points_of(data)}
+    assert {"frugal (8x)", "16x", "balanced (28x)", "hunter by order", "spothedge"} < set(drawn)
+    assert {label for label, point in drawn.items() if not point.curve} == {"hunter by order", "spothedge"}
+    assert drawn["frugal (8x)"].cost == points["hunter frugal"]["cost"]
 
 
 @MATPLOTLIB
@@ -121,7 +128,11 @@ def test_a_made_trace_is_like_the_service(tmp_path: Path, capsys: pytest.Capture
     assert trace["accelerators"] == ["nvidia-l4"]
     assert trace["zones"] == ["us-central1-a", "us-east4-a"]
     assert run(["simulate", "--synthesize", str(file), *asked]) == 0
-    assert 0.4 < json.loads(file.read_text())["on_demand_usd_per_hour"] < 1.0
+    price = json.loads(file.read_text())["on_demand_usd_per_hour"]
+    assert 0.4 < price < 1.0
+    service_file(tmp_path, SERVICE.replace("nvidia-l4", "nvidia-l4, count: 2"))
+    assert run(["simulate", "--synthesize", str(file), *asked]) == 0
+    assert json.loads(file.read_text())["on_demand_usd_per_hour"] == pytest.approx(2 * price)
 
 
 def test_what_a_made_trace_is_can_be_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from controlplane.api.problems import SpecError
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import Policy, Preset, Regions
 from controlplane.simulate.hunter import Hunter, service_for
+from controlplane.simulate.hunter.places import Places, matching
 from controlplane.simulate.market import Kind, Scoring
 from controlplane.simulate.replay import replay
 from controlplane.simulate.trace import Trace, Zone
@@ -182,13 +183,31 @@ def test_zones_without_a_gpu_type_of_the_service_are_left_out():
     assert {index for index, _ in held(history)} == {1}
 
 
-def test_a_denied_region_is_not_used():
-    """The regions that a service denies are named as the trace names them."""
+@pytest.mark.parametrize(
+    "regions",
+    [Regions(denied=frozenset({"us-east-1"})), Regions(allowed=frozenset({"us-west-2"}))],
+    ids=["denied", "allowed"],
+)
+def test_a_region_that_the_service_may_not_use_is_not_used(regions):
+    """The regions that a service denies, or allows, are named as the trace names them."""
     given = trace(zone("a", *steady(8), region="us-east-1", price=0.1), zone("b", *steady(8), region="us-west-2"))
 
-    _, history = play(given, spec=replace(service_for(given, 2), regions=Regions(denied=frozenset({"us-east-1"}))))
+    _, history = play(given, spec=replace(service_for(given, 2), regions=regions))
 
     assert {index for index, _ in held(history)} == {1}
+
+
+def test_the_decision_sees_prices_of_one_gpu():
+    """A trace has prices of replicas, which may have several GPUs each."""
+    given = trace(zone("a", *steady(8), price=2.0))
+    spec = replace(service_for(given, 2), accelerators=(Accelerator("nvidia-tesla-v100", 4),))
+
+    prices = Places(spec, given).prices()
+
+    assert {offering.capacity: price for offering, price in prices.items()} == {
+        Capacity.SPOT: 0.5,
+        Capacity.ON_DEMAND: 0.75,
+    }
 
 
 @pytest.mark.parametrize(
@@ -229,8 +248,6 @@ def test_a_service_that_can_have_nothing_is_a_problem_of_one_line(changes, line)
 )
 def test_a_trace_s_name_of_a_gpu_type_is_found_among_node_labels(types, name, found):
     """Traces say `V100` where GKE says `nvidia-tesla-v100`."""
-    from controlplane.simulate.hunter.places import matching
-
     best = matching(tuple(map(Accelerator, types)), name)
 
     assert (best.type if best else None) == found
