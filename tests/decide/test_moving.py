@@ -6,7 +6,7 @@ import pytest
 
 from controlplane.decide import decide
 from controlplane.model.decision import UnwireIngress, WireIngress
-from controlplane.model.facts import Known
+from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.memory import Memory
 from controlplane.model.observation import IngressFact
 from controlplane.model.service import Ingress, IngressKind, Spread
@@ -25,6 +25,10 @@ class Wire:
     history: list = field(default_factory=list)
     hash: str = ""
     sick: bool = False
+    blind: tuple[str, ...] = ()
+    stale: bool = False
+    going: bool = False
+    remains: bool = False
     foreign: bool = False
     taken_down_at: list = field(default_factory=list)
 
@@ -42,15 +46,15 @@ def two(toy):
         def behind(self, kind):
             wire = self.wires[kind]
             self.list_history = wire.history
-            return {} if wire.sick else self.healthy()
+            return {} if wire.sick else {r: n for r, n in self.healthy().items() if r not in wire.blind}
 
         def fact(self, kind):
             wire = self.wires[kind]
             there = wire.listed is not None
             healthy = Known(self.behind(kind), self.now) if there else Known({}, self.now)
             return IngressFact(
-                wire.listed, ADDRESSES[kind] if there else None, healthy, wire.hash, "1",
-                foreign=wire.foreign, kind=kind, present=there,
+                wire.listed, ADDRESSES[kind] if there else None, healthy, "" if wire.stale else wire.hash, "1",
+                foreign=wire.foreign, kind=kind, present=there or wire.remains, going=wire.going,
             )  # fmt: skip
 
         def observe(self):
@@ -67,7 +71,7 @@ def two(toy):
                 wire.history = [*wire.history, (self.now, action.clusters)]
                 wire.hash = wire.hash if action.list_only else ingress_spec_hash(self.spec, action.kind)
             elif isinstance(action, UnwireIngress):
-                wire.listed, wire.history, wire.hash = None, [], ""
+                wire.listed, wire.history, wire.hash, wire.remains = None, [], "", False
                 wire.taken_down_at.append(self.now)
             else:
                 super().perform(action)
@@ -84,6 +88,13 @@ def two(toy):
 
         def change(self, kind):
             self.respec(ingress=replace(self.spec.ingress, kind=kind))
+
+        def moved(self):
+            """Move to the Gateway, up to the first pass that tells its address."""
+            self.change(NEW)
+            while self.told[-1][1] is not NEW:
+                self.step(toy.seconds(20))
+                self.one_pass()
 
         def watched(self, passes, dt, least=1):
             """Run passes; at every one something answers at the address that is told."""
@@ -160,10 +171,7 @@ def test_a_new_wiring_that_does_not_answer_leaves_the_old_one_for_good(two):
 def test_a_new_wiring_that_fails_after_it_was_told_gives_way_to_the_old_one(two):
     """Within the time in which both answer, the service goes back to the one that serves."""
     t = two()
-    t.change(NEW)
-    while t.told[-1][1] is not NEW:
-        t.step(two.seconds(20))
-        t.one_pass()
+    t.moved()
     t.wires[NEW].sick = True
     t.one_pass()
     assert t.told[-1][1] is OLD
@@ -173,6 +181,82 @@ def test_a_new_wiring_that_fails_after_it_was_told_gives_way_to_the_old_one(two)
     t.watched(30, two.seconds(30), least=2)
     assert t.told[-1][1] is NEW
     assert t.wires[OLD].listed is None
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [{"going": True}, {"blind": ("us-a1",)}, {"stale": True}],
+    ids=["being-deleted", "serves-less", "old-settings"],
+)
+def test_a_new_wiring_that_is_not_whole_is_not_told(two, flaw):
+    """It must stay, be written as asked for, and serve everywhere where the old one serves, before anybody is sent."""
+    t = two()
+    t.change(NEW)
+    t.watched(1, two.seconds(30), least=2)
+    t.wires[NEW] = replace(t.wires[NEW], **flaw)
+    t.watched(40, two.seconds(30), least=2)
+    assert {kind for _, kind in t.told} == {OLD}
+    t.wires[NEW] = replace(t.wires[NEW], **dict.fromkeys(flaw, ()))
+    t.watched(40, two.seconds(30), least=2)
+    assert t.told[-1][1] is NEW
+
+
+def test_the_old_wiring_stays_while_the_new_one_serves_less(two):
+    """Also once the new address has been told: what can still answer is not taken down."""
+    t = two()
+    t.moved()
+    t.wires[NEW].blind = ("us-a1",)
+    t.watched(20, two.seconds(30))
+    assert t.wires[OLD].listed
+    t.wires[NEW].blind = ()
+    t.watched(20, two.seconds(30))
+    assert t.wires[OLD].listed is None
+
+
+def test_an_old_wiring_that_fails_before_the_new_one_is_proven_sends_everybody_on_at_once(two):
+    """There is nothing to wait for where nothing answers."""
+    t = two()
+    t.change(NEW)
+    while not t.behind(NEW):
+        t.step(two.seconds(10))
+        t.one_pass()
+    assert t.told[-1][1] is OLD
+    t.wires[OLD].sick = True
+    t.one_pass()
+    assert t.told[-1][1] is NEW
+
+
+def test_a_pass_that_cannot_look_forgets_no_move(two):
+    """What is not seen is not over: the new address stays the service's."""
+    t = two()
+    t.moved()
+    unseen = replace(t.observe(), ingress=Unknown(UnknownReason.UNREACHABLE, t.now))
+    assert t.memory.rewired is not None
+    assert decide(t.spec, unseen, t.memory, t.now).memory.rewired == t.memory.rewired
+
+
+def test_a_pass_that_may_not_remove_adds_to_the_new_wiring_all_the_same(two):
+    """After a lost memory, what is missing in the list is written without what would leave it."""
+    t = two()
+    t.change(NEW)
+    t.watched(3, two.seconds(20), least=2)
+    here = set(t.wires[NEW].listed)
+    one, elsewhere = min(here), "us-c1/gpu-1"
+    assert elsewhere not in here
+    t.wires[NEW].listed, t.memory = (one, elsewhere), Memory()
+    (action,) = (a for a in t.one_pass().plan if isinstance(a, WireIngress))
+    assert (action.kind, set(action.clusters), action.removes) == (NEW, here | {elsewhere}, ())
+
+
+def test_a_wiring_that_is_half_gone_is_taken_down_and_not_made_again(two):
+    """A run that died while it took the old one down left some of its objects; the rest goes, nothing comes back."""
+    t = two(NEW)
+    t.wires[OLD].remains = True
+    seen = []
+    for _ in range(20):
+        t.step(two.seconds(30))
+        seen += wirings(t.one_pass())
+    assert seen == [("UnwireIngress", OLD)]
 
 
 @pytest.mark.parametrize("passes", range(1, 16), ids=str)
