@@ -15,6 +15,8 @@ from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
 from controlplane.model.offering import ClusterRef
+from controlplane.model.service import IngressKind
+from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, SERVICE_EXPORT
 from regional_deploy.runner import rights
 
 SLOW = 1.0
@@ -23,6 +25,10 @@ _API = "container.googleapis.com"
 _INGRESS_KINDS = (
     ("networking.gke.io", "v1", ("multiclusteringresses", "multiclusterservices")),
     ("cloud.google.com", "v1", ("backendconfigs",)),
+)
+_GATEWAY_KINDS = (
+    (GATEWAY.group, GATEWAY.version, (GATEWAY.plural, HTTP_ROUTE.plural)),
+    (BACKEND_POLICY.group, BACKEND_POLICY.version, (BACKEND_POLICY.plural, HEALTH_CHECK_POLICY.plural)),
 )
 
 
@@ -96,8 +102,10 @@ class ClusterChecks:
         names = ", ".join(info.ref.link for info in listing.clusters)
         return [*findings, well("fleet", self.asker.project, f"{len(listing.clusters)} members: {names}")]
 
-    def cluster(self, ref: ClusterRef, endpoint: Endpoint, found: Clusters) -> list[Finding]:
-        """Look at one cluster: does it answer, and then the rest."""
+    def cluster(
+        self, ref: ClusterRef, endpoint: Endpoint, found: Clusters, kinds: frozenset[IngressKind]
+    ) -> list[Finding]:
+        """Look at one cluster: does it answer, and then the rest. `kinds`: of ingress, which services ask for."""
         api, is_config = self.connect(endpoint), ref == found.config
         breaks = "no pass can be made" if is_config else f"nothing is placed in or taken from {ref.region}"
         try:
@@ -112,6 +120,8 @@ class ClusterChecks:
         try:
             if is_config:
                 findings += self._kinds(ref, api)
+            if IngressKind.MULTI_CLUSTER_GATEWAY in kinds:
+                findings += self._gateway_kinds(ref, api, is_config=is_config)
             findings.append(self._rights(ref, api, "config-cluster" if is_config else "member"))
         except GatewayError as error:
             what = f"cannot be told: {error.message}"
@@ -120,18 +130,28 @@ class ClusterChecks:
 
     def _kinds(self, ref: ClusterRef, api: KubernetesApi) -> Iterator[Finding]:
         yield self._definition(ref, api)
-        for group, version, plurals in _INGRESS_KINDS:
-            served = api.served(group, version)
-            if missing := [plural for plural in plurals if plural not in served]:
-                membership = f"projects/{self.asker.project}/locations/{ref.region}/memberships/{ref.name}"
-                mend = command(
-                    "gcloud", "container", "fleet", "ingress", "enable",
-                    f"--config-membership={membership}", f"--project={self.asker.project}",
-                )  # fmt: skip
-                what = f"{', '.join(missing)} of {group}/{version} are not installed"
-                yield Finding("kinds", ref.link, State.FAIL, what, "no global address is wired", mend)
-            else:
-                yield well("kinds", ref.link, f"{', '.join(plurals)} of {group}/{version}")
+        membership = f"projects/{self.asker.project}/locations/{ref.region}/memberships/{ref.name}"
+        mend = command(
+            "gcloud", "container", "fleet", "ingress", "enable",
+            f"--config-membership={membership}", f"--project={self.asker.project}",
+        )  # fmt: skip
+        for wanted in _INGRESS_KINDS:
+            yield _served(ref, api, *wanted, mend=mend)
+
+    def _gateway_kinds(self, ref: ClusterRef, api: KubernetesApi, *, is_config: bool) -> Iterator[Finding]:
+        """Look for what a multi-cluster Gateway needs; only where a service asks for one."""
+        if is_config:
+            mend = command(
+                "gcloud", "container", "clusters", "update", ref.name, f"--location={ref.location}",
+                f"--project={self.asker.project}", "--gateway-api=standard",
+            )  # fmt: skip
+            for wanted in _GATEWAY_KINDS:
+                yield _served(ref, api, *wanted, mend=mend)
+        else:
+            mend = command(
+                "gcloud", "container", "fleet", "multi-cluster-services", "enable", f"--project={self.asker.project}"
+            )
+            yield _served(ref, api, SERVICE_EXPORT.group, SERVICE_EXPORT.version, (SERVICE_EXPORT.plural,), mend=mend)
 
     def _definition(self, ref: ClusterRef, api: KubernetesApi) -> Finding:
         """Compare the definition that is stored with this version's, as far as that may be read."""
@@ -192,6 +212,16 @@ class ClusterChecks:
         return command(
             "gcloud", "container", "clusters", "describe", ref.name, place, f"--project={self.asker.project}"
         )
+
+
+def _served(
+    ref: ClusterRef, api: KubernetesApi, group: str, version: str, plurals: tuple[str, ...], *, mend: str
+) -> Finding:
+    served = api.served(group, version)
+    if missing := [plural for plural in plurals if plural not in served]:
+        what = f"{', '.join(missing)} of {group}/{version} are not installed"
+        return Finding("kinds", ref.link, State.FAIL, what, "no global address is wired", mend)
+    return well("kinds", ref.link, f"{', '.join(plurals)} of {group}/{version}")
 
 
 def _asked(api: KubernetesApi, verb: str, group: str, resource: str) -> Callable[[], bool]:

@@ -1,7 +1,7 @@
 """Makes all checks at once, each with its own deadline: a cluster or an API that hangs delays no other.
 
-Some checks need what others find, so they come in rounds: who we are; what the project says, and which clusters there
-are; then every cluster, and what the services ask for. A check that is out of time becomes a finding.
+Some checks need what others find, so they come in rounds: who we are; what the project says, which clusters and which
+services there are; then every cluster, and what the services ask for. A check that is out of time becomes a finding.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
-from controlplane.doctor.finding import Asker, Finding, Kubectl, State, command, well
+from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
 from controlplane.gateways.access import GoogleAccess
@@ -22,7 +22,7 @@ from controlplane.gateways.inquiry import Inquiry
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.signals import ComputeSignals
 from controlplane.model.offering import ClusterRef
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 CHECKS = (
     "egress", "credentials", "apis", "permissions", "config cluster", "fleet", "feature",
@@ -89,28 +89,27 @@ class Doctor:
             "config cluster": lambda: checks.config_cluster(clusters),
             "fleet": lambda: checks.members(clusters),
             "feature": lambda: google.feature(inquiry, asker, self.config),
-            "services": lambda: self._stored(given, stored),
+            "services": lambda: self._stored(asker, given, stored),
         }
         round_one = self._start(first)
-        round_one.wait(["config cluster", "fleet"])
-        second: dict[Hashable, Task] = dict(self._cluster_tasks(checks, clusters))
-        round_two = self._start(second)
-        round_one.wait(["services"])
+        round_one.wait(["config cluster", "fleet", "services"])
         book = stored[0] if stored else Stored()
         services = list(book.services if given is None else given)
-        third: dict[Hashable, Task] = {
+        kinds = frozenset(service.ingress.kind for service in services)
+        second: dict[Hashable, Task] = {
+            **dict(self._cluster_tasks(checks, clusters, kinds)),
             "quotas": lambda: quotas(self.cloud.signals, asker, services, clusters.regions),
             "address": lambda: google.addresses(inquiry, asker, services),
             "dns": lambda: surroundings.names(services, book.addresses, asker, self.resolve),
         }
-        round_three = self._start(third)
-        for fanout, tasks in ((round_one, first), (round_two, second), (round_three, third)):
+        round_two = self._start(second)
+        for fanout, tasks in ((round_one, first), (round_two, second)):
             found += self._gather(fanout, tasks, asker)
         offsets = dict(clusters.offsets) | ({} if inquiry.ahead is None else {"Google Cloud": inquiry.ahead})
         found += surroundings.clock(offsets)
         return sorted(found, key=lambda finding: CHECKS.index(finding.check))
 
-    def _stored(self, given: Sequence[ServiceSpec] | None, into: list[Stored]) -> list[Finding]:
+    def _stored(self, asker: Asker, given: Sequence[ServiceSpec] | None, into: list[Stored]) -> list[Finding]:
         """Read the stored services; what keeps that from being done is another check's finding."""
         try:
             book = self.cloud.stored()
@@ -118,43 +117,41 @@ class Doctor:
             if given is not None:
                 return []
             breaks = "quotas, address and names are not checked"
-            mend = "gpuhunter doctor -f SERVICE.yaml"
+            mend = asker.gpuhunter("doctor", "-f", "SERVICE.yaml")
             return [Finding("services", self.config.link, State.WARN, f"cannot be read: {error.message}", breaks, mend)]
         into.append(book)
         found = [
-            Finding("services", key, State.FAIL, what, "nothing is done for it", f"gpuhunter explain {command(key)}")
+            Finding("services", key, State.FAIL, what, "nothing is done for it", asker.edited(key))
             for key, what in book.unreadable.items()
         ]
         if given is None and not book.services:
             breaks = "quotas, address and names are not checked"
-            what = "no GPUService is stored"
-            return [
-                *found,
-                Finding("services", self.config.link, State.WARN, what, breaks, "gpuhunter apply -f SERVICE.yaml"),
-            ]
+            what, mend = "no GPUService is stored", asker.gpuhunter("apply", "-f", "SERVICE.yaml")
+            return [*found, Finding("services", self.config.link, State.WARN, what, breaks, mend)]
         looked = book.services if given is None else given
         where = "stored" if given is None else "given"
         return [*found, well("services", ", ".join(service.key for service in looked), where)]
 
     def _account(self) -> google.Account:
         fanout = Fanout[str](self.clock)
-        fanout.start("credentials", lambda: google.credentials(self.cloud.access, self.kubectl), seconds=self.seconds)
+        nobody = Asker(self.cloud.access.project.name, self.config, kubectl=self.kubectl)
+        fanout.start("credentials", lambda: google.credentials(self.cloud.access, nobody), seconds=self.seconds)
         fanout.wait(["credentials"])
         error = fanout.error("credentials")
         if error is None:
             result = fanout.result("credentials")
             if isinstance(result, google.Account):
                 return result
-        project = self.cloud.access.project.name
-        late = self._late("credentials", project, Asker(project))
-        return google.Account([late], Asker(project), usable=False)
+        return google.Account([self._late("credentials", nobody.project, nobody)], nobody, usable=False)
 
-    def _cluster_tasks(self, checks: ClusterChecks, clusters: Clusters) -> Iterator[tuple[ClusterRef, Task]]:
+    def _cluster_tasks(
+        self, checks: ClusterChecks, clusters: Clusters, kinds: frozenset[IngressKind]
+    ) -> Iterator[tuple[ClusterRef, Task]]:
         endpoints: dict[ClusterRef, Endpoint] = dict(clusters.listing.endpoints) if clusters.listing else {}
         if clusters.config_endpoint is not None:
             endpoints[self.config] = clusters.config_endpoint
         for ref, endpoint in sorted(endpoints.items()):
-            yield ref, lambda ref=ref, endpoint=endpoint: checks.cluster(ref, endpoint, clusters)  # type: ignore[misc]
+            yield ref, lambda ref=ref, endpoint=endpoint: checks.cluster(ref, endpoint, clusters, kinds)  # type: ignore[misc]
 
     def _start(self, tasks: Mapping[Hashable, Task]) -> Fanout[Hashable]:
         fanout: Fanout[Hashable] = Fanout(self.clock)
@@ -177,7 +174,7 @@ class Doctor:
     def _late(self, check: str, subject: str, asker: Asker) -> Finding:
         what = f"no answer within {self.seconds:g} s"
         breaks = "a pass goes on without it, and takes it for unknown"
-        mend = command("gpuhunter", f"--project={asker.project}", "doctor", f"--timeout={2 * self.seconds:g}")
+        mend = asker.gpuhunter("doctor", f"--timeout={2 * self.seconds:g}")
         return Finding(check, subject, State.FAIL, what, breaks, mend)
 
     @staticmethod

@@ -65,22 +65,40 @@ Kubectl = Callable[[ClusterRef], str]
 class Asker:
     """In whose name it is asked: what the commands that mend a refusal need to know.
 
-    kubectl: None means that gcloud has to fetch the cluster's credentials first.
+    config: the config cluster. kubectl: None means that gcloud has to fetch the cluster's credentials first; where it
+    is given, gpuhunter finds the cloud without being told its project.
     """
 
     project: str
+    config: ClusterRef
     email: str = ""
     kubectl: "Kubectl | None" = None
 
+    def gpuhunter(self, *words: str) -> str:
+        """Give the command of our own that speaks to this very cloud."""
+        where = () if self.kubectl else (f"--project={self.project}", f"--config-cluster={self.config.link}")
+        return command("gpuhunter", *where, *words)
+
     def applied(self, ref: ClusterRef, manifests: str) -> str:
         """Give the command that applies what another one prints to a cluster."""
+        login, kubectl = self._reaching(ref)
+        return f"{login}{manifests} | {kubectl} apply --server-side -f -"
+
+    def edited(self, key: str) -> str:
+        """Give the command that edits a GPUService, by namespace/name."""
+        login, kubectl = self._reaching(self.config)
+        namespace, _, name = key.rpartition("/")
+        return f"{login}{kubectl} {command('edit', 'gpuservice', name, f'--namespace={namespace}')}"
+
+    def _reaching(self, ref: ClusterRef) -> tuple[str, str]:
+        """Give what has to be done before kubectl reaches a cluster, and the words with which it then does."""
         if self.kubectl is not None:
-            return f"{manifests} | {self.kubectl(ref)} apply --server-side -f -"
+            return "", self.kubectl(ref)
         place = f"--location={ref.location}"
         login = command(
             "gcloud", "container", "clusters", "get-credentials", ref.name, place, f"--project={self.project}"
         )
-        return f"{login} && {manifests} | kubectl apply --server-side -f -"
+        return f"{login} && ", "kubectl"
 
     def refused(
         self, check: str, subject: str, error: errors.GatewayError, *, api: str, breaks: str, optional: bool = False

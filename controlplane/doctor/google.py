@@ -1,15 +1,15 @@
 """Checks of the project: credentials, APIs, permissions, the ingress feature, reserved addresses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from controlplane.doctor.finding import LOGIN, Asker, Finding, Kubectl, State, command, missing_permission, well
+from controlplane.doctor.finding import LOGIN, Asker, Finding, State, command, missing_permission, well
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
-from controlplane.gateways.inquiry import Inquiry
+from controlplane.gateways.inquiry import Inquiry, ReservedAddress
 from controlplane.gateways.retrying import guarded
 from controlplane.model.offering import ClusterRef
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 from regional_deploy.runner import permissions
 
 NEEDED_APIS = {
@@ -31,9 +31,9 @@ class Account:
     usable: bool
 
 
-def credentials(access: GoogleAccess, kubectl: Kubectl | None) -> Account:
-    """Get a token, and look at whose it is."""
-    project = access.project.name
+def credentials(access: GoogleAccess, nobody: Asker) -> Account:
+    """Get a token, and look at whose it is. `nobody`: who asks as long as that is not known."""
+    project = nobody.project
     nothing = "nothing can be asked of Google Cloud, and nothing of the clusters"
     try:
         guarded(access.token, write=False)
@@ -46,9 +46,9 @@ def credentials(access: GoogleAccess, kubectl: Kubectl | None) -> Account:
             else command("gcloud", "iam", "service-accounts", "keys", "create", str(file), account)
         )
         found = Finding("credentials", project, State.FAIL, error.message, nothing, mend)
-        return Account([found], Asker(project, kubectl=kubectl), usable=False)
+        return Account([found], nobody, usable=False)
     identity = access.identity()
-    asker = Asker(project, identity.email, kubectl)
+    asker = replace(nobody, email=identity.email)
     who = identity.email or "an account that does not tell its name"
     if identity.project not in ("", project):
         what = f"{who} belongs to project {identity.project}, and {project} is asked"
@@ -139,43 +139,55 @@ def feature(inquiry: Inquiry, asker: Asker, config: ClusterRef) -> list[Finding]
 
 def addresses(inquiry: Inquiry, asker: Asker, services: list[ServiceSpec]) -> list[Finding]:
     """Look at whether each service's address is reserved, and global."""
-    if not services:
-        return []
-    wanted = {service.key: service.ingress.static_address for service in services}
-    reserve = command(
-        "gcloud", "compute", "addresses", "create", "gpu-hunter", "--global", f"--project={asker.project}"
-    )
-    found = [
-        Finding(
-            "address", key, State.WARN, "asks for no reserved address",
-            "the address changes when the ingress is made anew, and HTTPS needs a reserved one",
-            f"{reserve} && gcloud compute addresses describe gpu-hunter --global --project={asker.project}"
-            " --format='value(address)'  # for spec.ingress.staticAddress",
-        )
-        for key, address in wanted.items()
-        if address is None
-    ]  # fmt: skip
-    if not any(wanted.values()):
+    found = [_no_address(asker, service) for service in services if _asked_for(service) is None]
+    wanted = [(service, asked) for service in services if (asked := _asked_for(service)) is not None]
+    if not wanted:
         return found
     try:
-        scopes = {each.address: each for each in inquiry.addresses()}
+        listed = inquiry.addresses()
     except GatewayError as error:
         breaks = "whether the addresses are reserved cannot be told"
         refused = asker.refused(
             "address", asker.project, error, api="compute.googleapis.com", breaks=breaks, optional=True
         )
         return [*found, refused]
+    return [*found, *(_reserved(asker, service, asked, listed) for service, asked in wanted)]
+
+
+def _gateway(service: ServiceSpec) -> bool:
+    return service.ingress.kind is IngressKind.MULTI_CLUSTER_GATEWAY
+
+
+def _asked_for(service: ServiceSpec) -> str | None:
+    """Give what the service's kind of ingress takes: the name of a reserved address, or the address itself."""
+    ingress = service.ingress
+    return ingress.static_address_name if _gateway(service) else ingress.static_address
+
+
+def _reserve(asker: Asker, service: ServiceSpec) -> str:
+    """Give the command that reserves an address, and what of it belongs into the service."""
+    place = ("--global", f"--project={asker.project}")
+    name = (_gateway(service) and service.ingress.static_address_name) or "gpu-hunter"
+    create = command("gcloud", "compute", "addresses", "create", name, *place)
+    if _gateway(service):
+        return f"{create}  # for spec.ingress.staticAddressName: {name}"
+    describe = command("gcloud", "compute", "addresses", "describe", name, *place, "--format=value(address)")
+    return f"{create} && {describe}  # for spec.ingress.staticAddress"
+
+
+def _no_address(asker: Asker, service: ServiceSpec) -> Finding:
+    breaks = "the address changes when the ingress is made anew, and HTTPS needs a reserved one"
+    what = "asks for no reserved address"
+    return Finding("address", service.key, State.WARN, what, breaks, _reserve(asker, service))
+
+
+def _reserved(asker: Asker, service: ServiceSpec, asked: str, listed: list[ReservedAddress]) -> Finding:
+    there = [each for each in listed if asked == (each.name if _gateway(service) else each.address)]
+    for each in there:
+        if each.scope == "global":
+            return well("address", service.key, f"{each.address} ({each.name}) is reserved and global")
+    what = f"{asked} is not reserved in {asker.project}"
+    if there:
+        what = f"{there[0].address} ({there[0].name}) is reserved in {there[0].scope}; a global address is needed"
     breaks = "the load balancer does not take it, and nothing answers there"
-    for key, address in wanted.items():
-        if address is None:
-            continue
-        reserved = scopes.get(address)
-        if reserved is None:
-            what = f"{address} is not reserved in {asker.project}"
-            found.append(Finding("address", key, State.FAIL, what, breaks, reserve))
-        elif reserved.scope != "global":
-            what = f"{address} ({reserved.name}) is reserved in {reserved.scope}; a global address is needed"
-            found.append(Finding("address", key, State.FAIL, what, breaks, reserve))
-        else:
-            found.append(well("address", key, f"{address} ({reserved.name}) is reserved and global"))
-    return found
+    return Finding("address", service.key, State.FAIL, what, breaks, _reserve(asker, service))

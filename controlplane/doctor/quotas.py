@@ -21,13 +21,18 @@ def quotas(
     if not wanted:
         return []
     seen = signals.regions(sorted(set(regions)))
-    found = [_project(signals, asker)]
+    found = [_project(signals, asker, most(wanted))]
     for service in wanted:
         found += _of_service(service, seen, asker)
     return found
 
 
-def _project(signals: ComputeSignals, asker: Asker) -> Finding:
+def most(services: Iterable[ServiceSpec]) -> int:
+    """Give the GPUs that the services need at once."""
+    return sum(service.replicas * max(each.count for each in service.accelerators) for service in services)
+
+
+def _project(signals: ComputeSignals, asker: Asker, needed: int) -> Finding:
     fact = signals.project_gpu_quota()
     breaks = "no GPU of any type is given in any region"
     if isinstance(fact, Unknown):
@@ -35,9 +40,8 @@ def _project(signals: ComputeSignals, asker: Asker) -> Finding:
         return Finding("quotas", PROJECT_METRIC, State.WARN, fact.message, "it may bind without being seen", listing)
     quota, what = fact.value, _room(fact.value)
     if quota.free < 1:
-        return Finding(
-            "quotas", PROJECT_METRIC, State.FAIL, what, breaks, _raise(asker, "GPUS-ALL-REGIONS-per-project")
-        )
+        mend = _raise(asker, "GPUS-ALL-REGIONS-per-project", quota.limit + needed)
+        return Finding("quotas", PROJECT_METRIC, State.FAIL, what, breaks, mend)
     return well("quotas", PROJECT_METRIC, what)
 
 
@@ -75,7 +79,7 @@ def _offered(
         what = f"cannot be told: {signals.quotas.message}"
         describe = command("gcloud", "compute", "regions", "describe", region, f"--project={asker.project}")
         return Finding("quotas", subject, State.WARN, what, "quota is met only when a node is refused", describe)
-    told, enough, lacking = [], False, ""
+    told, enough, lacking, limit = [], False, "", 0.0
     for capacity in service.capacity_types:
         bound = binding_quota(signals.quotas.value, accelerator.type, capacity)
         if bound is None:
@@ -85,12 +89,12 @@ def _offered(
         told.append(f"{capacity.value}: {metric} {_room(quota)}")
         if quota.free >= accelerator.count:
             enough = True
-        else:
-            lacking = lacking or _quota_id(metric)
+        elif not lacking:
+            lacking, limit = _quota_id(metric), quota.limit
     if enough:
         return well("quotas", subject, "; ".join(told))
     quota_id = lacking or _quota_id(_metric_of(accelerator, service.capacity_types[0]))
-    mend = _raise(asker, quota_id, region)
+    mend = _raise(asker, quota_id, limit + service.replicas * accelerator.count, region)
     return Finding("quotas", subject, State.WARN, "; ".join(told), f"no {accelerator.type} from {region}", mend)
 
 
@@ -104,11 +108,11 @@ def _quota_id(metric: str) -> str:
     return f"{metric.replace('_', '-')}-per-project-region"
 
 
-def _raise(asker: Asker, quota_id: str, region: str = "") -> str:
+def _raise(asker: Asker, quota_id: str, limit: float, region: str = "") -> str:
     dimensions = (f"--dimensions=region={region}",) if region else ()
     return command(
         "gcloud", "beta", "quotas", "preferences", "create", f"--service={_API}", f"--project={asker.project}",
-        f"--quota-id={quota_id}", *dimensions, "--preferred-value=4", "--justification=GPU service",
+        f"--quota-id={quota_id}", *dimensions, f"--preferred-value={limit:.0f}", "--justification=GPU service",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controlplane.doctor.finding import Asker, Finding, State, command, well
 from controlplane.gateways.sanitise import sanitise
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 Resolve = Callable[[str], Iterable[str]]
 """Gives the addresses of a host name. Raises OSError for one that has none."""
@@ -42,7 +42,9 @@ def names(services: Iterable[ServiceSpec], live: Mapping[str, str], asker: Asker
         host = service.ingress.host
         if host is None:
             continue
-        address = service.ingress.static_address or live.get(service.key, "")
+        # A Gateway is given the name of its address, so the status alone tells that.
+        own = service.ingress.kind is IngressKind.MULTI_CLUSTER_INGRESS and service.ingress.static_address
+        address = own or live.get(service.key, "")
         breaks = f"nobody reaches the service as {host}"
         record = (f"{host}.", "--zone=ZONE", "--type=A", "--ttl=300", f"--rrdatas={address or 'ADDRESS'}")
         place = f"--project={asker.project}"
@@ -55,7 +57,7 @@ def names(services: Iterable[ServiceSpec], live: Mapping[str, str], asker: Asker
             continue
         if not address:
             what = f"{host} leads to {', '.join(has)}; the service has no address yet"
-            mend = command("gpuhunter", "status")
+            mend = asker.gpuhunter("status")
             found.append(Finding("dns", service.key, State.WARN, what, "whether that is right cannot be told", mend))
         elif address not in has:
             mend = command("gcloud", "dns", "record-sets", "update", *record, place)

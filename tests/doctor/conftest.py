@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from controlplane.api.crd import custom_resource_definition
+from controlplane.doctor.examine import CHECKS
 from controlplane.doctor.finding import State
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import Resource
@@ -22,12 +23,40 @@ from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer,
 from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
+from controlplane.model.offering import Accelerator
+from controlplane.model.service import Ingress, PodTemplate, ServiceSpec
 from controlplane.wiring import Target, doctor_of
 from regional_deploy.runner import rights
 
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
 SECONDS = 15.0
+
+
+SERVICE = ServiceSpec(
+    name="web",
+    namespace="default",
+    uid="u",
+    generation=1,
+    replicas=1,
+    accelerators=(Accelerator("nvidia-l4"),),
+    pod=PodTemplate(image="i:1", port=80),
+)
+
+
+class Findings(list):
+    """What an examination found."""
+
+    def amiss(self, check):
+        """Give what is amiss of one check."""
+        assert {finding.check for finding in self} <= set(CHECKS)
+        return [finding for finding in self if finding.check == check and finding.state is not State.OK]
+
+    def the(self, check, state):
+        """Give the only thing that is amiss of a check, and make sure of its state."""
+        (found,) = self.amiss(check)
+        assert found.state is state, found
+        return found
 
 
 class Host:
@@ -130,6 +159,11 @@ class Project:
             group, _, version = manifest["apiVersion"].rpartition("/")
             admin.create(Resource(group, version, manifest["kind"].lower() + "s", namespaced=False), manifest)
 
+    def install_kinds(self, cluster, file):
+        """Install the kinds that are written in a file of the local cloud's."""
+        folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
+        self.install(cluster, *yaml.safe_load_all(folder.joinpath(f"{file}.yaml").read_text()))
+
     def restrict(self, *, granted):
         """Give the reconciler's account the rights of `regional_deploy/rbac`, or none."""
         email = KEY["client_email"]
@@ -168,9 +202,8 @@ def bare(loop, pki):
 @pytest.fixture
 def project(bare):
     """Give a project in which all is well."""
-    folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
-    kinds = yaml.safe_load_all(folder.joinpath("crds.yaml").read_text())
-    bare.install(bare.config, custom_resource_definition(), *kinds)
+    bare.install(bare.config, custom_resource_definition())
+    bare.install_kinds(bare.config, "crds")
     return bare
 
 
@@ -184,9 +217,9 @@ def target(bare, tmp_path):
 
 @pytest.fixture
 def examine(target):
-    """Give a function that examines, and checks what holds for every finding."""
+    """Give a function that examines, and checks what holds for every finding; None: for the stored services."""
 
-    def examined(services=None, *, seconds=SECONDS, environ=None, resolve=lambda _host: [], **other):
+    def examined(services=(SERVICE,), *, seconds=SECONDS, environ=None, resolve=lambda _host: [], **other):
         doctor = doctor_of(replace(target, **other), seconds=seconds)
         findings = replace(doctor, environ=environ or {}, resolve=resolve).examine(services)
         for finding in findings:
@@ -195,9 +228,21 @@ def examine(target):
             text = str(finding.as_dict())
             assert KEY["private_key"][40:80] not in text
             assert "ya29." not in text
-        return findings
+        return Findings(findings)
 
     return examined
+
+
+@pytest.fixture
+def service():
+    """Give the service that is examined for when no other is named."""
+    return SERVICE
+
+
+@pytest.fixture
+def with_ingress():
+    """Give a maker of that service with an ingress of its own."""
+    return lambda **values: replace(SERVICE, ingress=Ingress(**values))
 
 
 @pytest.fixture
