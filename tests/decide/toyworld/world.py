@@ -37,7 +37,7 @@ class Toy(Cloud):
         self.log.append((self.now, decision))
         return decision
 
-    def apply(self, decision: Decision, keep) -> None:
+    def apply(self, decision: Decision, keep=lambda action: True) -> None:
         for action in decision.plan:
             if keep(action):
                 self.perform(action)
