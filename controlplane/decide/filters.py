@@ -5,9 +5,9 @@ in which reasons are told: what the user decided first, then what is impossible,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from controlplane.decide import capacity
@@ -30,12 +30,11 @@ class Refused:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What filters may look at.
 
     budget: what the cost cap leaves, None without a cap. hunting_since: since when replicas are missing.
-    in_force: the filters that may refuse something here.
     """
 
     spec: ServiceSpec
@@ -46,11 +45,11 @@ class Context:
     budget: float | None
     in_region: Mapping[str, int]
     hunting_since: datetime | None = None
-    in_force: tuple["Filter", ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        busy = tuple([check for check in FILTERS if check not in IDLE or not IDLE[check](self)])
-        object.__setattr__(self, "in_force", busy)
+    @cached_property
+    def in_force(self) -> tuple["Filter", ...]:
+        """The filters that may refuse something here."""
+        return tuple([check for check in FILTERS if check not in IDLE or not IDLE[check](self)])
 
     @property
     def scoring(self) -> ScoringContext:

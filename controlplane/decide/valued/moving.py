@@ -27,7 +27,7 @@ def consider(stand: Stand, memory: Memory, whole_since: datetime | None) -> Retu
     whole, spec = stand.whole, stand.context.spec
     calm = whole_since is not None and now - whole_since >= spec.timing.stabilisation_window
     counts = context.in_region
-    passing = [h for h in stand.kept if stand.bridges(stand.by_key[h.key])]
+    passing = [h for h in stand.kept if stand.bridges(h)]
     if stand.asked() or surplus(stand) or not all(essential(spec, counts, h) for h in passing):
         return Return()
     best: tuple[tuple[int, float, str], Candidate, Holding] | None = None
@@ -38,6 +38,7 @@ def consider(stand: Stand, memory: Memory, whole_since: datetime | None) -> Retu
         without = whole.with_more(holding.key, -1)
         mends = mends_spread(replace(context, in_region=stand.aims_in_region), holding)
         bound = essential(spec, counts, holding)
+        room = _without(context, holding)
         bar = whole.cost() - MOVING * stand.lines[holding.key].price
         for candidate in stand.candidates:
             if bound and candidate.region != holding.region and counts.get(candidate.region):
@@ -46,7 +47,7 @@ def consider(stand: Stand, memory: Memory, whole_since: datetime | None) -> Retu
             if gain is None or (gain[0] == 0 and gain[1] >= bar):
                 continue
             rank = (*gain, candidate.key)
-            if (best is None or rank < best[0]) and may_try(_without(context, holding), candidate):
+            if (best is None or rank < best[0]) and may_try(room, candidate):
                 best = (rank, candidate, holding)
     if best is None:
         return Return()
