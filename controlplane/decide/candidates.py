@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -45,9 +45,9 @@ class Blocks:
     generation: str | None
     regions: Mapping[tuple[str, str, Capacity], OfferingMemory]
     clusters: Mapping[str, OfferingMemory]
-    cooling: bool = True
-    shaken: bool = True
-    sold_out: Mapping[tuple[str, tuple[str, int, str]], datetime] = field(default_factory=dict)
+    cooling: bool
+    shaken: bool
+    sold_out: Mapping[tuple[str, tuple[str, int, str]], datetime]
 
 
 @lru_cache(maxsize=8192)

@@ -67,7 +67,7 @@ def obtained(past: OfferingMemory, began: datetime, now: datetime) -> OfferingMe
 
 def lost(past: OfferingMemory, now: datetime, *, rest: bool) -> OfferingMemory:
     """Learn from a preemption: after a first one a second mostly follows within minutes. `rest`: some is still held."""
-    return replace(learning.lost(past, now, rest=rest), budget=1, last_lost_at=now)
+    return replace(learning.lost(past, now, rest=rest), budget=1)
 
 
 def backoff(spec: ServiceSpec, refusal: RefusalClass, failures: int) -> timedelta:

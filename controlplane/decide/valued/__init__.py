@@ -34,7 +34,7 @@ __all__ = ["settle"]
 
 def settle(case: Case, world: World, goal: int) -> Settled:
     """Ask for what is worth it, give back what is not, and when neither is called for, consider a move."""
-    missing = value_of_missing(case.spec, case.observation, case.candidates) or 0.0
+    missing = value_of_missing(case.spec, case.observation, case.candidates)
     quick, slow = (Terms(goal, missing, span / timedelta(hours=1)) for span in recoveries_of(world))
     offers = Offers(case.spec, case.candidates, case.now)
     stand = Stand(case.context(world), offers, world, quick)

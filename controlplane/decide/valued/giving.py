@@ -45,7 +45,7 @@ def _rank(stand: Stand, holding: Holding) -> tuple[bool, bool, int, float, float
 
     First a bridge, then what its region holds too many of, the lesser GPU type, what the whole is cheapest without.
     """
-    bridge = stand.bridges(stand.by_key[holding.key])
+    bridge = stand.bridges(holding)
     crowded = in_excess(stand.context.spec, stand.context.in_region, holding.region)
     lesser = -stand.by_key[holding.key].accelerator_rank
     rest = stand.whole.with_more(holding.key, -1).cost()
@@ -66,13 +66,13 @@ def _excess(stand: Stand, holding: Holding) -> int:
         return 0
     if essential(spec, counts, holding) and not in_excess(spec, counts, holding.region):
         return 0
-    bridge = stand.bridges(stand.by_key[holding.key])
+    bridge = stand.bridges(holding)
     return stand.bridges_to_spare() if bridge else stand.obtained(bridging=False) - stand.terms.wanted
 
 
 def _how_many(stand: Stand, holding: Holding, most: int) -> int:
     """Give how many replicas the whole is cheaper without, one after the other, or more than the user would have."""
-    bridge, count = stand.bridges(stand.by_key[holding.key]), 0
+    bridge, count = stand.bridges(holding), 0
     whole = stand.whole if bridge else stand.lasting  # a bridge is soon gone, so nothing is spare for its sake
     beyond = most if bridge else stand.obtained(bridging=False) - stand.terms.wanted - stand.most_spares
     while count < most:

@@ -38,9 +38,9 @@ class Stand:
         """Every offering as something to hold."""
         return self.offers.lines
 
-    def bridges(self, candidate: Candidate) -> bool:
+    def bridges(self, what: Candidate | Holding) -> bool:
         """Tell whether this is on-demand that only bridges what Spot of a GPU type that is no worse does not give."""
-        return candidate.key in self.offers.bridges
+        return what.key in self.offers.bridges
 
     def is_aim(self, candidate: Candidate) -> bool:
         """Tell whether this is what the service wants to stand on: not a bridge, nor dearer than one."""
@@ -82,7 +82,7 @@ class Stand:
 
     def _some(self, bridging: bool | None) -> list[Holding]:
         kept = self.kept
-        return kept if bridging is None else [h for h in kept if self.bridges(self.by_key[h.key]) is bridging]
+        return kept if bridging is None else [h for h in kept if self.bridges(h) is bridging]
 
     @cached_property
     def aims(self) -> Portfolio:

@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from controlplane.decide.allocation import Pick
 from controlplane.decide.candidates import Candidate
-from controlplane.decide.portfolio import Portfolio
 from controlplane.decide.valued.stand import Stand
 
 BRIDGES = "only bridges what Spot does not give"
@@ -16,11 +15,10 @@ class Telling:
     """Weighs offerings for the verdicts, as the service will stand once this pass has done what it decided."""
 
     def __init__(self, stand: Stand, picks: Mapping[str, Pick]) -> None:
-        more = {key: pick.replicas for key, pick in picks.items() if key in stand.offers.aims}
-        held = {h.key: h.cover for h in stand.kept if not stand.bridges(stand.by_key[h.key])}
-        counts = {key: held.get(key, 0) + more.get(key, 0) for key in {*held, *more}}
-        self._offers, self._terms = stand.offers, stand.terms
-        self._all = Portfolio(stand.terms, stand.lines, counts)
+        self._offers, self._terms, self._all = stand.offers, stand.terms, stand.aims
+        for key, pick in picks.items():
+            if key in stand.offers.aims:
+                self._all = self._all.with_more(key, pick.replicas)
         self._cost = self._all.cost()
 
     def weigh(self, candidate: Candidate) -> tuple[float, str]:

@@ -1,10 +1,9 @@
 """What the user's one line is in money, and how long a loss takes to mend."""
 
-import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from controlplane.decide.candidates import Candidate
+from controlplane.decide.candidates import Candidate, price_of
 from controlplane.decide.world import World
 from controlplane.model.observation import Observation
 from controlplane.model.offering import Capacity
@@ -20,11 +19,11 @@ RECOVERIES = (timedelta(minutes=3), timedelta(minutes=30))
 """Bounds of what the time from asking to serving is taken for; the lower one while none has been seen."""
 
 
-def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: Iterable[Candidate]) -> float | None:
-    """Give USD for an hour in which a replica is missing; None when the user puts no value on it."""
+def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: Iterable[Candidate]) -> float:
+    """Give USD for an hour in which a replica is missing; 0 when the user puts no value on it."""
     policy = spec.policy
     if policy.missing_replica_cost is not None or policy.preset is None:
-        return policy.missing_replica_cost
+        return policy.missing_replica_cost or 0.0
     lasting = Capacity.ON_DEMAND
     known = [
         (c.accelerator_rank, c.price) for c in candidates if c.price is not None and c.offering.capacity is lasting
@@ -37,11 +36,9 @@ def value_of_missing(spec: ServiceSpec, observation: Observation, candidates: It
 def _told(spec: ServiceSpec, observation: Observation) -> list[tuple[int, float]]:
     """Give (rank of its GPU type, price of a replica) of on-demand that is priced but may not be used."""
     ranks = {a: rank for rank, a in reversed(list(enumerate(spec.accelerators)))}
-    return [
-        (ranks[o.accelerator], price * o.accelerator.count)
-        for o, price in observation.prices.items()
-        if o.capacity is Capacity.ON_DEMAND and o.accelerator in ranks and math.isfinite(price) and price >= 0
-    ]
+    lasting = [o for o in observation.prices if o.capacity is Capacity.ON_DEMAND and o.accelerator in ranks]
+    priced = ((ranks[o.accelerator], price_of(observation, o)) for o in lasting)
+    return [(rank, price) for rank, price in priced if price is not None]
 
 
 def supposed_price(candidates: Iterable[Candidate]) -> float:
