@@ -8,6 +8,7 @@ moves the service elsewhere and is no stock-out.
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from controlplane.decide import capacity
 from controlplane.decide.attempts import NOTHING_LEARNT
@@ -46,28 +47,17 @@ def _advanced(spec: ServiceSpec, world: World, holding: Holding, now: datetime) 
     overdue = impaired_since is not None and now - impaired_since >= spec.timing.warmup_deadline
     impaired = min(idle, _old_enough(spec, holding, now)) if overdue else 0
     phase = phase_of(holding)
-    serving_since = _serving_since(holding, phase, now)
-    unwired_at = _unwired_at(spec, world, holding, now) if holding.draining else None
-    since = holding.since if phase is holding.phase else now
-    new = (impaired_since, impaired, phase, since, serving_since, unwired_at)
-    if new == (
-        holding.impaired_since,
-        holding.impaired,
-        holding.phase,
-        holding.since,
-        holding.serving_since,
-        holding.unwired_at,
-    ):
+    advanced: dict[str, Any] = {
+        "impaired_since": impaired_since,
+        "impaired": impaired,
+        "phase": phase,
+        "since": holding.since if phase is holding.phase else now,
+        "serving_since": _serving_since(holding, phase, now),
+        "unwired_at": _unwired_at(spec, world, holding, now) if holding.draining else None,
+    }
+    if all(getattr(holding, name) == value for name, value in advanced.items()):
         return holding
-    return replace(
-        holding,
-        impaired_since=impaired_since,
-        impaired=impaired,
-        phase=phase,
-        since=since,
-        serving_since=serving_since,
-        unwired_at=unwired_at,
-    )
+    return replace(holding, **advanced)
 
 
 def expel(world: World, now: datetime) -> World:
