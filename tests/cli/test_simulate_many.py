@@ -58,8 +58,6 @@ def test_the_worst_seed_stands_beside_the_mean(capsys: pytest.CaptureFixture[str
     assert data["policies"]["round_robin"]["cost"] == pytest.approx(sum(one["cost"] for one in each) / 3)
     by_name = {one["trace"]: one["policies"]["round_robin"]["availability"] for one in data["traces"]}
     assert by_name[worst["availability_trace"]] == worst["availability"]
-    costs = {one["trace"]: one["policies"]["round_robin"]["cost"] for one in data["traces"]}
-    assert costs[worst["cost_trace"]] == worst["cost"] > min(costs.values())
     assert run(["simulate", *asked]) == 0
     said = capsys.readouterr().out
     assert "Over 3 traces" in said

@@ -153,6 +153,21 @@ def test_a_scale_down_takes_what_runs_least_and_then_the_newest():
     assert len(rig.market.leases) == 1
 
 
+def test_a_scale_down_takes_a_pending_pod_before_a_newer_one_that_has_its_node():
+    """How far a Pod has come counts before its age."""
+    rig = Rig((1, 2, 2, 2))
+    rig.apply(2)
+    rig.advance(310)
+    rig.apply(3)
+    rig.advance(400)
+    eldest, pending, newest = rig.fact().pods
+    assert (pending.scheduled, newest.scheduled, newest.ready) == (False, True, False)
+
+    rig.shrink(2)
+
+    assert [pod.uid for pod in rig.fact().pods] == [eldest.uid, newest.uid]
+
+
 def test_a_deleted_placement_holds_nothing():
     """Every request of a deleted Deployment is given back or withdrawn."""
     rig = Rig((3, 3, 3, 3))

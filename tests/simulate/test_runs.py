@@ -1,5 +1,7 @@
 """Many replays give what each gives alone, in the order they were asked for, wherever they ran."""
 
+from dataclasses import replace
+
 import pytest
 
 from controlplane.api import SpecError
@@ -7,7 +9,7 @@ from controlplane.model.offering import Capacity
 from controlplane.simulate import registry
 from controlplane.simulate.market import Scoring
 from controlplane.simulate.registry import KNOWN, chosen
-from controlplane.simulate.report import of_trace, together
+from controlplane.simulate.report import of_trace, together, worst
 from controlplane.simulate.runs import Job, run_all
 from controlplane.simulate.score import Result
 from controlplane.simulate.service import Wish, service_of
@@ -120,3 +122,15 @@ def test_traces_are_taken_together() -> None:
     assert merged["hunter"]["cost"] == pytest.approx(0.3)
     counted = ("attempts", "failed_attempts", "preemptions", "moves", "longest_outage_minutes")
     assert [merged["hunter"][key] for key in counted] == [30, 10, 5, 1, 9.0]
+
+
+def test_the_worst_trace_is_found_for_each_figure() -> None:
+    """The one with least availability need not be the one that costs most."""
+
+    def report(name: str, availability: float, cost: float) -> dict[str, object]:
+        return of_trace(None, replace(TRACE, name=name), SPEC, [Result("hunter", availability, cost, 0, 0, 0, 0, 0.0)])
+
+    found = worst([report("dear", 1.0, 0.4), report("short", 0.9, 0.2), report("middling", 0.95, 0.3)])
+    assert found["hunter"] == {
+        "availability": 0.9, "availability_trace": "short", "cost": 0.4, "cost_trace": "dear",
+    }  # fmt: skip
