@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controlplane.decide.candidates import Candidate
-from controlplane.decide.filters import Context, quota_room, refusals
+from controlplane.decide.filters import Context, refusals
+from controlplane.decide.quotas import quota_room
 from controlplane.decide.scoring import STEADINESS, ScoringContext, spread, standing, terms
 from controlplane.decide.world import Holding, World, outdated
 from controlplane.model.memory import Phase

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from controlplane.decide.allocation import Pick, in_excess, regions_missing, worst_first
 from controlplane.decide.candidates import Candidate
-from controlplane.decide.filters import Context, quota_room, refusals
+from controlplane.decide.filters import Context, refusals
+from controlplane.decide.quotas import quota_room
 from controlplane.decide.scoring import ACCELERATOR, CAPACITY, STEADINESS, ScoringContext, failures, standing
 from controlplane.decide.world import Holding
 from controlplane.model.memory import Memory

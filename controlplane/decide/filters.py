@@ -7,16 +7,17 @@ in which reasons are told: what the user decided first, then what is impossible,
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TypeAlias
 
 from controlplane.decide import capacity
 from controlplane.decide.candidates import Blocks, Candidate
+from controlplane.decide.quotas import quota_room
 from controlplane.decide.scoring import ScoringContext
 from controlplane.decide.world import World
 from controlplane.model.facts import Known
 from controlplane.model.observation import Observation, Quota
-from controlplane.model.offering import Capacity, RefusalClass
+from controlplane.model.offering import RefusalClass
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
@@ -159,35 +160,6 @@ def region_quota(context: Context, candidate: Candidate) -> Refused | None:
     if room is None or room[1].free >= candidate.offering.accelerator.count:
         return None
     return Refused(Reason.QUOTA_EXHAUSTED, f"{room[0]}: {_used(room[1])}")
-
-
-def quota_room(observation: Observation, candidate: Candidate) -> tuple[str, Quota] | None:
-    """Give the quota that binds a candidate; None when it is unknown (an absent metric is not 0)."""
-    signals = observation.signals.get(candidate.region)
-    if signals is None or not isinstance(signals.quotas, Known):
-        return None
-    offering = candidate.offering
-    return binding_quota(signals.quotas.value, offering.accelerator.type, offering.capacity)
-
-
-def binding_quota(quotas: Mapping[str, Quota], accelerator: str, capacity_type: Capacity) -> tuple[str, Quota] | None:
-    """Give the metric and quota of a region that bind a GPU type and capacity type; None when there is none."""
-    standard = quota_metric(accelerator)
-    if capacity_type is Capacity.ON_DEMAND:
-        return (standard, quotas[standard]) if standard in quotas else None
-    preemptible = f"PREEMPTIBLE_{standard}"
-    if preemptible not in quotas:
-        return None
-    if quotas[preemptible].limit <= 0 and standard in quotas:
-        return standard, quotas[standard]  # Spot draws on the standard quota where a preemptible one was never granted
-    return preemptible, quotas[preemptible]
-
-
-@lru_cache(maxsize=256)
-def quota_metric(accelerator: str) -> str:
-    """Give the metric of a GPU type's on-demand quota."""
-    family = accelerator.removeprefix("nvidia-").removeprefix("tesla-")
-    return f"NVIDIA_{family.upper().replace('-', '_')}_GPUS"
 
 
 def quota_cooling(context: Context, candidate: Candidate) -> Refused | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from controlplane.decide.filters import binding_quota, quota_metric
+from controlplane.decide.quotas import binding_quota, quota_metric
 from controlplane.doctor.finding import Asker, Finding, State, command, well
 from controlplane.gateways.signals import PROJECT_METRIC, ComputeSignals
 from controlplane.model.facts import Known, Unknown
