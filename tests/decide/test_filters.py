@@ -1,11 +1,12 @@
 """Every filter refuses what it is for, with its reason, and nothing else."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from controlplane.decide import decide
+from controlplane.decide import decide, filters
 from controlplane.decide.filters import FILTERS
 from controlplane.model.decision import Standing
 from controlplane.model.facts import Known
@@ -230,3 +231,24 @@ def test_every_filter_is_documented():
     """Each filter says in a sentence what it keeps away."""
     assert all(f.__doc__ and f.__doc__.strip() for f in FILTERS)
     assert len({f.__name__ for f in FILTERS}) == len(FILTERS)
+
+
+@pytest.mark.parametrize("seed", range(3), ids=lambda seed: f"seed{seed}")
+def test_filters_that_are_not_asked_would_have_refused_nothing(toy, monkeypatch, seed):
+    """A pass that asks every filter about every offering decides the same, in a world where all goes wrong."""
+
+    class Thorough(toy.Toy):
+        def think(self):
+            quick = super().think()
+            with monkeypatch.context() as patch:
+                patch.setattr(filters, "IDLE", {})
+                assert super().think() == quick
+            return quick
+
+    chance = random.Random(seed)
+    t = Thorough(("us-a1", "us-b1", "us-c1"), toy.make_spec(replicas=2, max_hourly_cost=(None, 3.0)[seed % 2]))
+    for number in range(40):
+        toy.wild_event(t, chance, number)
+        t.step(toy.MINUTE)
+        t.one_pass()
+    assert t.created_at
