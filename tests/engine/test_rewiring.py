@@ -1,9 +1,17 @@
 """A service moves from one kind of ingress to the other; a run may die or lose an answer at any write of it."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from controlplane.api import parse_service
 from controlplane.engine import ExitCode
+from controlplane.engine.rewire import Rewiring
+from controlplane.engine.wirings import kinds_in_use
 from controlplane.gateways import errors
+from controlplane.model.decision import WireIngress
+from controlplane.model.service import IngressKind
+from ingress import WIRINGS
 
 GATEWAY, INGRESS = "MultiClusterGateway", "MultiClusterIngress"
 OBJECTS = {
@@ -11,13 +19,17 @@ OBJECTS = {
     INGRESS: {"MultiClusterIngress", "MultiClusterService", "BackendConfig"},
 }
 HOOKS = ("crash-before", "crash-after", "lost-before", "lost-after")
+FENCE = SimpleNamespace(number=9, left=30.0, check=lambda **_: None)
 SETTINGS = {"draining": "20s", "checkInterval": "10s"}
 PASSES = 9
 
 
-def serving_by(make_world, kind):
-    """Give a world whose two replicas serve in two regions."""
-    world = make_world()
+THREE = ("us-central1", "europe-west4", "us-east4")
+
+
+def serving_by(make_world, kind, *regions):
+    """Give a world whose two replicas serve in two regions, the only ones where none are given."""
+    world = make_world(*regions)
     world.config.add(replicas=2, spread={"maxReplicasPerRegion": 1}, ingress={**SETTINGS, "kind": kind})
     world.run(5)
     assert set(world.config.objects) == OBJECTS[kind]
@@ -99,6 +111,7 @@ def test_a_region_that_is_dark_does_not_keep_the_others_from_the_gateway(make_wo
     ask_for(world, GATEWAY)
     world.run(1)
     assert exporting(world) == {world.refs[1].link}
+    assert record_of(world) == {ref.link for ref in world.refs}
     dark.error = None
     world.run(PASSES)
     assert exporting(world) == {ref.link for ref in world.refs}
@@ -115,11 +128,79 @@ def test_a_member_that_fails_while_it_is_wired_is_left_out_and_told(make_world):
     (result,) = service.results
     assert result.error == "MemberFailed"
     assert world.refs[0].link in result.message
-    record = world.config.objects["HTTPRoute"]["metadata"]["annotations"]["gpuhunter.dev/clusters"]
-    assert record == world.refs[1].link
+    assert record_of(world) == {world.refs[1].link}
     bad.apply = apply
     world.run(PASSES)
     assert exporting(world) == {ref.link for ref in world.refs}
+
+
+def record_of(world):
+    return set(world.config.objects["HTTPRoute"]["metadata"]["annotations"]["gpuhunter.dev/clusters"].split(","))
+
+
+def test_what_one_cluster_was_to_leave_for_it_keeps_when_the_other_cannot_be_entered(make_world):
+    """A removal waits for what adds: the cluster stays exported, and the record says so."""
+    world = serving_by(make_world, GATEWAY, *THREE)
+    stays, leaves = sorted(exporting(world))
+    (enters,) = {ref.link for ref in world.refs} - {stays, leaves}
+    by_link = {ref.link: member for ref, member in world.members.items()}
+    by_link[enters].apply = _refuse(errors.ServerFault("oops"))
+    kind = IngressKind.MULTI_CLUSTER_GATEWAY
+    rewiring = Rewiring(world.config, WIRINGS[kind], FENCE, world.clock, by_link)
+    action = WireIngress(tuple(sorted((stays, enters))), (enters,), (leaves,), "", kind=kind)
+    version = world.config.objects["HTTPRoute"]["metadata"]["resourceVersion"]
+    with pytest.raises(errors.MemberFailed):
+        rewiring.wire(parse_service(world.config.stored["web"]), action, version)
+    assert record_of(world) == exporting(world) == {stays, leaves}
+
+
+def test_the_wiring_that_is_left_gets_its_list_alone(make_world):
+    """Its other objects keep the settings that they have: the address that is still told depends on them."""
+    world = serving_by(make_world, INGRESS)
+    stays, leaves = sorted(ref.link for ref in world.refs)
+    kind, begun = IngressKind.MULTI_CLUSTER_INGRESS, len(world.journal)
+    version = world.config.objects["MultiClusterService"]["metadata"]["resourceVersion"]
+    action = WireIngress((stays,), (), (leaves,), "", kind=kind, list_only=True)
+    rewiring = Rewiring(world.config, WIRINGS[kind], FENCE, world.clock, {})
+    assert rewiring.wire(parse_service(world.config.stored["web"]), action, version) == ""
+    assert world.journal[begun:] == ["config apply MultiClusterService"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds"),
+    [
+        pytest.param({}, {INGRESS, GATEWAY}, id="no-status-yet"),
+        pytest.param({"observedGeneration": 1}, {INGRESS}, id="the-default-alone"),
+        pytest.param({"observedGeneration": 1, "ingressKinds": [GATEWAY]}, {INGRESS, GATEWAY}, id="a-move"),
+        pytest.param({"observedGeneration": 1, "ingressKinds": 3}, {INGRESS}, id="garbage"),
+    ],
+)
+def test_where_no_status_tells_the_kinds_all_are_looked_at(status, kinds):
+    """Else what is asked for counts, and what the status says to be there."""
+    assert kinds_in_use([{"spec": {}, "status": status}]) == kinds
+
+
+def test_where_no_member_can_be_wired_nothing_is_written(make_world):
+    """A record of no cluster is never written: the move waits, and the action is told as failed."""
+    world = serving_by(make_world, INGRESS)
+    for member in world.members.values():
+        member.apply = _refuse(errors.ServerFault("oops"))
+    ask_for(world, GATEWAY)
+    (service,) = world.run(1).services
+    assert [result.error for result in service.results] == ["MemberFailed"]
+    assert set(world.config.objects) == OBJECTS[INGRESS]
+
+
+def test_an_export_that_was_left_behind_does_not_come_back_with_a_new_wiring(make_world):
+    """A member that was dark when an earlier Gateway went still has its ServiceExport; it is no part of the new one."""
+    world = serving_by(make_world, INGRESS, *THREE)
+    wired = {each["link"] for each in world.config.objects["MultiClusterService"]["spec"]["clusters"]}
+    (idle,) = (ref for ref in world.refs if ref.link not in wired)
+    spec = parse_service(world.config.stored["web"])
+    world.members[idle].put("ServiceExport/web", WIRINGS[IngressKind.MULTI_CLUSTER_GATEWAY].member_manifest(spec))
+    ask_for(world, GATEWAY)
+    world.run(1)
+    assert exporting(world) == record_of(world) == wired
 
 
 def test_a_foreign_export_is_left_alone_and_the_old_wiring_serves_on(make_world):
