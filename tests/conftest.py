@@ -1,6 +1,8 @@
 """What holds for every test."""
 
+import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -58,3 +60,14 @@ def fresh_logging() -> Iterator[None]:
     """Undo what a command did to logging: its stream is gone when the test ends."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give an event loop that runs in a thread."""
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever, daemon=True)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(made.stop)
+    thread.join(5)

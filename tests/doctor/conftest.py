@@ -3,7 +3,6 @@
 import asyncio
 import importlib.resources
 import json
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -172,17 +171,6 @@ class Project:
             if granted:
                 self.install(cluster, *rights(role, email))
             self.call(lambda name=cluster.name: self.servers[name].restrict(email))
-
-
-@pytest.fixture(scope="session")
-def loop():
-    """Give an event loop that runs in a thread."""
-    made = asyncio.new_event_loop()
-    thread = threading.Thread(target=made.run_forever, daemon=True)
-    thread.start()
-    yield made
-    made.call_soon_threadsafe(made.stop)
-    thread.join(5)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.resources
-import threading
 
 import pytest
 import yaml
@@ -65,17 +64,6 @@ class Served:
     def close(self):
         self.run(self.http.stop())
         self.server.close()
-
-
-@pytest.fixture(scope="session")
-def loop():
-    """Give an event loop that runs in a thread."""
-    made = asyncio.new_event_loop()
-    thread = threading.Thread(target=made.run_forever, daemon=True)
-    thread.start()
-    yield made
-    made.call_soon_threadsafe(made.stop)
-    thread.join(5)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The Google Cloud endpoints, served for real on loopback ports, and the published clients pointed at them."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -115,16 +114,6 @@ class Endpoints:
 
 def group(cluster: str, zone: str, *endpoints: EndpointHealth) -> GroupHealth:
     return GroupHealth(f"k8s1-{zone}", zone, cluster, endpoints)
-
-
-@pytest.fixture(scope="session")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
 
 
 class Front:
