@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from controlplane.cli.connect import Settings, google_target, local_dir, settings_of
+from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, table
 
 if TYPE_CHECKING:
@@ -39,11 +40,10 @@ def doctor(
     Each finding says what breaks because of it and the command that mends it. Leaves with 0 when nothing has to be
     mended, warnings allowed, with 2 when something has.
     """
-    from controlplane.wiring import configure_logs, doctor_of, read_services, specs_of
+    from controlplane.wiring import doctor_of, read_services, specs_of
 
     settings = settings_of(context)
-    if not settings.log_lines:
-        configure_logs(machine=False, verbose=settings.verbose)
+    set_up_logs(settings)
     if file is not None:
         read_services(file, prices=settings.prices)  # a wrong file is refused before anything is asked
     target, kubectl = _target(settings)

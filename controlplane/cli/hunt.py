@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.connect import settings_of, target_of
-from controlplane.cli.logs import run_id
+from controlplane.cli.logs import run_id, set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the GPUService.")]
@@ -73,13 +73,12 @@ def reconcile(
 
     In a Cloud Run job the log lines are the report: the result is not printed besides.
     """
-    from controlplane.wiring import build, configure_logs
+    from controlplane.wiring import build
 
     if metrics_port is not None and not watch:
         raise typer.BadParameter("metrics are served between passes: use it with --watch", param_hint="--metrics-port")
     settings = settings_of(context)
-    if not settings.log_lines:
-        configure_logs(machine=output is Output.JSON, verbose=settings.verbose)
+    set_up_logs(settings, machine=output is Output.JSON)
     app = build(target_of(settings), deadline=deadline, run_id=run_id())
     if watch:
         if metrics_port is not None:
@@ -95,9 +94,9 @@ def reconcile(
 
 def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
     """Show what the next pass does, and write nothing at all. The same as `reconcile --dry-run`."""
-    from controlplane.wiring import build, configure_logs
+    from controlplane.wiring import build
 
-    configure_logs(machine=False, verbose=settings_of(context).verbose)
+    set_up_logs(settings_of(context))
     report = build(target_of(settings_of(context))).run_pass(dry_run=True)
     emit(pass_data(report), output, lambda: _show_pass(report))
     raise typer.Exit(int(report.exit_code))

@@ -3,6 +3,7 @@
 import os
 from enum import StrEnum
 
+from controlplane.cli.connect import Settings
 from controlplane.cli.output import LOG_LINES
 
 
@@ -21,6 +22,14 @@ def speak_in_log_lines(chosen: LogFormat, project: str, *, verbose: bool) -> boo
     if cloud:
         _configure(project, verbose=verbose)
     return cloud
+
+
+def set_up_logs(settings: Settings, *, machine: bool = False) -> None:
+    """Set up logging for a person, or with `machine` for a program, where the lines are not for Cloud Logging."""
+    from controlplane.wiring import configure_logs
+
+    if not settings.log_lines:
+        configure_logs(machine=machine, verbose=settings.verbose)
 
 
 def _configure(project: str, *, verbose: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
 Name = Annotated[str | None, typer.Argument(help="Name of one GPUService; none means all.")]
@@ -40,9 +41,9 @@ def explain(
 
     The chance is that of getting it now, the hazard the losses to be expected in each hour it is held. Writes nothing.
     """
-    from controlplane.wiring import build, configure_logs
+    from controlplane.wiring import build
 
-    configure_logs(machine=False, verbose=settings_of(context).verbose)
+    set_up_logs(settings_of(context))
     report = build(target_of(settings_of(context))).run_pass(dry_run=True)
     found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
     if name and not found:

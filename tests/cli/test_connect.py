@@ -3,8 +3,9 @@
 import json
 
 import pytest
+import structlog
 
-from controlplane.api import SpecError
+from controlplane.api import Problem, SpecError
 from controlplane.cli.app import run
 from controlplane.cli.connect import Settings, endpoint_overrides, google_target
 
@@ -62,6 +63,21 @@ def test_log_lines_are_for_cloud_logging_where_it_reads_them(environ, options, c
     else:
         assert out == ""
         assert err.startswith("error: --config-cluster")
+
+
+@pytest.mark.parametrize("command", ["plan", "explain", "reconcile"])
+def test_no_command_turns_log_lines_back(command, monkeypatch, capsys):
+    """What a pass logs is for Cloud Logging too, whichever command makes it."""
+
+    def build(*_arguments, **_options):
+        structlog.get_logger().warning("odd")
+        raise SpecError([Problem("x", "is wrong", "mend it")])
+
+    monkeypatch.setattr("controlplane.wiring.build", build)
+    assert run(["--log-format", "cloud", "--project", "p", "--config-cluster", "l/n", command]) == 64
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [json.loads(line)["severity"] for line in out.splitlines()] == ["WARNING", "ERROR"]
 
 
 def test_a_wrong_call_in_a_cloud_run_job_is_a_line_too(monkeypatch, capsys):
