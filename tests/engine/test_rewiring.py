@@ -7,9 +7,10 @@ import pytest
 from controlplane.api import parse_service
 from controlplane.engine import ExitCode
 from controlplane.engine.rewire import Rewiring
-from controlplane.engine.wirings import kinds_in_use
+from controlplane.engine.wirings import WiringView, ingress_fact, kinds_in_use
 from controlplane.gateways import errors
 from controlplane.model.decision import WireIngress
+from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.service import IngressKind
 from ingress import WIRINGS
 
@@ -178,6 +179,19 @@ def test_the_wiring_that_is_left_gets_its_list_alone(make_world):
 def test_where_no_status_tells_the_kinds_all_are_looked_at(status, kinds):
     """Else what is asked for counts, and what the status says to be there."""
     assert kinds_in_use([{"spec": {}, "status": status}]) == kinds
+
+
+def test_backends_of_which_one_is_unknown_are_unknown(world):
+    """Half a count misleads: nobody leaves a list because a health check could not be read."""
+    spec, at = parse_service(world.config.stored["web"]), world.clock.now()
+    wiring = WIRINGS[IngressKind.MULTI_CLUSTER_INGRESS]
+    made = {m["kind"]: m for m in wiring.manifests(spec, ["us-central1/gpu-us-central1"], fence=1)}
+    made[INGRESS]["status"] = {"VIP": "203.0.113.7", "CloudResources": {"BackendServices": ["a", "b"]}}
+    seen = Known(WiringView({kind: [made[kind.name]] for kind in wiring.observed_kinds()}), at)
+    there, not_there = Known({"us-central1": 1}, at), Unknown(UnknownReason.UNREACHABLE, at)
+    assert ingress_fact(spec, seen, WIRINGS, {"a": there, "b": there}, at).value.healthy.value == {"us-central1": 2}
+    for health in ({"a": there, "b": not_there}, {"a": there}):
+        assert isinstance(ingress_fact(spec, seen, WIRINGS, health, at).value.healthy, Unknown)
 
 
 def test_where_no_member_can_be_wired_nothing_is_written(make_world):

@@ -158,6 +158,13 @@ def test_garbage_is_read_without_falling_over(garbage):
     assert not found.present
 
 
+def test_half_of_the_objects_has_no_hash():
+    """A Gateway with other settings than its route is written again."""
+    made = manifests()
+    made["Gateway"]["metadata"]["annotations"][naming.ANNOTATION_SPEC_HASH] = "another"
+    assert state(members={CENTRAL: [export()], EUROPE: [export()]}, **made).spec_hash == ""
+
+
 def test_foreign_objects_are_named():
     """Objects of our name without our labels are told apart, in members too (S7)."""
     made = manifests()

@@ -139,6 +139,17 @@ def test_foreign_objects_are_named():
     assert state(**made).foreign == ("MultiClusterService/web",)
 
 
+def test_an_object_that_is_ours_or_on_its_way_out_is_told():
+    """What is there of ours is to be taken down one day, and nothing is proven by what is being deleted."""
+    made = manifests()
+    assert (state(**made).present, state(**made).going) == (True, False)
+    made["MultiClusterIngress"]["metadata"]["deletionTimestamp"] = "2026-11-01T12:00:00Z"
+    assert state(**made).going
+    for manifest in made.values():
+        manifest["metadata"]["labels"] = {}
+    assert not state(**made).present
+
+
 def test_taking_down_begins_with_the_address():
     """The address goes first; what holds the list goes last, so that whoever is stopped in between goes on."""
     assert [kind for kind, _ in wiring.release_order(SPEC)] == [
