@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from controlplane.decide.valued.worth import PRESETS, value_of_missing
+from controlplane.decide.valued.worth import PRESETS, recoveries_of, value_of_missing
 from controlplane.model.decision import Standing
 from controlplane.model.facts import Known
 from controlplane.model.memory import OfferingMemory
@@ -102,6 +103,16 @@ def test_nothing_bridges_where_a_missing_replica_costs_less_than_the_bridge(toy)
     assert {o.capacity for _, o in t.created_at} == {SPOT}
 
 
+@pytest.mark.parametrize(("wins", "capacities"), [(10, {"spot"}), (5, {"spot", "on-demand"})], ids=["sure", "even"])
+def test_nothing_bridges_what_is_nearly_sure_to_come(toy, wins, capacities):
+    """What a bridge saves is what is missing if the Spot attempt fails, and that is as likely as it was before."""
+    t = world(toy, policy=Policy(missing_replica_cost=5.0, max_spares=0))
+    past = OfferingMemory(tries=10, wins=wins)
+    learnt(t, us_a1=past, us_b1=past, us_c1=past)
+
+    assert {capacity for _, capacity in asked(t.think())} == capacities
+
+
 def test_a_bridge_stays_until_spot_serves_and_then_goes(toy):
     """Never before: what it bridges to may be lost while it warms."""
     t = world(toy, policy=Policy(Preset.AVAILABLE, max_spares=0))
@@ -119,6 +130,17 @@ def test_a_bridge_stays_until_spot_serves_and_then_goes(toy):
         t.one_pass()
         assert t.serving() >= 1
     assert [name.split()[1] for name in serving(t)] == ["spot"]
+
+
+def test_a_bridge_that_only_waits_goes_when_it_is_not_needed_any_more(toy):
+    """Without waiting for its answer: what is asked for in vain may come, and then costs."""
+    policy = Policy(Preset.AVAILABLE, max_spares=0)
+    t = toy.Toy(ABC, toy.make_spec(accelerators=(toy.L4,), policy=policy, replicas=3), stock=0, silent=True)
+    t.run(2)
+    t.respec(replicas=1)
+    t.run(3)
+
+    assert sum(d.replicas for o, d in t.deployments.items() if o.capacity is ON_DEMAND) == 1
 
 
 def test_spot_that_is_dearer_than_on_demand_is_never_asked_for(toy):
@@ -247,14 +269,15 @@ def test_what_is_dear_is_moved_to_what_is_cheap_and_never_let_go_before(toy):
     assert not t.run(60).plan
 
 
-def test_a_move_that_gains_little_is_not_made(toy):
-    """A tenth off the price is not worth the way."""
-    t = dear_first(toy, cheap=1.08)
+@pytest.mark.parametrize(("cheap", "place"), [(1.08, "us-a1"), (0.8, "us-b1")], ids=["a tenth", "a third"])
+def test_a_move_that_gains_little_is_not_made(toy, cheap, place):
+    """A tenth off the price is not worth the way and a third is, where next to nothing but the price counts."""
+    t = dear_first(toy, cheap=cheap, policy=Policy(missing_replica_cost=0.01, max_spares=0))
     before = len(t.created_at)
     t.run(240)
 
-    assert serving(t) == {"us-a1 spot": 1}
-    assert len(t.created_at) == before
+    assert serving(t) == {f"{place} spot": 1}
+    assert (len(t.created_at) == before) is (place == "us-a1")
 
 
 def test_moves_are_made_one_at_a_time_and_only_after_some_dwelling(toy):
@@ -439,3 +462,17 @@ def test_a_preset_is_reckoned_by_the_gpu_type_that_is_preferred(toy):
     on_demand = t.price(t.offering("us-a1", spec.accelerators[0], Capacity.ON_DEMAND))
     found = value_of_missing(spec, t.observe(), ())
     assert found == pytest.approx(PRESETS[Preset.BALANCED] * on_demand * 2)
+
+
+@pytest.mark.parametrize(
+    ("took", "expected"),
+    [((), (3, 3)), ((None,), (3, 3)), ((1,), (3, 3)), ((5, 12), (5, 12)), ((5, 90), (5, 30)), ((90,), (30, 30))],
+    ids=["nothing seen", "not ready yet", "quick", "two", "one waited long", "slow"],
+)
+def test_a_recovery_takes_what_was_seen_within_bounds(toy, took, expected):
+    """The shortest and the longest of what is held, in minutes: at least three, at most thirty."""
+    ready = [None if minutes is None else toy.START + minutes * toy.MINUTE for minutes in took]
+    pods = [SimpleNamespace(created_at=toy.START, ready_at=at) for at in ready]
+    holding = SimpleNamespace(workload=SimpleNamespace(live_pods=pods), visible=True)
+
+    assert recoveries_of(SimpleNamespace(holdings=[holding])) == tuple(minutes * toy.MINUTE for minutes in expected)
