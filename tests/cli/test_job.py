@@ -162,8 +162,9 @@ def test_passes_of_the_job_reach_the_goal(cloud):
         serving = any("2/2 serving" in text for text in done["services"].values())
         if (code == 0 and serving and not done["actions"]) or time.monotonic() > until:
             break
-    assert (code, done["severity"], done["actions"]) == (0, "INFO", 0)
+    assert (code, done["severity"]) == (0, "INFO")
     assert serving
+    assert not done["actions"]
 
 
 @pytest.mark.parametrize(
