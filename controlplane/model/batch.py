@@ -46,8 +46,8 @@ class BatchSpec:
     parallelism: int = 1
     retries: int = 3
     capacity_types: tuple[Capacity, ...] = (Capacity.SPOT, Capacity.ON_DEMAND)
-    regions: Regions = Regions()
-    timing: Timing = Timing()
+    regions: Regions = field(default_factory=Regions)
+    timing: Timing = field(default_factory=Timing)
     secrets: tuple[SecretVariable, ...] = ()
     deadline: timedelta | None = None
     max_cost: float | None = None
@@ -117,9 +117,10 @@ class BatchMemory:
     """What must outlive a pass.
 
     done: shards that are rendered. bad_pictures: by shard, pictures that failed for good. failures: by shard, the
-    offerings where all retries of it were used up. spent: USD so far, up to `counted_at`. rate: USD an hour then.
-    hunt: what the hunt remembers. asked: the fingerprint of what was asked for; it must not change on the way.
-    regions, accelerators: where pictures were rendered.
+    uids of the Jobs in which all its retries were used up. lost: shards that are given up. spent: USD so far, up to
+    `counted_at`; rate: USD an hour then. hunt: what the hunt remembers. asked: the fingerprint of what was asked for;
+    it must not change on the way. pictures: how many were counted, where the spec does not say. regions, accelerators:
+    where pictures were rendered.
     """
 
     phase: BatchPhase = BatchPhase.RUNNING
@@ -133,8 +134,9 @@ class BatchMemory:
     ended_at: datetime | None = None
     reason: str = ""
     message: str = ""
-    hunt: Memory = Memory()
+    hunt: Memory = field(default_factory=Memory)
     asked: str = ""
+    pictures: int = 0
     regions: tuple[str, ...] = ()
     accelerators: tuple[str, ...] = ()
 
