@@ -1,6 +1,11 @@
 """The custom resources as users write them: defaults, checks, the CRD's schema, and the way to values and back."""
 
-from controlplane.api.batch_status import batch_memory_from_status, batch_status_of, batch_worth_writing
+from controlplane.api.batch_status import (
+    batch_memory_from_status,
+    batch_memory_to_status,
+    batch_status_of,
+    batch_worth_writing,
+)
 from controlplane.api.codec import MemoryUnreadable, memory_from_status, memory_to_status
 from controlplane.api.fleet import parse_fleet
 from controlplane.api.gpubatch import parse_batch
@@ -13,6 +18,7 @@ __all__ = [
     "Problem",
     "SpecError",
     "batch_memory_from_status",
+    "batch_memory_to_status",
     "batch_status_of",
     "batch_worth_writing",
     "memory_from_status",

@@ -65,6 +65,12 @@ class WorkerSpec(Strict):
     )
     env: list[EnvSpec] = Field(default_factory=list, description="Environment, such as MODEL_URI.")
     secrets: list[SecretSpec] = Field(default_factory=list, max_length=32, description="Environment from Secrets.")
+    service_account: StrictStr | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Of the member clusters, as which workers reach the bucket. Default: the namespace's own.",
+    )
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="Requests besides the GPUs.")
     run_as_user: StrictInt = Field(default=1000, ge=1, le=2147483647, description="User and group id; never root.")
     read_only_root_filesystem: StrictBool = Field(
@@ -167,6 +173,7 @@ def parse_batch(obj: Mapping[str, Any], *, source: str = "") -> BatchSpec:
         regions=Regions(None if regions.allowed is None else frozenset(regions.allowed), frozenset(regions.denied)),
         timing=timing_of(spec.timing),
         secrets=tuple(SecretVariable(item.name, item.secret, item.key) for item in spec.worker.secrets),
+        service_account=spec.worker.service_account or "",
         deadline=spec.deadline,
         max_cost=spec.max_cost,
         max_hourly_cost=spec.max_hourly_cost,

@@ -27,6 +27,7 @@ from controlplane.engine.ports import (
 from controlplane.engine.wirings import Health, Wirings, WiringView, ingress_fact
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
+from controlplane.model.batch import JobFact
 from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
 from controlplane.model.observation import (
     Advice,
@@ -43,6 +44,7 @@ from ingress.wiring import Kind, in_use
 
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
+Jobs = Mapping[tuple[str, str], tuple[JobFact, ...]]
 DEAREST_SPOT = 2.0
 """A live Spot price above so many times the on-demand price of the table is taken for a mistake."""
 
@@ -60,6 +62,7 @@ class View:
     signals: Mapping[str, RegionSignals]
     project_gpu_quota: Known[Quota] | Unknown
     calls: Mapping[str, int] = field(default_factory=dict)
+    jobs: Mapping[ClusterRef, Known[Jobs] | Unknown] = field(default_factory=dict)
 
     def strays(self, services: Collection[tuple[str, str]]) -> tuple[str, ...]:
         """Give our workloads that no GPUService stands for any more: they hold GPUs, and nobody looks after them."""
@@ -124,6 +127,7 @@ class Observer:
         config: ConfigCluster,
         *,
         kinds: Collection[IngressKind],
+        batches: bool = False,
         left: float = float("inf"),
     ) -> View:
         """See members, wiring, health and signals at once, in at most the seconds that are left of the pass."""
@@ -137,11 +141,14 @@ class Observer:
         fanout: Fanout[object] = Fanout(self._clock)
         for ref, handle in handles.items():
             fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
+            if batches:
+                fanout.start(("jobs", ref), _dated(handle.jobs, self._clock), seconds=min(limits.member, left))
         fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
         regions = sorted({info.ref.region for info in infos})
         fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
-        fanout.wait([*handles, "wiring", "signals", "quota"])
+        jobs = [("jobs", ref) for ref in handles if batches]
+        fanout.wait([*handles, *jobs, "wiring", "signals", "quota"])
         wiring, health = self._wiring_facts(fanout)
         return View(
             at=self._clock.now(),
@@ -153,6 +160,7 @@ class Observer:
             signals=self._signal_facts(fanout, regions),
             project_gpu_quota=self._fact(fanout, "quota"),
             calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
+            jobs={ref: self._fact(fanout, (kind, ref)) for kind, ref in jobs},
         )
 
     def _see_wiring(

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
+from controlplane.model.batch import JobFact
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.observation import Advice, Quota, RegionSignals, WorkloadFact
 from controlplane.model.offering import ClusterRef, Offering
@@ -51,7 +52,17 @@ class Subtractive(Protocol):
     def delete_owned(self, manifest: Manifest) -> bool: ...
 
 
-class MemberCluster(Watched, Additive, Subtractive, Protocol):
+class JobRunner(Protocol):
+    """A member cluster, for what batches need besides."""
+
+    def jobs(self) -> Mapping[tuple[str, str], tuple[JobFact, ...]]: ...
+
+    def scale_job(self, namespace: str, name: str, workers: int, *, resource_version: str, fence: int) -> None: ...
+
+    def delete_job(self, namespace: str, name: str, *, uid: str) -> None: ...
+
+
+class MemberCluster(Watched, Additive, Subtractive, JobRunner, Protocol):
     """A member cluster."""
 
 
@@ -69,6 +80,22 @@ class ServiceBook(Protocol):
     def write_status(self, service: Manifest, status: Manifest) -> Json: ...
 
     def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
+class BatchBook(Protocol):
+    """Where GPUBatches and their status are."""
+
+    def batches(self) -> list[Json]: ...
+
+    def write_batch_status(self, batch: Manifest, status: Manifest) -> Json: ...
+
+    def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
+class PictureCount(Protocol):
+    """Who can read a parameters file. Gives a text where the file itself is wrong."""
+
+    def pictures(self, uri: str) -> int | str: ...
 
 
 class LeaseStore(Protocol):
@@ -97,7 +124,7 @@ class WiringStore(Protocol):
     def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
 
 
-class ConfigCluster(ServiceBook, LeaseStore, EventSink, WiringStore, Protocol):
+class ConfigCluster(ServiceBook, BatchBook, LeaseStore, EventSink, WiringStore, Protocol):
     """The config cluster."""
 
     @property

@@ -9,13 +9,14 @@ import structlog
 
 from controlplane.clock import Clock, new_run_id
 from controlplane.engine.act import Executor
+from controlplane.engine.batches import BatchPass, Outside
 from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import BatchReport, ExitCode, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     ConfigCluster,
@@ -24,6 +25,7 @@ from controlplane.engine.ports import (
     HealthSource,
     Json,
     MemberPool,
+    PictureCount,
     SignalSource,
 )
 from controlplane.engine.report import exit_code_of
@@ -52,6 +54,7 @@ class Gateways:
     signals: SignalSource
     health: HealthSource
     advice: AdviceSource | None = None
+    count: PictureCount | None = None
 
 
 class Reconciler:
@@ -76,6 +79,7 @@ class Reconciler:
         self.run_id = run_id or new_run_id()
         self._gateways, self._wirings, self._clock = gateways, wirings, clock
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
+        self._outside = Outside(wirings, prices, gateways.advice, gateways.count)
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
         self._lease: Lease | None = None
         self._time = PassTime(clock)
@@ -139,21 +143,25 @@ class Reconciler:
             if not lease.acquire():
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
         fleet = self._time.within(self._observer.listing)
-        services = config.services()
+        services, batches = config.services(), config.batches()
         if self._lease is not None:
-            self._lease.raise_above(max(map(_fence_of, services), default=0))
+            self._lease.raise_above(max(map(_fence_of, [*services, *batches]), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
-        view = self._observer.view(fleet, config, kinds=kinds_in_use(services), left=fence.left)
+        view = self._observer.view(fleet, config, kinds=kinds_in_use(services), batches=bool(batches), left=fence.left)
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
-        codes = [service.exit_code for service in reports]
+        decided = [service.decision for service in reports if service.decision is not None]
+        work_on = BatchPass(config, fence, view, self._outside, self._clock)
+        rendering = work_on.run(batches, decided, dry_run=dry_run)
+        codes = [*(part.exit_code for part in reports), *(part.exit_code for part in rendering)]
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
             codes.append(ExitCode.CUT_OFF)
         return replace(
             report,
             exit_code=worst(*codes),
             services=reports,
+            batches=rendering,
             unknown=view.unknown,
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
@@ -192,8 +200,9 @@ class Reconciler:
 
     def _summarise(self, report: PassReport) -> None:
         tally: dict[str, int] = {}
-        for service in report.services:
-            for result in service.results:
+        parts = [*(part.results for part in report.services), *(part.results for part in report.batches)]
+        for results in parts:
+            for result in results:
                 name = f"{type(result.action).__name__}:{result.outcome.value}"
                 tally[name] = tally.get(name, 0) + 1
         self._log.info(
@@ -202,6 +211,7 @@ class Reconciler:
             seconds=round(report.seconds, 3),
             dry_run=report.dry_run,
             services={service.key: service.problem or _standing(service) for service in report.services},
+            **({"batches": {b.key: b.problem or _rendered(b) for b in report.batches}} if report.batches else {}),
             actions=tally,
             unknown=dict(report.unknown),
             calls=dict(report.calls),
@@ -210,6 +220,16 @@ class Reconciler:
         )
         if report.strays:
             self._log.warning("workloads without a GPUService", workloads=report.strays)
+
+
+def _rendered(batch: BatchReport) -> str:
+    if batch.spec is None or batch.decision is None:
+        return ""
+    memory, counts = batch.decision.memory, batch.decision.counts
+    return (
+        f"{memory.phase.value}, {len(memory.done)}/{batch.spec.shards} shards, "
+        f"{counts.serving}/{counts.wanted} workers in {','.join(counts.regions) or 'no region'}"
+    )
 
 
 def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:

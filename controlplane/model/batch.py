@@ -30,6 +30,7 @@ class BatchSpec:
 
     parameters, output: URIs. pictures: how many the file asks for. max_cost: USD over the batch's whole life;
     max_hourly_cost: USD an hour at any moment. deadline: since creation. retries: of a shard in one region.
+    service_account: of the member clusters, as which workers reach the bucket; empty for the namespace's own.
     """
 
     name: str
@@ -49,6 +50,7 @@ class BatchSpec:
     regions: Regions = field(default_factory=Regions)
     timing: Timing = field(default_factory=Timing)
     secrets: tuple[SecretVariable, ...] = ()
+    service_account: str = ""
     deadline: timedelta | None = None
     max_cost: float | None = None
     max_hourly_cost: float | None = None

@@ -16,6 +16,7 @@ FINALIZER = f"{GROUP}/teardown"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_SERVICE = f"{GROUP}/service"
+LABEL_BATCH = f"{GROUP}/batch"
 LABEL_ACCELERATOR = f"{GROUP}/accelerator"
 LABEL_ACCELERATOR_COUNT = f"{GROUP}/accelerator-count"
 LABEL_CAPACITY = f"{GROUP}/capacity"
@@ -23,6 +24,7 @@ LABEL_APP = "app"
 
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 ANNOTATION_FENCE = f"{GROUP}/fence"
+ANNOTATION_SHARDS = f"{GROUP}/shards"
 ANNOTATION_OWNER_UID = f"{GROUP}/owner-uid"
 
 NODE_ACCELERATOR = "cloud.google.com/gke-accelerator"
@@ -63,6 +65,17 @@ def placement_labels(service: str, offering: Offering) -> dict[str, str]:
     return {
         LABEL_APP: service,
         **service_labels(service),
+        LABEL_ACCELERATOR: offering.accelerator.type,
+        LABEL_ACCELERATOR_COUNT: str(offering.accelerator.count),
+        LABEL_CAPACITY: offering.capacity.value,
+    }
+
+
+def job_labels(batch: str, offering: Offering) -> dict[str, str]:
+    """Give the labels of a batch's Job and its Pods in one placement."""
+    return {
+        LABEL_MANAGED_BY: FIELD_MANAGER,
+        LABEL_BATCH: batch,
         LABEL_ACCELERATOR: offering.accelerator.type,
         LABEL_ACCELERATOR_COUNT: str(offering.accelerator.count),
         LABEL_CAPACITY: offering.capacity.value,

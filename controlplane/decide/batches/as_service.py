@@ -47,7 +47,7 @@ def ahead_of(memories: Iterable[Memory]) -> Ahead:
     return Ahead(learnt, frozenset(hunted))
 
 
-def as_service(batch: BatchSpec, workers: int, *, most_an_hour: float | None) -> ServiceSpec:
+def as_service(batch: BatchSpec, workers: int, *, most_an_hour: float | None = None) -> ServiceSpec:
     """Give the service of so many workers."""
     return ServiceSpec(
         name=batch.name,
