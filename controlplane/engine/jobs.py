@@ -113,11 +113,7 @@ class JobExecutor:
         )
         found = member.get(manifest)
         if found is not None:
-            labels = found["metadata"].get("labels") or {}
-            if (
-                labels.get(naming.LABEL_MANAGED_BY) != naming.FIELD_MANAGER
-                or labels.get(naming.LABEL_BATCH) != batch.name
-            ):
+            if not naming.is_of_batch(found, batch.name):
                 return f"Job/{manifest['metadata']['name']} is not ours"
             raise errors.AlreadyExists("the Job appeared since it was observed")
         self._fence.check()

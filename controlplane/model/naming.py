@@ -60,6 +60,14 @@ def is_ours(found: Mapping[str, Any], service: str) -> bool:
     return isinstance(labels, Mapping) and all(labels.get(k) == v for k, v in service_labels(service).items())
 
 
+def is_of_batch(found: Mapping[str, Any], batch: str) -> bool:
+    """Say whether an object carries the labels of this batch's own (S7)."""
+    metadata = found.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    ours = {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_BATCH: batch}
+    return isinstance(labels, Mapping) and all(labels.get(key) == value for key, value in ours.items())
+
+
 def placement_labels(service: str, offering: Offering) -> dict[str, str]:
     """Give the labels of a placement's Deployment and Pods; `app` is what the regional Service selects by."""
     return {
