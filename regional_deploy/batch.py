@@ -1,10 +1,9 @@
 """Fills the manifest of a batch's Job in one placement, as data structures, as `render.py` does for a service."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from controlplane.model import naming
-from controlplane.model.batch import BatchSpec, runs
+from controlplane.model.batch import BatchSpec, StartJob, runs
 from controlplane.model.offering import Offering
 from regional_deploy.render import fill_pod, load
 
@@ -16,11 +15,11 @@ def job_name(batch: str, offering: Offering) -> str:
     return naming.deployment_name(batch, offering.accelerator, offering.capacity)
 
 
-def job(batch: BatchSpec, offering: Offering, *, workers: int, shards: Sequence[int], fence: int) -> Json:
-    """Render the Job: so many workers at once over these shards, taken in this order."""
-    manifest = load("job")
+def job(batch: BatchSpec, start: StartJob, *, fence: int) -> Json:
+    """Render the Job that an action starts."""
+    manifest, offering = load("job"), start.offering
     labels = naming.job_labels(batch.name, offering)
-    order = runs(shards)
+    order = runs(start.shards)
     manifest["metadata"] = {
         "name": job_name(batch.name, offering),
         "namespace": batch.namespace,
@@ -32,15 +31,15 @@ def job(batch: BatchSpec, offering: Offering, *, workers: int, shards: Sequence[
         },
     }
     body = manifest["spec"]
-    body["completions"], body["parallelism"] = len(shards), workers
+    body["completions"], body["parallelism"] = len(start.shards), start.workers
     body["backoffLimitPerIndex"] = batch.retries
     body["template"]["metadata"]["labels"] = dict(labels)
-    _fill_worker(body["template"]["spec"], batch, offering, order)
+    _fill_worker(body["template"]["spec"], batch, start, order)
     return manifest
 
 
-def _fill_worker(pod: Json, batch: BatchSpec, offering: Offering, order: str) -> None:
-    worker = pod["containers"][0]
+def _fill_worker(pod: Json, batch: BatchSpec, start: StartJob, order: str) -> None:
+    worker, offering = pod["containers"][0], start.offering
     fill_pod(pod, batch.pod, offering)
     if batch.service_account:
         pod["serviceAccountName"] = batch.service_account

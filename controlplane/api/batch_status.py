@@ -72,7 +72,7 @@ def _comparable(status: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(memory, Mapping):
         hunt = memory.get("hunt")
         hunt = {k: v for k, v in hunt.items() if k != "passes"} if isinstance(hunt, Mapping) else hunt
-        memory = {**{k: v for k, v in memory.items() if k not in ("countedAt", "spent")}, "hunt": hunt}
+        memory = {**{k: v for k, v in memory.items() if k not in ("countedAt", "fence", "spent")}, "hunt": hunt}
     return {**status, "memory": memory, "cost": None, "hourlyCost": None}
 
 

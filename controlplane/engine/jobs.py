@@ -108,9 +108,7 @@ class JobExecutor:
         return ""
 
     def _start(self, batch: BatchSpec, action: StartJob, member: MemberCluster) -> str:
-        manifest = regional_deploy.job(
-            batch, action.offering, workers=action.workers, shards=action.shards, fence=self._fence.number
-        )
+        manifest = regional_deploy.job(batch, action, fence=self._fence.number)
         found = member.get(manifest)
         if found is not None:
             if not naming.is_of_batch(found, batch.name):

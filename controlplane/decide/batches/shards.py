@@ -3,8 +3,10 @@
 Every Job is given every shard that is not ended yet, only in an order of its own: its share first, then the others'
 shares from their far ends. So a region that disappears needs no handing over, for the others come to its shards by
 themselves, and one that is done early helps the others. A worker that comes to a shard which another has finished finds
-the pictures there and leaves at once; at the very end a shard may be rendered twice, into the same files. This is the
-backup task of MapReduce (Dean and Ghemawat, 2004, section 3.6) without a master that hands out tasks.
+the pictures there and leaves at once. Within a shard every worker takes the pictures in an order of its own and looks
+before each, so that several at the same shard share it; a picture that two begin at the same moment is rendered twice,
+into the same file. These are the backup tasks of MapReduce (Dean and Ghemawat, 2004, section 3.6) without a master that
+hands out tasks.
 """
 
 from collections.abc import Iterable, Sequence

@@ -15,6 +15,7 @@ import yaml
 
 from controlplane.localcloud.clock import VirtualClock
 from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.commands import AdminCommands
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
 from controlplane.localcloud.scenario import load_scenario
@@ -51,13 +52,14 @@ class Process:
 
 
 class Containers:
-    """Starts them."""
+    """Starts them. `ending` may give another process for a command, one that ends by itself."""
 
-    def __init__(self, clock):
-        self._clock = clock
+    def __init__(self, clock, ending=None):
+        self._clock, self._ending = clock, ending
 
     async def start(self, command):
-        return Process(self._clock)
+        process = self._ending(command, self._clock) if self._ending else None
+        return process or Process(self._clock)
 
 
 class App:
@@ -131,8 +133,9 @@ class EngineClock:
 class VirtualCloud:
     """A running local cloud and the engine for it. `now` is in seconds since the start."""
 
-    def __init__(self, clock, app):
+    def __init__(self, clock, app, cloud):
         self._clock, self._app = clock, app
+        self._commands = AdminCommands(cloud, pid=0).table()
 
     @property
     def now(self):
@@ -141,6 +144,14 @@ class VirtualCloud:
     async def advance(self, to):
         """Let time pass up to this instant, with all that happens on the way."""
         await self._clock.advance(to - self.now)
+
+    async def call(self, command, **arguments):
+        """Change the cloud as `local` and `fail` do."""
+        return await self._commands[command](**arguments)
+
+    async def objects(self, call):
+        """Give what a call of the config cluster's API gives."""
+        return await asyncio.to_thread(lambda: call(self._app._config.api()))
 
     async def apply(self, *services):
         await asyncio.to_thread(self._app.apply, list(services))
@@ -153,13 +164,13 @@ class VirtualCloud:
 
 
 @asynccontextmanager
-async def virtual_cloud(folder, scenario, *, starting):
+async def virtual_cloud(folder, scenario, *, starting, ending=None):
     """Run a local cloud with this scenario, in which apps take so many seconds to start."""
     folder.mkdir()
     file = folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario, sort_keys=False))
     directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
-    machine = Machine(clock, Containers(clock), App(clock, starting), Proxy)
+    machine = Machine(clock, Containers(clock, ending), App(clock, starting), Proxy)
     directory.folder.mkdir()
     cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
     try:
@@ -175,7 +186,7 @@ async def virtual_cloud(folder, scenario, *, starting):
             prices_file=directory.prices_file,
         )
         app = build(target, clock=EngineClock(clock))
-        yield VirtualCloud(clock, app)
+        yield VirtualCloud(clock, app, cloud)
         await asyncio.to_thread(app.reconciler.release)
     finally:
         await cloud.stop()
