@@ -101,6 +101,14 @@ class GoogleCloud:
         """Say whether an account has a permission of the project's, and note that it needed it."""
         return self._project.allows(account, permission)
 
+    def administers(self, account: str) -> bool:
+        """Say whether an account administers every cluster by IAM, so that RBAC need not be asked."""
+        return self._admin.policies.allows(account, "container.clusterRoles.bind")
+
+    def has_account(self, email: str) -> bool:
+        """Say whether there is such a service account."""
+        return self._admin.accounts.exists(email)
+
     def deny(self, permissions: Iterable[str]) -> None:
         """Deny these permissions of the project's, and grant all others again."""
         self._project.denied = set(permissions)

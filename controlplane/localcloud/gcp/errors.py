@@ -55,8 +55,8 @@ class GoogleError(Exception):
 
     @property
     def http_code(self) -> int:
-        """The HTTP code that goes with the status."""
-        return _HTTP[self.status][0]
+        """The HTTP code that goes with the status; Compute Engine has one of its own for a stale fingerprint."""
+        return 412 if self.reason == "conditionNotMet" else _HTTP[self.status][0]
 
     def envelope(self) -> dict[str, Any]:
         """Give the body of a REST answer."""

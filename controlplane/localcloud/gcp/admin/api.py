@@ -1,7 +1,8 @@
 """All administration APIs together: who answers a path, and what of them outlives the daemon."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,14 @@ from controlplane.localcloud.gcp.rpc import json_response, read_json
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 
 
+class _Part(Protocol):
+    """Something of which a part outlives the daemon."""
+
+    def to_state(self) -> Document: ...
+
+    def from_state(self, state: Mapping[str, Any]) -> None: ...
+
+
 class Administration:
     """Answers what concerns the project as a whole. `changed` is called when there is something to save."""
 
@@ -32,6 +41,11 @@ class Administration:
         self.policies = Policies(project.name, account_exists=self.accounts.exists, custom=self._roles.permissions)
         self.accounts.bind(self.policies)
         project.access = self.policies
+        self._parts: dict[str, _Part] = {
+            "accounts": self.accounts,
+            "roles": self._roles,
+            "policies": self.policies,
+        }
         apis = (
             ServiceUsageApi(project, self.operations),
             ResourceManagerApi(project, self.policies),
@@ -81,18 +95,13 @@ class Administration:
 
     def to_state(self) -> dict[str, Any]:
         """Give what must outlive the daemon."""
-        return {
-            "accounts": self.accounts.to_state(),
-            "roles": self._roles.to_state(),
-            "policies": self.policies.to_state(),
-        }
+        return deepcopy({name: part.to_state() for name, part in self._parts.items()})
 
     def from_state(self, state: Mapping[str, Any]) -> None:
         """Take up what an earlier daemon left."""
-        if state:
-            self.accounts.from_state(state["accounts"])
-            self._roles.from_state(state["roles"])
-            self.policies.from_state(state["policies"])
+        for name, part in self._parts.items():
+            if name in state:
+                part.from_state(deepcopy(state[name]))
 
     def _operation(self, call: Call) -> Document:
         return self.operations.get(call.path.split("/", 2)[2])
