@@ -46,8 +46,6 @@ NEW_PROJECT_APIS = tuple(
 )
 _NEEDS = {
     "container.googleapis.com": ("compute.googleapis.com",),
-    "multiclusteringress.googleapis.com": ("gkehub.googleapis.com",),
-    "multiclusterservicediscovery.googleapis.com": ("gkehub.googleapis.com",),
 }
 _MOST_AT_ONCE = 20
 _PARENT = "/v1/projects/{project}/services"
