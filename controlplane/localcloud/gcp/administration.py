@@ -21,6 +21,7 @@ APIS = (
     "container.googleapis.com",
     "gkehub.googleapis.com",
     "multiclusteringress.googleapis.com",
+    "multiclusterservicediscovery.googleapis.com",
     "run.googleapis.com",
     "serviceusage.googleapis.com",
 )

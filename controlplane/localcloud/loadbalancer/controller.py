@@ -47,7 +47,7 @@ class LoadBalancer:
 
     def __init__(
         self,
-        config_api: Api,
+        config_api: Api | None,
         members: Callable[[], Mapping[str, Api]],
         clock: Clock,
         *,
@@ -59,8 +59,18 @@ class LoadBalancer:
         config_link: str | None = None,
         proxy: Proxy | None = None,
         project: str = "local",
+        leads: Callable[[], tuple[str, Api] | None] | None = None,
+        discovers: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Balance load as the config cluster asks.
+
+        leads: the config cluster's link and API while there is one, where that can change; instead of `config_api`.
+        discovers: whether Services that clusters export count.
+        """
         self._api = config_api
+        self._leads = leads
+        self._discovers = discovers
+        self._project = project
         self._members = members
         self._clock = clock
         self._run_dir = run_dir
@@ -77,8 +87,7 @@ class LoadBalancer:
             self._state.first_port = port
             self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
-        self._objects = objects.ConfigObjects(config_api, clock)
-        self._gateways = gateway_objects.GatewayObjects(config_api, clock, project)
+        self._take_orders(config_api)
         self._routes: dict[Key, gateways.RouteError | None] = {}
         self._exported: dict[str, exports.Exports] = {}
         self._last_read = self._state.wanted
@@ -92,6 +101,7 @@ class LoadBalancer:
         self._dirty: set[str] = set()
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -127,8 +137,8 @@ class LoadBalancer:
         """Balance load until cancelled or stopped."""
         self._task = asyncio.current_task()
         self.preflight()
-        for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
-            exports.install_kinds(self._api, file)
+        self._prepare_config()
+        self._follow_config()
         self._render()
         async with self._cleaned_up(), asyncio.TaskGroup() as group:
             group.create_task(self._proxy.run())
@@ -152,16 +162,47 @@ class LoadBalancer:
 
     # -- what wakes it ---------------------------------------------------------------------------------------------
 
+    def _follow_config(self) -> None:
+        """Take orders from whichever cluster leads now; from nobody, what is programmed stays as it is."""
+        if self._leads is None:
+            return
+        link, api = self._leads() or (None, None)
+        if api is not self._api:
+            self._config_link = link
+            self._take_orders(api)
+            self._prepare_config()
+            self._config_dirty = True
+            if self._watching is not None:
+                self._watching.cancel()
+
+    def _take_orders(self, api: Api | None) -> None:
+        self._api = api
+        self._objects = None if api is None else objects.ConfigObjects(api, self._clock)
+        self._gateways = None if api is None else gateway_objects.GatewayObjects(api, self._clock, self._project)
+
+    def _prepare_config(self) -> None:
+        if self._api is not None:
+            for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
+                exports.install_kinds(self._api, file)
+
     async def _watch_config(self) -> None:
         watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, *gateway_objects.WATCHED)
         while True:
-            try:
-                async for _ in self._api.watch(*watched):
-                    self._config_dirty = True
-                    self._wake.set()
-            except ApiError as error:
-                log.warning("watching the config cluster failed: %s", error.message)
+            if self._api is not None:
+                self._watching = asyncio.get_running_loop().create_task(self._watch(self._api, watched))
+                try:
+                    await asyncio.wait([self._watching])
+                finally:
+                    self._watching.cancel()
             await self._clock.sleep(RETRY_SECONDS)
+
+    async def _watch(self, api: Api, watched: Iterable[str]) -> None:
+        try:
+            async for _ in api.watch(*watched):
+                self._config_dirty = True
+                self._wake.set()
+        except ApiError as error:
+            log.warning("watching the config cluster failed: %s", error.message)
 
     def _touch(self, link: str) -> None:
         self._dirty.add(link)
@@ -170,6 +211,7 @@ class LoadBalancer:
     async def _poll(self) -> None:
         polls = 0
         while True:
+            self._follow_config()
             self._followers.follow()
             if self._config_dirty and self._config_answers():
                 self._wake.set()

@@ -20,7 +20,7 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.scenario import load_scenario
+from controlplane.localcloud.scenario import Delays, load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 
@@ -81,6 +81,7 @@ class Endpoints:
     grpc_port: int
     project: str
     loop: asyncio.AbstractEventLoop
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def credentials(self):
@@ -107,6 +108,14 @@ class Endpoints:
         import grpc
 
         return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+    def set_delays(self, **seconds):
+        """Have changes take so long from now on."""
+        self.delays = replace(self.delays, **seconds)
+
+    async def take_up(self, state):
+        """Give a restarted cloud's state to this one."""
+        self.cloud.from_state(state)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -169,7 +178,14 @@ def serve_endpoints(
 
     async def start():
         cloud = GoogleCloud(
-            scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
+            scenario,
+            stock,
+            clock,
+            clusters=host,
+            backends=balancer,
+            faults=faults,
+            tokens=TokenIssuer(clock, info),
+            delays=lambda: made.delays,
         )
         grpc_port = await cloud.start_grpc("127.0.0.1", 0, pki and pki.cert_file, pki and pki.key_file)
         if front is not None:
@@ -186,5 +202,6 @@ def serve_endpoints(
     cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
     rest = f"https://localhost:{server.port}" if server is not None else f"http://127.0.0.1:{front.port}"
     info = {**info, "token_uri": f"{rest}/token"}
-    yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    made = Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    yield made
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
