@@ -38,6 +38,7 @@ class Clusters:
         self._clock = around.clock
         self._changed = changed
         self._subnets = Subnets()
+        self._ca_pem = around.pki.ca_pem
         self._passing: dict[str, tuple[ClusterState, str]] = {}
 
     async def start(self, progress: Callable[[str], None]) -> None:
@@ -155,7 +156,7 @@ class Clusters:
             name=state.name,
             location=state.location,
             endpoint=f"{HOST}:{state.port}",
-            ca_pem=self._around.pki.ca_pem,
+            ca_pem=self._ca_pem,
             status=status,
             labels=state.labels,
             created=state.created,

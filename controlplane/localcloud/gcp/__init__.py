@@ -71,12 +71,12 @@ class GoogleCloud:
             changed=changed,
         )
         self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
-        self._rpc = Rpc(self._container, self._hub)
+        self._rpc = Rpc(self._container, self._hub, changed)
         self._compute = ComputeApi(project, clock, backends)
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
-        app = build_app(tokens, self._rpc.rest, self._compute.rest, Administration(project))
+        app = build_app(tokens, self._rpc.rest, self._compute.rest, Administration(project), changed=changed)
         self.app: AsgiApp = disturbed(app, faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
@@ -116,7 +116,7 @@ class GoogleCloud:
 
     def members(self) -> Collection[str]:
         """Give the links of the clusters that are in the fleet."""
-        return {each.cluster for each in self._fleet.members() if not each.cluster_missing}
+        return self._fleet.links()
 
     def config_cluster(self) -> str | None:
         """Give the link of the cluster whose ingress objects count; None while nobody's do."""

@@ -17,8 +17,15 @@ from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssu
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administration: Administration) -> Starlette:
-    """Put the endpoints together."""
+def build_app(
+    tokens: TokenIssuer,
+    rpc: Endpoint,
+    compute: Endpoint,
+    administration: Administration,
+    *,
+    changed: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Put the endpoints together. changed: is told of every call that may have changed something."""
 
     async def by_path(request: Request) -> Response:
         return await (administration.rest if administration.takes(request.url.path) else rpc)(request)
@@ -29,7 +36,10 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
                 scheme, _, token = request.headers.get("authorization", "").partition(" ")
                 if scheme.lower() != "bearer" or tokens.authenticate(token) is None:
                     raise unauthenticated()
-                return await endpoint(request)
+                answer = await endpoint(request)
+                if request.method != "GET":
+                    changed()
+                return answer
             except GoogleError as error:
                 answer = json_response(error.envelope(), error.http_code)
                 if error.http_code == 401:

@@ -224,5 +224,3 @@ class ContainerApi:
     def _forget(self, link: str) -> None:
         self._labels.pop(link, None)
         self._access.pop(link, None)
-
-

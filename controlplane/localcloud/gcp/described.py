@@ -1,8 +1,8 @@
 """A cluster in container's words, and the ways that lead to its API server.
 
-There are two endpoints, as on Google Cloud. The IP endpoint is certified by the cluster's own authority. The DNS endpoint
-has the certificate of a public authority, which here is the one that the Google Cloud endpoints have; its name is
-`localhost` with the cluster's port, since no public name leads to a machine of one's own.
+There are two endpoints, as on Google Cloud. The IP endpoint is certified by the cluster's own authority. The DNS
+endpoint has the certificate of a public authority, which here is the one that the Google Cloud endpoints have; its name
+is `localhost` with the cluster's port, since no public name leads to a machine of one's own.
 """
 
 import base64
@@ -68,9 +68,7 @@ class Describer:
         address, _, port = hosted.endpoint.rpartition(":")
         if access.ip:
             cluster.endpoint = hosted.endpoint
-        cluster.master_auth = k.MasterAuth(
-            cluster_ca_certificate=base64.b64encode(hosted.ca_pem.encode()).decode()
-        )
+        cluster.master_auth = k.MasterAuth(cluster_ca_certificate=base64.b64encode(hosted.ca_pem.encode()).decode())
         cluster.initial_cluster_version = cluster.current_master_version = hosted.version
         cluster.current_node_version = hosted.version
         self._add_endpoints(cluster, access, f"{_DNS_NAME}:{port}", address)

@@ -54,6 +54,12 @@ class Fleet:
             )
         return [found[key] for key in sorted(found)]
 
+    def links(self) -> set[str]:
+        """Give the clusters that are there and in the fleet."""
+        hosted = {f"{each.location}/{each.name}": each.fleet for each in self._clusters.list()}
+        own = {link for link, fleet in hosted.items() if fleet and link not in self._left}
+        return own | {each.cluster for each in self._added.values() if each.cluster in hosted}
+
     def find(self, location: str, name: str) -> Registration | None:
         """Give one membership."""
         return next((each for each in self.members() if (each.location, each.name) == (location, name)), None)
@@ -71,7 +77,7 @@ class Fleet:
         self._added[registration.location, registration.name] = registration
 
     def add_own(self, link: str, created: str) -> None:
-        """Register a new cluster as container does: in its region, under its name or, where that is taken, a longer one."""
+        """Register a new cluster as container does: in its region, under its name or, if that is taken, a longer one."""
         if (before := self.of_cluster(link)) is not None:
             # The membership of a deleted cluster of this name: it has its cluster again.
             self.add(before)

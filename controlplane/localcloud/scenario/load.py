@@ -66,7 +66,9 @@ def load_scenario(path: Path | None = None) -> Scenario:
     # A project without a config cluster has none at all: members need one to be led by.
     places = list(root["clusters"].items()) if config is None else root["clusters"].some()
     if config is None and places:
-        raise root["config_cluster"].fault("is empty, and there are clusters", "name one, or leave 'clusters' empty too")
+        raise root["config_cluster"].fault(
+            "is empty, and there are clusters", "name one, or leave 'clusters' empty too"
+        )
     clusters = tuple(_cluster(place, project) for place in places)
     _distinct(root["clusters"], config, clusters)
     world = _world(root, clusters if config is None else (config, *clusters))

@@ -57,9 +57,16 @@ class Balancer:
     """A load balancer with one backend service."""
 
     services: dict[str, BackendServiceHealth] = field(default_factory=dict)
+    leaked: list[GroupHealth] = field(default_factory=list)
 
     def health(self):
         return self.services
+
+    def leaked_groups(self):
+        return self.leaked
+
+    def remove_leaked(self, zone, name):
+        self.leaked = [each for each in self.leaked if (each.zone, each.name) != (zone, name)]
 
     def forwarding_rules(self):
         return [

@@ -16,6 +16,7 @@ from controlplane.localcloud.gcp.compute.addresses import Addresses
 from controlplane.localcloud.gcp.compute.advice import AdviceApi
 from controlplane.localcloud.gcp.compute.balancing import Balancing
 from controlplane.localcloud.gcp.compute.catalogue import Catalogue
+from controlplane.localcloud.gcp.compute.groups import Groups
 from controlplane.localcloud.gcp.compute.lists import ListQuery, aggregated, named, plain
 from controlplane.localcloud.gcp.errors import GoogleError, not_found, unavailable
 from controlplane.localcloud.gcp.hosts import BackendHealth
@@ -32,6 +33,9 @@ _PERMISSIONS = (
     (r"GET aggregated/addresses", "compute.addresses.list"),
     (r"POST regions/[^/]+/advice/capacity", "compute.advice.capacity"),
     (r"POST regions/[^/]+/advice/capacityHistory", "compute.advice.capacityHistory"),
+    (r"GET aggregated/networkEndpointGroups", "compute.networkEndpointGroups.list"),
+    (r"GET zones/[^/]+/networkEndpointGroups", "compute.networkEndpointGroups.list"),
+    (r"DELETE zones/[^/]+/networkEndpointGroups/.+", "compute.networkEndpointGroups.delete"),
     (r"(GET|POST) global/backendServices/.+", "compute.backendServices.get"),
 )
 
@@ -50,6 +54,7 @@ class ComputeApi:
         self._catalogue = Catalogue(project)
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
+        self._groups = Groups(project, clock, self._balancing)
         self._addresses = {"global": Addresses(project, clock)}
         for number, region in enumerate(project.scenario.regions):
             scope = f"regions/{region.name}"
@@ -110,6 +115,13 @@ class ComputeApi:
                 items = self._balancing.list_endpoints(zone, name)
                 answer: Document = {"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": path}
                 return answer | ({"items": items} if items else {})
+            case ("DELETE", "zones", str(zone), "networkEndpointGroups", str(name)):
+                self._check_zone(zone)
+                return self._groups.delete(zone, name)
+            case ("GET", "zones", str(zone), "operations", str(name)) | (
+                "POST", "zones", str(zone), "operations", str(name), "wait"
+            ):  # fmt: skip
+                return self._groups.operation(zone, name)
             case ("POST", "regions", str(region), "advice", "capacity"):
                 return self._advice.capacity(region, body)
             case ("POST", "regions", str(region), "advice", "capacityHistory"):
