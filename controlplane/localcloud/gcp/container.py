@@ -192,8 +192,9 @@ class ContainerApi:
         # Google answers with 403 and not 429.
         return GoogleError(
             "PERMISSION_DENIED",
-            "Insufficient regional quota to satisfy request: resource \"SSD_TOTAL_GB\": request requires '300.0' and is "
-            "short '50.0'. project has a quota of '250.0' with '250.0' available. View and manage quotas at "
+            'Insufficient regional quota to satisfy request: resource "SSD_TOTAL_GB": '
+            "request requires '300.0' and is short '50.0'. project has a quota of '250.0' with '250.0' available. "
+            "View and manage quotas at "
             f"https://console.cloud.google.com/iam-admin/quotas?usage=USED&project={self._project.name}.",
         )
 

@@ -77,7 +77,7 @@ class Fleet:
         self._added[registration.location, registration.name] = registration
 
     def add_own(self, link: str, created: str) -> None:
-        """Register a new cluster as container does: in its region, under its name or, if that is taken, a longer one."""
+        """Register a new cluster as container does: in its region, under its name or, if that is taken, a longer."""
         if (before := self.of_cluster(link)) is not None:
             # The membership of a deleted cluster of this name: it has its cluster again.
             self.add(before)
