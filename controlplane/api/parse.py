@@ -48,8 +48,12 @@ def parse_service(obj: Mapping[str, Any], *, source: str = "") -> ServiceSpec:
 
 def _envelope(obj: Mapping[str, Any]) -> list[Problem]:
     problems = []
-    if obj.get("apiVersion") != API_VERSION:
-        problems.append(Problem("apiVersion", f"is {obj.get('apiVersion')!r}", f"write apiVersion: {API_VERSION}"))
+    given = obj.get("apiVersion")
+    if isinstance(given, str) and given.startswith(f"{GROUP}/") and given != API_VERSION:
+        what = f"is {given!r}, a version that this release does not read"
+        problems.append(Problem("apiVersion", what, f"update gpuhunter, or write apiVersion: {API_VERSION}"))
+    elif given != API_VERSION:
+        problems.append(Problem("apiVersion", f"is {given!r}", f"write apiVersion: {API_VERSION}"))
     if obj.get("kind") != KIND:
         problems.append(Problem("kind", f"is {obj.get('kind')!r}", f"write kind: {KIND}"))
     problems += [
@@ -83,9 +87,8 @@ def _problem(error: dict[str, Any]) -> Problem:
     kind, given = error["type"], error.get("input")
     if kind == "extra_forbidden":
         key = str(error["loc"][-1])
-        return Problem(
-            path, "unknown key", did_you_mean(key, _keys(), "remove it; see `kubectl explain gpuservice.spec`")
-        )
+        otherwise = "remove it, or update gpuhunter if it is of a newer release; see `kubectl explain gpuservice.spec`"
+        return Problem(path, "unknown key", did_you_mean(key, _keys(), otherwise))
     if kind == "missing":
         return Problem(path, "is missing", "give it a value; see `kubectl explain gpuservice.spec`")
     if kind == "value_error":
