@@ -9,8 +9,8 @@ import yaml
 from controlplane.api import memory_from_status, parse_service
 from controlplane.api.codec import memory_to_status
 from controlplane.api.compatibility import incompatible
-from controlplane.api.crd import custom_resource_definition
-from controlplane.api.parse import VERSION
+from controlplane.api.checking import VERSION
+from controlplane.api.crd import custom_resource_definition, definitions
 from controlplane.api.problems import SpecError
 from controlplane.model.memory import MEMORY_VERSION, Phase
 
@@ -21,7 +21,7 @@ STORED = sorted((HERE / "stored").glob("*.yaml"))
 
 def present() -> dict:
     """Give the CRDs of this program by name."""
-    return {made["metadata"]["name"]: made for made in (custom_resource_definition(),)}
+    return {made["metadata"]["name"]: made for made in definitions()}
 
 
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
