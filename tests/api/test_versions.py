@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from controlplane.api import memory_from_status, parse_service
+from controlplane.api.checking import VERSION
 from controlplane.api.codec import memory_to_status
 from controlplane.api.compatibility import incompatible
-from controlplane.api.checking import VERSION
 from controlplane.api.crd import custom_resource_definition, definitions
 from controlplane.api.problems import SpecError
 from controlplane.model.memory import MEMORY_VERSION, Phase
