@@ -14,6 +14,7 @@ REST_APIS = (
     "cloudresourcemanager",
     "cloudscheduler",
     "compute",
+    "connectgateway",
     "container",
     "gkehub",
     "iam",
