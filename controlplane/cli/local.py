@@ -19,7 +19,12 @@ def up(
     context: typer.Context,
     scenario: Annotated[
         Path | None,
-        typer.Option("--scenario", "-s", help="Scenario file: clusters, GPU stock, quotas, prices, delays."),
+        typer.Option(
+            "--scenario",
+            "-s",
+            envvar="GPUHUNTER_SCENARIO",
+            help="Scenario file: clusters, GPU stock, quotas, prices, delays.",
+        ),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
