@@ -29,6 +29,7 @@ from controlplane.engine.ports import (
 from controlplane.engine.report import exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
+from controlplane.engine.usage import accelerators_wanted
 from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
 from controlplane.model.decision import Decision
@@ -143,7 +144,13 @@ class Reconciler:
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, services), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
-        view = self._observer.view(fleet, config, kinds=kinds_in_use(services), left=fence.left)
+        view = self._observer.view(
+            fleet,
+            config,
+            kinds=kinds_in_use(services),
+            accelerators=accelerators_wanted(services),
+            left=fence.left,
+        )
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)

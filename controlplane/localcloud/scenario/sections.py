@@ -23,7 +23,7 @@ from controlplane.localcloud.scenario.traces import read_trace
 
 NAME = r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?"
 ZONE = r"[a-z]+-[a-z]+\d+-[a-z0-9]+"
-_METRIC = r"[A-Z][A-Z0-9_]+"
+_METRIC = r"[A-Z][A-Z0-9_]+(/[A-Z0-9_]+)?"
 
 
 class World(NamedTuple):

@@ -1,5 +1,6 @@
 """Quotas: limits on GPUs by region and GPU family, and on all GPUs of the project.
 
+Those over families (`GPUS_PER_GPU_FAMILY/NVIDIA_H100`) bind as all do; Compute Engine does not list them with a region.
 Usage is not counted here: it is read off the claims, so that it cannot drift from them.
 """
 
@@ -17,7 +18,8 @@ class QuotaExceeded(Refused):
 
     def __init__(self, metric: str, limit: float, region: str) -> None:
         where = f"in region {region}" if region else "globally"
-        super().__init__(f"Quota '{metric}' exceeded.  Limit: {limit:.1f} {where}.")
+        name = metric.partition("/")[0]
+        super().__init__(f"Quota '{name}' exceeded.  Limit: {limit:.1f} {where}.")
         self.metric = metric
         self.limit = limit
         self.region = region
@@ -87,5 +89,4 @@ def _metric(pool: Pool) -> str | None:
 def _metrics() -> Iterator[str]:
     for accelerator in ACCELERATORS.values():
         for capacity in CAPACITIES:
-            if metric := accelerator.quota_metric(capacity):
-                yield metric
+            yield accelerator.quota_metric(capacity)

@@ -134,6 +134,7 @@ class Catalogue:
         return [
             {"metric": quota.metric, "limit": quota.limit, "usage": quota.usage}
             for quota in self._project.stock.quotas(region)
+            if "/" not in quota.metric  # a limit over families is Cloud Quotas' to tell
         ]
 
 
