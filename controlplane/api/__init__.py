@@ -1,6 +1,7 @@
 """The custom resources as users write them: defaults, checks, the CRD's schema, and the way to values and back."""
 
 from controlplane.api.codec import MemoryUnreadable, memory_from_status, memory_to_status
+from controlplane.api.fleet import parse_fleet
 from controlplane.api.parse import parse_service
 from controlplane.api.problems import Problem, SpecError
 from controlplane.api.status import status_of, worth_writing
@@ -11,6 +12,7 @@ __all__ = [
     "SpecError",
     "memory_from_status",
     "memory_to_status",
+    "parse_fleet",
     "parse_service",
     "status_of",
     "worth_writing",

@@ -1,21 +1,23 @@
-"""The CustomResourceDefinition, made from the same models that check a file, so that the two cannot disagree.
+"""The CustomResourceDefinitions, made from the same models that check a file, so that the two cannot disagree.
 
-A CRD takes a structural subset of OpenAPI v3: no references, no null type, exclusive bounds as flags. What pydantic
-gives is brought into that form here. Optional sections get `default: {}`, since the API server fills in nested defaults
-only below an object that is there.
+`structural.py` brings what pydantic says into the form that a definition takes. The status is ours to write and its
+schema is open, so that an older definition takes what a newer program tells.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from controlplane.api.durations import format_duration, parse_duration
+from controlplane.api.checking import VERSION
+from controlplane.api.fleet import KIND as FLEET_KIND
+from controlplane.api.fleet import FleetObject
 from controlplane.api.gpuservice import GPUServiceSpec
-from controlplane.api.parse import KIND, VERSION
+from controlplane.api.parse import KIND
+from controlplane.api.structural import structural
+from controlplane.model.fleet import FLEET_NAME
 from controlplane.model.naming import GROUP
 
 NAME = f"gpuservices.{GROUP}"
-_DROPPED = frozenset({"title", "additionalProperties", "$defs"})
+FLEET_CRD_NAME = f"fleets.{GROUP}"
 _TEXT = {"type": "string"}
 _CONDITION = {
     "type": "object",
@@ -29,12 +31,23 @@ _CONDITION = {
         "lastTransitionTime": {"type": "string", "format": "date-time"},
     },
 }
+_CONDITIONS = {
+    "type": "array",
+    "items": _CONDITION,
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
 _COLUMNS = (
     ("Ready", "string", ".status.ready", "Replicas that serve, of those wanted"),
     ("Regions", "string", ".status.regions", "Regions that hold replicas"),
     ("GPUs", "string", ".status.accelerators", "GPU types held"),
     ("$/h", "string", ".status.hourlyCost", "Cost in USD an hour at the known prices"),
     ("Address", "string", ".status.address", "Where the service answers"),
+    ("Age", "date", ".metadata.creationTimestamp", ""),
+)
+_FLEET_COLUMNS = (
+    ("Clusters", "string", ".status.clusters", "Members that can be used, of those that belong"),
+    ("OnDemand", "string", ".status.onDemand", "Clusters that exist because passes created them, of the most allowed"),
     ("Age", "date", ".metadata.creationTimestamp", ""),
 )
 _WIDE_COLUMNS = (("Policy", "string", ".spec.policy.preset", "What is valued: low cost, or availability"),)
@@ -71,8 +84,48 @@ def custom_resource_definition() -> dict[str, Any]:
             "versions": [version],
         },
     }
-    unshared: dict[str, Any] = json.loads(json.dumps(definition))  # so that YAML shows no anchors
-    return unshared
+    return _unshared(definition)
+
+
+def fleet_definition() -> dict[str, Any]:
+    """Give the CRD of Fleet, cluster-scoped, whose one object is named `default`."""
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in _FLEET_COLUMNS],
+        "schema": {"openAPIV3Schema": _fleet_schema()},
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": FLEET_CRD_NAME},
+        "spec": {
+            "group": GROUP,
+            "scope": "Cluster",
+            "names": {
+                "plural": "fleets",
+                "singular": "fleet",
+                "kind": FLEET_KIND,
+                "listKind": f"{FLEET_KIND}List",
+                "categories": ["all"],
+            },
+            "versions": [version],
+        },
+    }
+    return _unshared(definition)
+
+
+def definitions() -> list[dict[str, Any]]:
+    """Give the CRDs of every kind of ours."""
+    return [custom_resource_definition(), fleet_definition()]
+
+
+def _unshared(definition: dict[str, Any]) -> dict[str, Any]:
+    """Give it without shared parts, so that YAML shows no anchors."""
+    plain: dict[str, Any] = json.loads(json.dumps(definition))
+    return plain
 
 
 def _scale() -> dict[str, str]:
@@ -109,69 +162,39 @@ def _status_schema() -> dict[str, Any]:
             **texts,
             "observedGeneration": {"type": "integer"},
             "replicas": {"type": "integer"},
-            "conditions": {
-                "type": "array",
-                "items": _CONDITION,
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-            },
+            "conditions": _CONDITIONS,
+        },
+    }
+
+
+def _fleet_schema() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "Fleet says which clusters of the project belong, how they are reached and which may be made.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": _TEXT,
+            "kind": _TEXT,
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "pattern": f"^{FLEET_NAME}$"}}},
+            "spec": structural(FleetObject),
+            "status": _fleet_status_schema(),
+        },
+    }
+
+
+def _fleet_status_schema() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "The clusters as the last pass saw them. Written by GPU Hunter; status.memory is its own.",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {
+            **dict.fromkeys(("clusters", "onDemand"), _TEXT),
+            "observedGeneration": {"type": "integer"},
+            "conditions": _CONDITIONS,
         },
     }
 
 
 def spec_schema() -> dict[str, Any]:
-    """Give the structural schema of `spec`."""
-    raw = GPUServiceSpec.model_json_schema(by_alias=True)
-    return _structural(raw, raw.get("$defs", {}))
-
-
-def _structural(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    node = _resolved(node, defs)
-    result = {key: value for key, value in node.items() if key not in _DROPPED}
-    if "exclusiveMinimum" in result:
-        result["minimum"] = result.pop("exclusiveMinimum")
-        result["exclusiveMinimum"] = True
-    if "default" in result:
-        result["default"] = _default(result)
-        if result["default"] is None:
-            del result["default"]
-    if "properties" in result:
-        result["properties"] = {name: _property(child, defs) for name, child in result["properties"].items()}
-    if "items" in result:
-        result["items"] = _structural(result["items"], defs)
-    return result
-
-
-def _property(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    child = _structural(node, defs)
-    optional_section = child.get("type") == "object" and "default" not in child and not child.get("nullable")
-    return {**child, "default": {}} if optional_section and not child.get("required") else child
-
-
-def _resolved(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    """Follow references and fold `X or null` into a nullable X; keys beside them (description, default) win.
-
-    An enumeration stays not nullable: its check would refuse null, whereas a null that may not be is pruned before it.
-    """
-    merged = dict(node)
-    if "anyOf" in merged:
-        choices = [choice for choice in merged.pop("anyOf") if choice.get("type") != "null"]
-        merged = {**choices[0], **merged}
-        if "enum" not in merged:
-            merged["nullable"] = True
-    if "$ref" in merged:
-        target = defs[merged.pop("$ref").rsplit("/", 1)[-1]]
-        merged = _resolved({**target, **merged}, defs)
-    return merged
-
-
-def _default(node: Mapping[str, Any]) -> Any:
-    """Give the default in the form users write: pydantic writes a duration as ISO 8601, Kubernetes users as 15m."""
-    value = node["default"]
-    if isinstance(value, str) and value.startswith("P") and node.get("pattern"):
-        return format_duration(_iso(value))
-    return value
-
-
-def _iso(text: str) -> Any:
-    return parse_duration(text.removeprefix("PT").lower())
+    """Give the structural schema of `spec` of a GPUService."""
+    return structural(GPUServiceSpec)

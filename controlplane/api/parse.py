@@ -1,15 +1,13 @@
 """From a GPUService as written to the values the decision works on; every wrong key gets its one line."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
+from controlplane.api.checking import checked
 from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
-from controlplane.api.problems import Problem, SpecError, did_you_mean
-from controlplane.model.naming import GROUP
+from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
     Ingress,
@@ -24,40 +22,16 @@ from controlplane.model.service import (
     Timing,
 )
 
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "GPUService"
 # Room for `-<accelerator>-x8-on-demand` inside a label value's 63 characters without cutting the service's own name.
 LONGEST_NAME = 30
 _NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
-_TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
 def parse_service(obj: Mapping[str, Any], *, source: str = "") -> ServiceSpec:
     """Check a GPUService and give its values. Raises SpecError that lists everything wrong at once."""
-    problems = [*_envelope(obj), *_metadata(obj.get("metadata"))]
-    spec: GPUServiceSpec | None = None
-    try:
-        spec = GPUServiceSpec.model_validate(obj.get("spec"))
-    except ValidationError as error:
-        problems += [_problem(dict(item)) for item in error.errors(include_url=False)]
-    if problems or spec is None:
-        raise SpecError([Problem(p.path, p.what, p.remedy, source) for p in problems])
+    spec = checked(obj, KIND, GPUServiceSpec, _metadata(obj.get("metadata")), source=source)
     return _to_values(obj["metadata"], spec)
-
-
-def _envelope(obj: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    if obj.get("apiVersion") != API_VERSION:
-        problems.append(Problem("apiVersion", f"is {obj.get('apiVersion')!r}", f"write apiVersion: {API_VERSION}"))
-    if obj.get("kind") != KIND:
-        problems.append(Problem("kind", f"is {obj.get('kind')!r}", f"write kind: {KIND}"))
-    problems += [
-        Problem(str(key), "unknown key", did_you_mean(str(key), _TOP_KEYS, "remove it"))
-        for key in obj
-        if key not in _TOP_KEYS
-    ]
-    return problems
 
 
 def _metadata(metadata: object) -> list[Problem]:
@@ -76,68 +50,6 @@ def _metadata(metadata: object) -> list[Problem]:
             Problem("metadata.namespace", f"{namespace!r} is not a namespace", "name an existing namespace")
         )
     return problems
-
-
-def _problem(error: dict[str, Any]) -> Problem:
-    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
-    kind, given = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        key = str(error["loc"][-1])
-        return Problem(
-            path, "unknown key", did_you_mean(key, _keys(), "remove it; see `kubectl explain gpuservice.spec`")
-        )
-    if kind == "missing":
-        return Problem(path, "is missing", "give it a value; see `kubectl explain gpuservice.spec`")
-    if kind == "value_error":
-        what, _, remedy = str(error["ctx"]["error"]).partition("; ")
-        return Problem(path, what, remedy or "correct it")
-    describe = _EXPLANATIONS.get(kind)
-    remedy = describe(error.get("ctx", {})) if describe else error["msg"][:1].lower() + error["msg"][1:]
-    return Problem(path, f"{_shown(given)} is not allowed here", remedy)
-
-
-_EXPLANATIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "int_type": lambda _: "write a whole number without quotes",
-    "string_type": lambda _: 'write text; put numbers and true/false in quotes, such as "1"',
-    "bool_type": lambda _: "write true or false",
-    "list_type": lambda _: "write a list",
-    "model_type": lambda _: "write a mapping of keys and values",
-    "model_attributes_type": lambda _: "write a mapping of keys and values",
-    "dict_type": lambda _: "write a mapping of keys and values",
-    "float_parsing": lambda _: "write a number",
-    "float_type": lambda _: "write a number",
-    "finite_number": lambda _: "write a finite number",
-    "greater_than": lambda c: f"give more than {c['gt']:g}",
-    "greater_than_equal": lambda c: f"give at least {c['ge']:g}",
-    "less_than_equal": lambda c: f"give at most {c['le']:g}",
-    "too_short": lambda c: f"give at least {c['min_length']} entry",
-    "too_long": lambda c: f"give at most {c['max_length']} entries",
-    "string_too_short": lambda c: f"give at least {c['min_length']} character(s)",
-    "string_too_long": lambda c: f"give at most {c['max_length']} characters",
-    "string_pattern_mismatch": lambda c: f"it must match {c['pattern']}",
-    "literal_error": lambda c: f"use {c['expected']}",
-}
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _keys() -> set[str]:
-    keys: set[str] = set()
-
-    def collect(schema: Any) -> None:
-        if isinstance(schema, Mapping):
-            keys.update(schema.get("properties", {}))
-            for value in schema.values():
-                collect(value)
-        elif isinstance(schema, list):
-            for value in schema:
-                collect(value)
-
-    collect(GPUServiceSpec.model_json_schema())
-    return keys
 
 
 def _to_values(metadata: Mapping[str, Any], spec: GPUServiceSpec) -> ServiceSpec:

@@ -130,3 +130,12 @@ class HealthSource(Protocol):
     """Who knows which backends answer behind the load balancer."""
 
     def healthy(self, backend_services: Iterable[str]) -> Mapping[str, int]: ...
+
+
+class CallMeter(Protocol):
+    """Who counts the calls to Google Cloud's APIs."""
+
+    @property
+    def calls(self) -> int: ...
+
+    def begin(self) -> None: ...

@@ -18,6 +18,7 @@ from controlplane.engine.observe import Observer, Prices, View
 from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
+    CallMeter,
     ConfigCluster,
     ConfigSource,
     FleetSource,
@@ -53,6 +54,7 @@ class Gateways:
     signals: SignalSource
     health: HealthSource
     advice: AdviceSource | None = None
+    meter: CallMeter | None = None
 
 
 class Reconciler:
@@ -96,7 +98,11 @@ class Reconciler:
         with structlog.contextvars.bound_contextvars(run_id=self.run_id):
             began, started = self._clock.monotonic(), self._clock.now()
             report = PassReport(self.run_id, started, 0.0, dry_run, ExitCode.OK)
+            meter = self._gateways.meter
+            before = 0 if meter is None else meter.calls
             try:
+                if meter is not None:
+                    meter.begin()
                 report = self._pass(report, dry_run=dry_run)
             except ConfigurationProblem as error:
                 report = replace(report, exit_code=ExitCode.BAD_CONFIGURATION, message=error.message)
@@ -110,7 +116,8 @@ class Reconciler:
             finally:
                 if not keep_lease:
                     self.release()
-            report = replace(report, seconds=self._clock.monotonic() - began)
+            asked = 0 if meter is None else meter.calls - before
+            report = replace(report, seconds=self._clock.monotonic() - began, google_calls=asked)
             self.metrics.record(report)
             self._summarise(report)
             return report
@@ -212,6 +219,7 @@ class Reconciler:
             actions=tally,
             unknown=dict(report.unknown),
             calls=dict(report.calls),
+            google_calls=report.google_calls,
             fence=report.fence,
             detail=report.message,
         )

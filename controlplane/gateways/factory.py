@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess, Project
-from controlplane.gateways.balancer import LoadBalancerHealth
+from controlplane.gateways.balancer import EndpointGroups, LoadBalancerHealth
 from controlplane.gateways.cloudquotas import FamilyLimits
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.configcluster import ConfigCluster
 from controlplane.gateways.fleet import Fleet, Membership
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import Members
+from controlplane.gateways.memberships import Memberships
+from controlplane.gateways.provisioning import Provisioning
 from controlplane.gateways.rest import Rest
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
@@ -64,6 +66,9 @@ class GoogleCloud:
     members: Members
     signals: ComputeSignals
     health: LoadBalancerHealth
+    provisioning: Provisioning
+    memberships: Memberships
+    groups: EndpointGroups
 
 
 def google_cloud(
@@ -88,7 +93,15 @@ def google_cloud(
             refused=access.refused,
         ),
         signals=ComputeSignals(
-            compute, clock, retrying=retrying, timeout=patience.answer, families=FamilyLimits(quotas, clock)
+            compute,
+            clock,
+            retrying=retrying,
+            timeout=patience.answer,
+            families=FamilyLimits(quotas, clock),
+            left=access.meter.left,
         ),
         health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
+        provisioning=Provisioning(access, retrying=retrying, timeout=patience.answer),
+        memberships=Memberships(access, retrying=retrying, timeout=patience.answer),
+        groups=EndpointGroups(compute, retrying=retrying, timeout=patience.answer),
     )

@@ -8,7 +8,7 @@ Cloud Quotas, where a service wants one, and after the rest: what keeps that API
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,11 +68,12 @@ class ComputeSignals:
         retrying: Retrying,
         timeout: float,
         families: FamilyLimits | None = None,
+        left: Callable[[int], int] | None = None,
     ) -> None:
         self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
         self._families = families
         self._catalogue: Catalogue | None = None
-        self._advice = CapacityAdvice(clients, clock, timeout=timeout)
+        self._advice = CapacityAdvice(clients, clock, timeout=timeout, left=left)
 
     def regions(self, wanted: Iterable[str], accelerators: Iterable[str] = ()) -> dict[str, RegionSignals]:
         """Give the signals of these regions. `accelerators`: for which GPU types the limits of families are asked."""
@@ -105,8 +106,13 @@ class ComputeSignals:
         return Known(quotas[PROJECT_METRIC], now)
 
     def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Known[Advice] | Unknown]:
-        """Give the capacity advice; see `advice`."""
-        return self._advice.advice(offerings)
+        """Give the capacity advice, of what the catalogue does not rule out; see `advice`."""
+        return self._advice.advice([offering for offering in offerings if self._may_offer(offering)])
+
+    def _may_offer(self, offering: Offering) -> bool:
+        kept = self._catalogue
+        offered = None if kept is None else kept.in_region(offering.region)
+        return not isinstance(offered, Known) or offering.accelerator.type in offered.value
 
     def _catalogue_fact(self) -> Known[Catalogue] | Unknown:
         now, kept = self._clock.now(), self._catalogue
