@@ -248,7 +248,8 @@ def observation_of(
         for capacity in spec.capacity_types
     ]
     held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
-    advised = advice.advice(offerings) if advice is not None else {}
+    possible = [offering for offering in offerings if spec.regions.permits(offering.region)]
+    advised = advice.advice(possible) if advice is not None else {}
     priced = {
         offering: price
         for offering in {*offerings, *held, *remembered}
