@@ -1,30 +1,40 @@
-"""A whole project on sockets in this process, without controllers: the test does what Kubernetes and GKE would do."""
+"""A whole project on sockets in this process, without controllers: the test does what Kubernetes and GKE would do.
+
+The reconciler's account has the rights of `regional_deploy/rbac` and no others, in the project and in every cluster.
+"""
 
 import asyncio
 import importlib.resources
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import yaml
+from google.oauth2 import service_account
 
+import regional_deploy
 from controlplane.api.crd import custom_resource_definition
 from controlplane.clock import SystemClock
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
-from controlplane.gateways.resources import DEPLOYMENTS, NODES, PODS, Resource, resource_of
+from controlplane.gateways.resources import DEPLOYMENTS, GPU_SERVICES, NODES, PODS, Resource, resource_of
 from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.clock import SystemClock as CloudClock
 from controlplane.localcloud.daemon.pki import ensure_pki
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer, new_credentials
+from controlplane.localcloud.gcp.admin.calls import Call
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, EndpointHealth, GroupHealth
 from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.model import naming
 from controlplane.wiring import Target, build
+from regional_deploy.runner import rights
 
+RBAC = Path(regional_deploy.__file__).parent / "rbac"
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
+HUNTER = KEY["client_email"]
 APIS = ("container", "compute", "gkehub", "cloudquotas")
 ZONES = ("a", "b", "c")
 FILES = ("crds", "crds_gateway", "crds_services")
@@ -78,6 +88,7 @@ class Whole:
             self.scenario, Stock(self.scenario), self.clock,
             clusters=Host(hosted), backends=self.balancer, faults=FaultBook(), tokens=self.tokens,
         )  # fmt: skip
+        self._grant(f"projects/{self.scenario.project}")
         self.url = f"http://127.0.0.1:{self._serve(Listened(self.google.app, self.calls), None, None)}"
         key = folder / "key.json"
         key.write_text(json.dumps({**KEY, "token_uri": f"{self.url}/token"}))
@@ -86,11 +97,28 @@ class Whole:
         )
 
     def _start(self, name):
-        server = ApiServer(
-            name, clock=self.clock, database=None, authenticate=lambda _token: "admin", faults=FaultBook()
+        server = self.servers[name] = ApiServer(
+            name,
+            clock=self.clock,
+            database=None,
+            authenticate=self._user,
+            administers=lambda user: user == "admin",
+            faults=FaultBook(),
         )
-        self.servers[name] = server
         return self._serve(server.app, self.pki.cert_file, self.pki.key_file)
+
+    def _user(self, token):
+        """Let in who may connect to clusters, as GKE asks IAM before RBAC is asked."""
+        user = "admin" if token == "admin-token" else self.tokens.authenticate(token)
+        return user if user in (None, "admin") or self.google.may(user, "container.clusters.connect") else None
+
+    def _grant(self, project):
+        admin = self.google._admin
+        role = yaml.safe_load((RBAC / "google-cloud-role.yaml").read_text())
+        body = {"roleId": "gpuHunter", "role": role}
+        admin.answer(Call("POST", f"/v1/{project}/roles", body=body))
+        granted = {"role": f"{project}/roles/gpuHunter", "members": [f"serviceAccount:{HUNTER}"]}
+        admin.policies.put(project, [{"role": "roles/owner", "members": ["user:somebody@example.com"]}, granted])
 
     def _serve(self, app, cert, key):
         server = self.run(serve(app, "127.0.0.1", 0, cert, key))
@@ -109,13 +137,14 @@ class Whole:
             server.close()
 
     def admin(self, cluster):
-        return KubernetesApi(Endpoint(f"https://{cluster.endpoint}", cluster.ca_pem), lambda: "token")
+        return KubernetesApi(Endpoint(f"https://{cluster.endpoint}", cluster.ca_pem), lambda: "admin-token")
 
     def install(self, cluster, *manifests):
+        admin = self.admin(cluster)
         for manifest in manifests:
             group, _, version = manifest["apiVersion"].rpartition("/")
             resource = Resource(group, version, manifest["kind"].lower() + "s", namespaced=False)
-            self.admin(cluster).create(resource, manifest)
+            admin.create(resource, manifest)
 
     def app(self):
         """Give the program as a process that has just begun."""
@@ -123,14 +152,16 @@ class Whole:
 
     def serve_with(self, *services):
         """Store GPUServices, and make passes until all of them serve behind their address."""
-        app = self.app()
-        app.apply([service(**each) for each in services])
+        app, config = self.app(), self.admin(self.config)
+        for service in services:
+            config.create(GPU_SERVICES, service)
         for _ in range(12):
             report = app.run_pass()
             assert not [each.problem for each in report.services if each.problem], report
+            assert not report.unknown, report.unknown
             self.settle()
             if all(each.decision.counts.serving == each.spec.replicas for each in report.services):
-                return app
+                return
         raise AssertionError(report)
 
     def settle(self):
@@ -210,25 +241,22 @@ def service(name="web", **spec):
     return {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", "metadata": metadata, "spec": wanted}
 
 
-@pytest.fixture(scope="session")
-def pki(tmp_path_factory):
-    """Give a certificate authority; making one takes a while."""
-    return ensure_pki(tmp_path_factory.mktemp("pki"), datetime.now(UTC))
-
-
-@pytest.fixture
-def whole(loop, pki, tmp_path, monkeypatch):
-    """Give the project, with the kinds of both wirings installed."""
-    # The library looks up at Google where such an account may be used, in threads of its own; not for these accounts.
-    needless = "_is_regional_access_boundary_lookup_required"
-    monkeypatch.setattr(
-        f"google.auth.credentials.CredentialsWithRegionalAccessBoundary.{needless}", lambda _self: False
-    )
-    made = Whole(loop, pki, tmp_path)
+@pytest.fixture(scope="module")
+def whole(loop, tmp_path_factory):
+    """Give a project in which two services serve, one behind each kind of ingress; one of them may take an H100."""
     folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
     kinds = {file: list(yaml.safe_load_all(folder.joinpath(f"{file}.yaml").read_text())) for file in FILES}
+    made = Whole(loop, ensure_pki(tmp_path_factory.mktemp("pki"), datetime.now(UTC)), tmp_path_factory.mktemp("key"))
     made.install(made.config, custom_resource_definition(), *kinds["crds"], *kinds["crds_gateway"])
+    made.install(made.config, *rights("config-cluster", HUNTER))
     for member in made.members:
-        made.install(member, *kinds["crds_services"])
-    yield made
+        made.install(member, *kinds["crds_services"], *rights("member", HUNTER))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # The library would ask Google's own servers whether the account is bound to some regions.
+        needless = "_is_regional_access_boundary_lookup_required"
+        monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
+        more = [{"type": "nvidia-l4"}, {"type": "nvidia-h100-80gb"}]
+        gateway = {"kind": "MultiClusterGateway"}
+        made.serve_with(service("web"), service("other", replicas=1, accelerators=more, ingress=gateway))
+        yield made
     made.close()

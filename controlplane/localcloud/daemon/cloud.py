@@ -159,7 +159,7 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager", "cloudquotas")
         return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
 
     # -- changes ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.gcp.admin.accounts import ServiceAccountsApi
 from controlplane.localcloud.gcp.admin.calls import Call, Document, Router, route
+from controlplane.localcloud.gcp.admin.cloudquotas import CloudQuotasApi
 from controlplane.localcloud.gcp.admin.longrunning import LongRunning
 from controlplane.localcloud.gcp.admin.policies import Policies
 from controlplane.localcloud.gcp.admin.projects import ResourceManagerApi
@@ -51,6 +52,7 @@ class Administration:
             ResourceManagerApi(project, self.policies),
             self.accounts,
             self._roles,
+            CloudQuotasApi(project),
         )
         operation = "/{}/projects/{{project}}/locations/{{location}}/operations/{{operation}}"
         self._router = Router(
