@@ -89,7 +89,7 @@ class CapacityAdvice:
         now, listed = self._clock.now(), list(offerings)
         asked = {o: (o.region, o.accelerator) for o in listed if _askable(o)}
         left = self._left(len({o.region for o in listed}))
-        calls = {}
+        calls: dict[tuple[Part, Key], Callable[[], Known[Figures] | Unknown]] = {}
         for group in self._groups(asked.values(), now):
             if len(group) <= left - len(calls):
                 calls.update({(part, key): partial(self._ask, part, key, now) for part, key in group})
