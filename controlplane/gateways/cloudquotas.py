@@ -13,7 +13,7 @@ from urllib.parse import quote
 from controlplane.clock import Clock
 from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.rest import Rest, inner
-from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.facts import Known, Unknown
 
 SERVICE = "compute.googleapis.com"
 LASTS = timedelta(minutes=10)
@@ -38,8 +38,6 @@ class FamilyLimits:
         wanted, now = sorted(set(metrics)), self._clock.now()
         try:
             entries = {name: self._entries(name) for name in {metric.partition("/")[0] for metric in wanted}}
-        except Gone as error:
-            return Unknown(UnknownReason.NOT_PUBLISHED, now, error.message)
         except GatewayError as error:
             return Unknown(error.unknown, now, error.message)
         oldest = min((self._kept[name][0] for name in entries), default=now)
@@ -53,8 +51,12 @@ class FamilyLimits:
         now = self._clock.now()
         if name not in self._kept or now - self._kept[name][0] >= LASTS:
             place = f"/v1/projects/{self._rest.project}/locations/global/services/{SERVICE}/quotaInfos"
-            answer = self._rest.call("cloudquotas", "GET", f"{place}/{quote(quota_id(name))}")
-            listed = answer.get("dimensionsInfos")
+            try:
+                listed = self._rest.call("cloudquotas", "GET", f"{place}/{quote(quota_id(name))}").get(
+                    "dimensionsInfos"
+                )
+            except Gone:
+                listed = None  # a quota that does not exist has no entries; the others may have
             entries = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
             self._kept[name] = (now, entries)
         return self._kept[name][1]

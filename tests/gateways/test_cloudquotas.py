@@ -76,15 +76,21 @@ def test_the_entry_that_is_made_for_region_and_family_counts(entries, expected):
     ("error", "reason"),
     [
         pytest.param(errors.Forbidden("no"), UnknownReason.FORBIDDEN, id="forbidden"),
-        pytest.param(errors.Gone("no such quota"), UnknownReason.NOT_PUBLISHED, id="no-such-quota"),
         pytest.param(errors.DeadlineExceeded("slow"), UnknownReason.DEADLINE_EXCEEDED, id="slow"),
     ],
 )
 def test_what_cannot_be_read_is_unknown(error, reason):
-    """With the reason, and whatever could be read of another quota."""
+    """With the reason, although another quota could be read: which of them binds is not known then."""
     found = FamilyLimits(Rest(standard={"dimensionsInfos": []}, spot=error), Clock()).limits([H100, SPOT_H100], ["r"])
     assert isinstance(found, Unknown)
     assert found.reason is reason
+
+
+def test_a_quota_that_does_not_exist_says_nothing_and_takes_no_other_along():
+    """Google Cloud has not every quota that a name can be made for."""
+    told = {"dimensionsInfos": [entry("8")]}
+    found = FamilyLimits(Rest(standard=told, spot=errors.Gone("none")), Clock()).limits([H100, SPOT_H100], ["r"])
+    assert found.value == {"r": {H100: 8}}
 
 
 def test_only_the_quotas_that_are_needed_are_asked_and_then_kept():

@@ -6,15 +6,13 @@ zone lists change every month.
 
 from dataclasses import dataclass
 
-FAMILY_LIMIT = "GPUS_PER_GPU_FAMILY"
-
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorType:
     """A GPU type by its node label value, with the family name that its quota metrics carry.
 
     regional_quota: whether `NVIDIA_<family>_GPUS` exists as a regional Compute metric. The newest families have none
-    for on-demand, so a client sees no such metric rather than 0; Cloud Quotas has one limit over families for them.
+    for on-demand (Cloud Quotas counts them), so a client sees no such metric rather than 0.
     preemptible_quota: the same of `PREEMPTIBLE_NVIDIA_<family>_GPUS`, which Spot and flex-start draw on.
     """
 
@@ -25,13 +23,16 @@ class AcceleratorType:
     regional_quota: bool = True
     preemptible_quota: bool = True
 
-    def quota_metric(self, capacity: str) -> str:
-        """Give the quota that this capacity type draws on; one over families has the family behind a slash."""
-        on_demand = capacity == "on-demand"
-        kind = "" if on_demand else "PREEMPTIBLE_"
-        if self.regional_quota if on_demand else self.preemptible_quota:
-            return f"{kind}NVIDIA_{self.family}_GPUS"
-        return f"{kind}{FAMILY_LIMIT}/NVIDIA_{self.family}"
+    def quota_metric(self, capacity: str) -> str | None:
+        """Give the regional quota metric that this capacity type draws on, or None where Compute has none."""
+        if capacity == "on-demand":
+            return f"NVIDIA_{self.family}_GPUS" if self.regional_quota else None
+        return f"PREEMPTIBLE_NVIDIA_{self.family}_GPUS" if self.preemptible_quota else None
+
+    def family_quota(self, capacity: str) -> str | None:
+        """Give the quota that only Cloud Quotas shows, METRIC/FAMILY, or None where a regional metric counts."""
+        counted = capacity != "on-demand" or self.regional_quota
+        return None if counted else f"GPUS_PER_GPU_FAMILY/NVIDIA_{self.family}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Quotas: limits on GPUs by region and GPU family, and on all GPUs of the project.
 
-Those over families (`GPUS_PER_GPU_FAMILY/NVIDIA_H100`) bind as all do; Compute Engine does not list them with a region.
 Usage is not counted here: it is read off the claims, so that it cannot drift from them.
 """
 
@@ -18,8 +17,7 @@ class QuotaExceeded(Refused):
 
     def __init__(self, metric: str, limit: float, region: str) -> None:
         where = f"in region {region}" if region else "globally"
-        name = metric.partition("/")[0]
-        super().__init__(f"Quota '{name}' exceeded.  Limit: {limit:.1f} {where}.")
+        super().__init__(f"Quota '{metric.partition('/')[0]}' exceeded.  Limit: {limit:.1f} {where}.")
         self.metric = metric
         self.limit = limit
         self.region = region
@@ -83,10 +81,11 @@ class Quotas:
 
 def _metric(pool: Pool) -> str | None:
     known = ACCELERATORS.get(pool.accelerator)
-    return known.quota_metric(pool.capacity) if known else None
+    return known.quota_metric(pool.capacity) or known.family_quota(pool.capacity) if known else None
 
 
 def _metrics() -> Iterator[str]:
     for accelerator in ACCELERATORS.values():
         for capacity in CAPACITIES:
-            yield accelerator.quota_metric(capacity)
+            if metric := accelerator.quota_metric(capacity) or accelerator.family_quota(capacity):
+                yield metric
