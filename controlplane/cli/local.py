@@ -22,6 +22,7 @@ def up(
         typer.Option(
             "--scenario",
             "-s",
+            envvar="GPUHUNTER_SCENARIO",
             help="Scenario file, or one that comes along by its name: default, realistic, trace, empty-project.",
         ),
     ] = None,
