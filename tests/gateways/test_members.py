@@ -212,7 +212,7 @@ def granted(file):
 
 def needed(recorded):
     """Give the pairs that calls need: an apply that may create needs `create` as well, as API servers check it."""
-    applied = {resource for verb, resource in recorded if verb == "patch"} - {"gpuhunter.dev/gpuservices"}
+    applied = {resource for verb, resource in recorded if verb == "patch"} - {"gpuhunter.dev/gpuservices", "gpuhunter.dev/gpubatches"}
     return set(recorded) | {("create", resource) for resource in applied}
 
 
