@@ -5,6 +5,7 @@ from controlplane.api.batch_status import (
     batch_memory_to_status,
     batch_status_of,
     batch_worth_writing,
+    inbox_status_of,
 )
 from controlplane.api.codec import MemoryUnreadable, memory_from_status, memory_to_status
 from controlplane.api.fleet import parse_fleet
@@ -21,6 +22,7 @@ __all__ = [
     "batch_memory_to_status",
     "batch_status_of",
     "batch_worth_writing",
+    "inbox_status_of",
     "memory_from_status",
     "memory_to_status",
     "parse_batch",

@@ -62,6 +62,14 @@ def pictures_failed(batch: BatchSpec, memory: BatchMemory) -> int:
     return lost + sum(memory.bad_pictures.get(shard, 0) for shard in memory.done)
 
 
+def inbox_status_of(
+    batch: BatchSpec, previous: Mapping[str, Any], taken: int, rejected: Iterable[str]
+) -> dict[str, Any]:
+    """Give the status of an inbox: how many files became batches, and which were refused last."""
+    refused = list(rejected) or list(previous.get("rejected") or [])
+    return {"observedGeneration": batch.generation, "phase": "Inbox", "taken": taken, "rejected": refused[-10:]}
+
+
 def batch_worth_writing(new: Mapping[str, Any], previous: Mapping[str, Any] | None) -> bool:
     """Say whether a status differs from the last one by more than what time alone adds to the bill."""
     return _comparable(new) != _comparable(previous or {})

@@ -94,7 +94,11 @@ class WorkerSpec(Strict):
 class GPUBatchSpec(Strict):
     """What the user wants rendered."""
 
-    parameters: StrictStr = Field(max_length=1024, description="URI of the parameters file: gs://, s3:// or file://.")
+    parameters: StrictStr = Field(
+        max_length=1024,
+        description="URI of the parameters file: gs://, s3:// or file://. A folder, with / at its end, is an inbox: "
+        "every file that is dropped there becomes a GPUBatch with all else as it is here.",
+    )
     output: StrictStr = Field(max_length=1024, description="URI of the folder for the results.")
     pictures: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="How many pictures the file asks for. Leave out to have it counted."
@@ -124,14 +128,21 @@ class GPUBatchSpec(Strict):
     @field_validator("parameters")
     @classmethod
     def _parameters(cls, value: str) -> str:
-        if value.endswith("/"):
-            raise ValueError(f'"{value}" is a folder; name the parameters file')
-        return _uri(value, "URI of a file")
+        return _uri(value, "URI of a file or folder")
 
     @field_validator("output")
     @classmethod
     def _output(cls, value: str) -> str:
         return _uri(value, "URI of a folder").rstrip("/")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "GPUBatchSpec":
+        if self.parameters.endswith("/"):
+            if f"{self.output}/".startswith(self.parameters):
+                raise ValueError("output is inside the inbox; name a folder beside it")
+            if self.pictures is not None:
+                raise ValueError("pictures is for one file, and parameters names a folder; leave pictures out")
+        return self
 
     @field_validator("accelerators", "capacity_types")
     @classmethod

@@ -13,11 +13,12 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.engine.fence import Fence
+from controlplane.engine.intake import Intake, Looked
 from controlplane.engine.jobs import JobExecutor
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View, observation_of
 from controlplane.engine.outcome import BatchReport, ExitCode, Outcome, Result
-from controlplane.engine.ports import AdviceSource, BatchBook, EventSink, Json, PictureCount
+from controlplane.engine.ports import AdviceSource, BatchBook, BatchMaker, EventSink, Json, ParametersSource
 from controlplane.engine.report import action_events, condition_events, event, unaccepted_status
 from controlplane.engine.services import REFUSALS, fenced
 from controlplane.engine.wirings import Wirings
@@ -32,6 +33,7 @@ from controlplane.model.offering import RefusalClass
 
 _FAULT = "a fault of the program; the log has the details"
 _UNCOUNTED = "spec.pictures is missing and nothing here can count them; set it to how many the file asks for"
+_NO_FILES = "this installation cannot read parameters files; install gpu-hunter[batches]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Outside:
     wirings: Wirings
     prices: Prices
     advice: AdviceSource | None = None
-    count: PictureCount | None = None
+    files: ParametersSource | None = None
 
 
 class BatchPass:
@@ -73,6 +75,9 @@ class BatchPass:
         key = f"{batch['metadata'].get('namespace')}/{batch['metadata'].get('name')}"
         with structlog.contextvars.bound_contextvars(batch=key):
             try:
+                inbox = self._inbox(batch, dry_run=dry_run)
+                if inbox is not None:
+                    return inbox
                 judged = self._judge(batch, services)
                 if isinstance(judged, str):
                     if not dry_run and not _left_alone(batch):
@@ -89,6 +94,43 @@ class BatchPass:
             except Exception:  # noqa: BLE001 - one batch must not keep the others from being rendered
                 self._log.exception("batch failed")
                 return BatchReport(key, ExitCode.BUG, problem=_FAULT)
+
+    def _inbox(self, batch: Json, *, dry_run: bool) -> BatchReport | None:
+        """Look into an inbox; None for a GPUBatch that is none, or whose spec is wrong."""
+        from controlplane import api
+
+        try:
+            spec = api.parse_batch(batch)
+        except api.SpecError:
+            return None
+        if not spec.inbox:
+            return None
+        report = BatchReport(spec.key, ExitCode.OK, spec=spec)
+        if spec.deleting and not dry_run:
+            self._release(batch)
+        if spec.paused or spec.deleting:
+            return report
+        if self._outside.files is None:
+            return replace(report, exit_code=ExitCode.BAD_CONFIGURATION, problem=_NO_FILES)
+        looked = Intake(self._outside.files, self._config, self._fence).look(spec, batch, write=not dry_run)
+        if not dry_run:
+            self._tell(batch, spec, looked)
+        return report
+
+    def _tell(self, batch: Json, spec: BatchSpec, looked: Looked) -> None:
+        from controlplane import api
+
+        status = api.inbox_status_of(spec, batch.get("status") or {}, looked.known + len(looked.made), looked.rejected)
+        if status != batch.get("status"):
+            self._fence.check()
+            self._config.write_batch_status(batch, status)
+        now = self._clock.now()
+        made = [event(batch, "Taken", f"created GPUBatch {name}", now, warning=False) for name in looked.made]
+        refused = [
+            event(batch, "Rejected", f"{name} is wrong; rejected/{name}.txt says why", now, warning=True)
+            for name in looked.rejected
+        ]
+        self._emit([*made, *refused])
 
     def _judge(self, batch: Json, services: list[Memory]) -> Judged | str:
         from controlplane import api
@@ -138,9 +180,9 @@ class BatchPass:
         if spec.pictures:
             return spec, memory
         if not memory.pictures and not spec.deleting:
-            if self._outside.count is None:
+            if self._outside.files is None:
                 return _UNCOUNTED
-            found = self._outside.count.pictures(spec.parameters)
+            found = self._outside.files.pictures(spec.parameters)
             if isinstance(found, str):
                 return found
             memory = replace(memory, pictures=found)
@@ -156,10 +198,14 @@ class BatchPass:
         if written:
             self._emit([*condition_events(judged.object, judged.status, now), *action_events(batch, results, now)])
         if any(isinstance(action, ReleaseBatch) for action in judged.decision.plan):
-            self._fence.check(destructive=True)
-            rest = [name for name in batch["metadata"].get("finalizers") or [] if name != FINALIZER]
-            self._config.set_batch_finalizers(batch, rest)
+            self._release(batch)
         return replace(report, results=results, status_written=written)
+
+    def _release(self, batch: Json) -> None:
+        finalizers = batch["metadata"].get("finalizers") or []
+        if FINALIZER in finalizers:
+            self._fence.check(destructive=True)
+            self._config.set_batch_finalizers(batch, [name for name in finalizers if name != FINALIZER])
 
     def _intend(self, judged: Judged) -> tuple[Json, bool]:
         """Write finalizer and status before anything is done. Gives the GPUBatch as it stands then."""
@@ -221,7 +267,7 @@ class BatchPass:
                 return
 
 
-class Config(BatchBook, EventSink, Protocol):
+class Config(BatchBook, BatchMaker, EventSink, Protocol):
     """What is needed of the config cluster."""
 
 

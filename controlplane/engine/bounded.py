@@ -97,6 +97,9 @@ class BoundedConfig:
     def batches(self) -> list[Json]:
         return self._time.within(self._config.batches)
 
+    def create_batch(self, batch: Manifest) -> Json:
+        return self._time.within(lambda: self._config.create_batch(batch), write=True)
+
     def write_batch_status(self, batch: Manifest, status: Manifest) -> Json:
         return self._time.within(lambda: self._config.write_batch_status(batch, status), write=True)
 

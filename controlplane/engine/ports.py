@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
+from controlplane.gateways.parameters import Parameters, Tray
 from controlplane.model.batch import JobFact
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.observation import Advice, Quota, RegionSignals, WorkloadFact
@@ -92,8 +93,18 @@ class BatchBook(Protocol):
     def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json: ...
 
 
-class PictureCount(Protocol):
-    """Who can read a parameters file. Gives a text where the file itself is wrong."""
+class BatchMaker(Protocol):
+    """Where GPUBatches are created. Raises AlreadyExists for one of that name."""
+
+    def create_batch(self, batch: Manifest) -> Json: ...
+
+
+class ParametersSource(Protocol):
+    """Who can read parameters files and their folders. A text says what is wrong with a file itself."""
+
+    def tray(self, uri: str) -> Tray: ...
+
+    def read(self, tray: Tray, name: str) -> Parameters | str: ...
 
     def pictures(self, uri: str) -> int | str: ...
 
@@ -124,7 +135,7 @@ class WiringStore(Protocol):
     def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
 
 
-class ConfigCluster(ServiceBook, BatchBook, LeaseStore, EventSink, WiringStore, Protocol):
+class ConfigCluster(ServiceBook, BatchBook, BatchMaker, LeaseStore, EventSink, WiringStore, Protocol):
     """The config cluster."""
 
     @property

@@ -26,7 +26,7 @@ from controlplane.engine.ports import (
     HealthSource,
     Json,
     MemberPool,
-    PictureCount,
+    ParametersSource,
     SignalSource,
 )
 from controlplane.engine.report import exit_code_of
@@ -57,7 +57,7 @@ class Gateways:
     health: HealthSource
     advice: AdviceSource | None = None
     meter: CallMeter | None = None
-    count: PictureCount | None = None
+    files: ParametersSource | None = None
 
 
 class Reconciler:
@@ -82,7 +82,7 @@ class Reconciler:
         self.run_id = run_id or new_run_id()
         self._gateways, self._wirings, self._clock = gateways, wirings, clock
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
-        self._outside = Outside(wirings, prices, gateways.advice, gateways.count)
+        self._outside = Outside(wirings, prices, gateways.advice, gateways.files)
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
         self._lease: Lease | None = None
         self._time = PassTime(clock)

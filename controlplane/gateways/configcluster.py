@@ -63,6 +63,10 @@ class ConfigCluster:
         whole = [{"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUBatch", **item} for item in found]
         return sorted(whole, key=lambda item: (item["metadata"].get("creationTimestamp") or "", _name(item)))
 
+    def create_batch(self, batch: Mapping[str, Any]) -> Json:
+        """Create a GPUBatch. Raises AlreadyExists for one of that name."""
+        return self._api.create(GPU_BATCHES, batch)
+
     def write_batch_status(self, batch: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
         """Replace the status, only if the GPUBatch is still the one that was read."""
         return self._api.replace(GPU_BATCHES, {**batch, "status": dict(status)}, subresource="status")

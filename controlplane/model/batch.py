@@ -63,6 +63,11 @@ class BatchSpec:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def inbox(self) -> bool:
+        """It names a folder: every file that is dropped there becomes a batch of its own."""
+        return self.parameters.endswith("/")
+
+    @property
     def shards(self) -> int:
         """How many shards the pictures are cut into."""
         return -(-self.pictures // self.shard_size)

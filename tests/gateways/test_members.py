@@ -212,7 +212,10 @@ def granted(file):
 
 def needed(recorded):
     """Give the pairs that calls need: an apply that may create needs `create` as well, as API servers check it."""
-    applied = {resource for verb, resource in recorded if verb == "patch"} - {"gpuhunter.dev/gpuservices", "gpuhunter.dev/gpubatches"}
+    applied = {resource for verb, resource in recorded if verb == "patch"} - {
+        "gpuhunter.dev/gpuservices",
+        "gpuhunter.dev/gpubatches",
+    }
     return set(recorded) | {("create", resource) for resource in applied}
 
 
@@ -280,8 +283,8 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     assert needed(member.recorded) == granted("member.yaml")
 
 
-def keep_a_batch(hub, admin):
-    """Read and write a GPUBatch as a pass does."""
+def keep_a_batch(hub):
+    """Create, read and write a GPUBatch as a pass does."""
     spec = {
         "parameters": "gs://b/a.yaml",
         "output": "gs://b/out",
@@ -289,7 +292,10 @@ def keep_a_batch(hub, admin):
         "worker": {"image": "gpu-hunter/sd-webui:1"},
     }
     metadata = {"name": "cats", "namespace": "default"}
-    admin.apply({"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUBatch", "metadata": metadata, "spec": spec})
+    made = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUBatch", "metadata": metadata, "spec": spec}
+    hub.create_batch(made)
+    with pytest.raises(errors.AlreadyExists):
+        hub.create_batch(made)
     (batch,) = hub.batches()
     batch = hub.set_batch_finalizers(batch, [naming.FINALIZER])
     assert hub.write_batch_status(batch, {"phase": "Running"})["status"]["phase"] == "Running"
@@ -327,7 +333,7 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
     assert written["status"]["ready"] == "0/1"
     with pytest.raises(errors.Conflict):
         hub.write_status(service, {"ready": "1/1"})
-    keep_a_batch(hub, admin)
+    keep_a_batch(hub)
     hub.emit(
         {
             "metadata": {"name": "web.1", "namespace": "default"},

@@ -8,7 +8,8 @@ them; none is ever part of an address.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -43,6 +44,18 @@ class Place(Protocol):
         ...
 
 
+class Tray(Place, Protocol):
+    """A folder in which others put files that are taken out again."""
+
+    def versions(self, folder: str = "") -> dict[str, str]:
+        """Give the files directly in a folder, each with a text that changes when its content does."""
+        ...
+
+    def remove(self, name: str, version: str) -> bool:
+        """Take a file away if it is still this version; say whether it is gone."""
+        ...
+
+
 class LocalPlace:
     """A folder of this machine."""
 
@@ -63,6 +76,22 @@ class LocalPlace:
             return frozenset(path.name for path in (self.folder / folder).iterdir() if path.is_file())
         except FileNotFoundError:
             return frozenset()
+
+    def versions(self, folder: str = "") -> dict[str, str]:
+        """Give the files directly in a folder; a file's number, size and time make its version."""
+        try:
+            paths = [path for path in (self.folder / folder).iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
+            return {}
+        return {path.name: version for path in paths if (version := _version_of(path))}
+
+    def remove(self, name: str, version: str) -> bool:
+        """Take a file away; between look and deed others may replace it, as briefly as can be."""
+        path = self.folder / name
+        if _version_of(path) != version:
+            return not path.exists()
+        path.unlink(missing_ok=True)
+        return True
 
     def publish(self, name: str, content: bytes) -> None:
         """Write a file beside its place, then put it there."""
@@ -96,6 +125,31 @@ class BucketPlace:
             except FileNotFoundError:
                 return frozenset()
             return frozenset(str(each["name"]).rpartition("/")[2] for each in found if each["type"] == "file")
+        raise AssertionError("unreachable")
+
+    def versions(self, folder: str = "") -> dict[str, str]:
+        """Give the objects directly below a prefix; their generation or entity tag is their version."""
+        with self._told(folder, "list"):
+            self._store.invalidate_cache()
+            try:
+                found = self._store.ls(self._path(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+            files = [each for each in found if each["type"] == "file"]
+            return {str(each["name"]).rpartition("/")[2]: _tag(each) for each in files}
+        raise AssertionError("unreachable")
+
+    def remove(self, name: str, version: str) -> bool:
+        """Delete an object; between look and deed others may replace it, as briefly as can be."""
+        with self._told(name, "delete"):
+            self._store.invalidate_cache()
+            try:
+                if _tag(self._store.info(self._path(name))) != version:
+                    return False
+                self._store.rm_file(self._path(name))
+            except FileNotFoundError:
+                return True
+            return True
         raise AssertionError("unreachable")
 
     def publish(self, name: str, content: bytes) -> None:
@@ -160,7 +214,7 @@ def local_path(uri: str) -> Path:
     return Path(uri)
 
 
-def place_of(uri: str) -> Place:
+def place_of(uri: str) -> Tray:
     """Open the folder that an address names. Raises PlaceError, NotReady."""
     if not remote(uri):
         return LocalPlace(local_path(uri))
@@ -189,6 +243,18 @@ def split(uri: str) -> tuple[str, str]:
 def below(uri: str, name: str) -> str:
     """Give the address of a folder below another."""
     return f"{uri.rstrip('/')}/{name}" if remote(uri) else str(local_path(uri) / name)
+
+
+def _version_of(path: Path) -> str:
+    try:
+        facts = path.stat()
+    except OSError:
+        return ""
+    return f"{facts.st_ino}-{facts.st_size}-{facts.st_mtime_ns}" if stat.S_ISREG(facts.st_mode) else ""
+
+
+def _tag(info: Mapping[str, Any]) -> str:
+    return next((str(info[key]) for key in ("generation", "ETag", "etag") if info.get(key)), str(info.get("size")))
 
 
 def _code(error: BaseException) -> int:
