@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from controlplane.model.decision import Action, Decision
+from controlplane.model.facts import Known, Unknown
+from controlplane.model.fleet import FleetSeen
 from controlplane.model.observation import Observation
 from controlplane.model.service import ServiceSpec
 
@@ -79,6 +81,7 @@ class PassReport:
     """One pass.
 
     held_by: another live run holds the lease. calls: API calls of this pass by cluster.
+    warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
 
@@ -94,3 +97,5 @@ class PassReport:
     calls: Mapping[str, int] = field(default_factory=dict)
     fence: int = 0
     strays: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    fleet: Known[FleetSeen] | Unknown | None = None

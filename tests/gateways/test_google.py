@@ -4,7 +4,9 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,7 +18,8 @@ from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.advice import CapacityAdvice
 from controlplane.gateways.balancer import LoadBalancerHealth
 from controlplane.gateways.compute import ComputeClients
-from controlplane.gateways.fleet import Fleet, Membership
+from controlplane.gateways.fleet import Fleet
+from controlplane.gateways.hub import Hub
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
 from controlplane.localcloud.clock import SystemClock as CloudClock
@@ -27,8 +30,10 @@ from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.fleet import EndpointChoice, FleetSpec
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 
+APIS = ("container", "compute", "gkehub")
 CONFIG = ClusterRef("us-west2", "hunt-config")
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 
@@ -74,7 +79,7 @@ class Google:
         url = f"http://127.0.0.1:{self.http.port}"
         key = folder / "key.json"
         key.write_text(json.dumps({**KEY, "token_uri": f"{url}/token"}))
-        self.access = GoogleAccess(Project(scenario.project, dict.fromkeys(("container", "compute"), url), key))
+        self.access = GoogleAccess(Project(scenario.project, dict.fromkeys(APIS, url), key))
         self.retrying = Retrying(attempts=2, patience=2.0, first_wait=0.02)
         self.compute = ComputeClients(self.access)
 
@@ -87,8 +92,21 @@ class Google:
 
         self.run(add())
 
-    def fleet(self, **options):
-        return Fleet(self.access, Membership(CONFIG, **options), retrying=self.retrying, timeout=3)
+    def fleet(self, config=CONFIG, choice=EndpointChoice.AUTO, clock=None, **options):
+        """Give the gateway as a pass with such a Fleet uses it; one object keeps what the hub told."""
+        clock = clock or SystemClock()
+        hub = Hub(self.access, clock, self.retrying, 3)
+        fleet = Fleet(
+            self.access,
+            config,
+            hub,
+            clock=clock,
+            retrying=self.retrying,
+            timeout=3,
+            choice=options.get("endpoint", choice),
+        )
+        wanted = FleetSpec(self.access.project.name, CONFIG, **options)
+        return SimpleNamespace(listing=partial(fleet.listing, wanted), config_endpoint=fleet.config_endpoint)
 
     def signals(self):
         return ComputeSignals(self.compute, SystemClock(), retrying=self.retrying, timeout=3)
@@ -301,6 +319,10 @@ def test_the_google_cloud_role_is_what_is_called_and_no_more(google):
     google.access.client = client
     google.fleet().listing()
     google.fleet().config_endpoint()
+    google.stock.region_down("us-east4")
+    with pytest.raises(errors.ServerFault, match="us-east4"):
+        google.fleet(config=ClusterRef("us-east4", "elsewhere")).config_endpoint()
+    google.stock.region_up("us-east4")
     signals = google.signals()
     signals.regions(["us-central1"])
     signals.project_gpu_quota()
@@ -319,6 +341,8 @@ def test_the_google_cloud_role_is_what_is_called_and_no_more(google):
 PERMISSIONS = {
     ("ClusterManagerClient", "list_clusters"): "container.clusters.list",
     ("ClusterManagerClient", "get_cluster"): "container.clusters.get",
+    ("GkeHubClient", "list_memberships"): "gkehub.memberships.list",
+    ("GkeHubClient", "get_feature"): "gkehub.features.get",
     ("AcceleratorTypesClient", "aggregated_list"): "compute.acceleratorTypes.list",
     ("RegionsClient", "list"): "compute.regions.list",
     ("ProjectsClient", "get"): "compute.projects.get",
