@@ -10,6 +10,12 @@ from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
+_SOURCES = {
+    "config cluster": "the Fleet there",
+    "file": "the Fleet file",
+    "defaults": "the defaults, for there is no Fleet",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the root."""
@@ -86,12 +92,11 @@ def show_stored(status: Mapping[str, Any]) -> None:
 
 
 def _show(data: dict[str, Any]) -> None:
-    console.print(f"project {data['project']}   config cluster {data['configCluster']}   Fleet of: {data['source']}")
+    console.print(f"project {data['project']}, config cluster {data['configCluster']}, by {_SOURCES[data['source']]}")
     rows = [
-        [each["cluster"], _belongs(each), each["state"], each["version"], each["endpoint"], _why(each)]
-        for each in data["clusters"]
+        [_belongs(each), _cluster(each), each["state"], each["endpoint"], each["version"]] for each in data["clusters"]
     ]
-    table(("CLUSTER", "BELONGS", "STATE", "VERSION", "ENDPOINT", "WHY NOT"), rows)
+    table(("BELONGS", "CLUSTER AND WHY NOT", "STATE", "ENDPOINT", "VERSION"), rows)
     if not rows:
         console.print("no cluster besides the config cluster")
     console.print(f"memberships: {data['memberships']}\ningress feature: {data['ingressFeature']}")
@@ -108,9 +113,13 @@ def _belongs(row: Mapping[str, Any]) -> Text:
     return Text(word, style={"yes": "green", "leaving": "magenta", "no": "dim"}[word])
 
 
-def _why(row: Mapping[str, Any]) -> str:
-    told = f"ingress {row['ingress']}" if row["ingress"] else ""
-    return "; ".join(part for part in (row["why"], told) if part)
+def _cluster(row: Mapping[str, Any]) -> Text:
+    """Give the cluster, and below it why it is not used, so that both are whole on 80 columns."""
+    told = f"the ingress feature says {row['ingress']} of it" if row["ingress"] else ""
+    shown = Text(row["cluster"])
+    for line in (row["why"], told):
+        shown.append(f"\n{line}" if line else "", style="dim")
+    return shown
 
 
 def _fact(fact: Any, show: Any) -> str:

@@ -30,6 +30,7 @@ class Holding:
     target: replicas it is meant to hold; scheduled >= ready >= serving of them have come that far.
     impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
     yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
+    rolling: it was given another template, and was not seen to serve with it alone up to the last pass.
     """
 
     offering: Offering
@@ -52,6 +53,7 @@ class Holding:
     impaired_since: datetime | None = None
     reason: str = ""
     leaving: bool = False
+    rolling: bool = False
 
     @property
     def key(self) -> str:
@@ -291,6 +293,7 @@ def _seen(
         unwired_at=past.unwired_at if past else None,
         impaired_since=past.impaired_since if past else None,
         reason=past.reason if past else "",
+        rolling=bool(past and past.rolling),
     )
 
 
@@ -315,6 +318,7 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         unwired_at=past.unwired_at,
         impaired_since=past.impaired_since,
         reason=past.reason,
+        rolling=past.rolling,
     )
 
 

@@ -1,11 +1,12 @@
 """Checks of the fleet and of each cluster: is it there, does it answer, has it the kinds, may we do what we do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from controlplane.api.crd import NAME as CRD_NAME
-from controlplane.api.crd import custom_resource_definition
+from controlplane.api.crd import definitions
+from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.clock import Clock
 from controlplane.doctor.finding import Asker, Finding, State, command, well
 from controlplane.engine.fleet import FleetRead
@@ -133,7 +134,8 @@ class ClusterChecks:
         return findings
 
     def _kinds(self, ref: ClusterRef, api: KubernetesApi) -> Iterator[Finding]:
-        yield self._definition(ref, api)
+        for definition in definitions():
+            yield self._definition(ref, api, definition)
         membership = f"projects/{self.asker.project}/locations/{ref.region}/memberships/{ref.name}"
         mend = command(
             "gcloud", "container", "fleet", "ingress", "enable",
@@ -157,28 +159,31 @@ class ClusterChecks:
             )
             yield _served(ref, api, SERVICE_EXPORT.group, SERVICE_EXPORT.version, (SERVICE_EXPORT.plural,), mend=mend)
 
-    def _definition(self, ref: ClusterRef, api: KubernetesApi) -> Finding:
+    def _definition(self, ref: ClusterRef, api: KubernetesApi, definition: Mapping[str, Any]) -> Finding:
         """Compare the definition that is stored with this version's, as far as that may be read."""
         mend = self.asker.applied(ref, "gpuhunter crd")
-        wanted = custom_resource_definition()["spec"]["versions"]
+        kind, plural = (definition["spec"]["names"][each] for each in ("kind", "plural"))
+        wanted = definition["spec"]["versions"]
         names = [version["name"] for version in wanted]
         try:
-            stored = api.get(CUSTOM_RESOURCE_DEFINITIONS, CRD_NAME)
+            stored = api.get(CUSTOM_RESOURCE_DEFINITIONS, definition["metadata"]["name"])
         except errors.Forbidden as error:
-            if any("gpuservices" in api.served(CRD_NAME.partition(".")[2], name) for name in names):
-                what = f"GPUService is served; whether it is this version's cannot be read: {error.message}"
+            if any(plural in api.served(definition["spec"]["group"], name) for name in names):
+                what = f"{kind} is served; whether it is this version's cannot be read: {error.message}"
                 breaks = "a field that the stored definition lacks is dropped"
                 return Finding("kinds", ref.link, State.WARN, what, breaks, mend)
             stored = None
         if stored is None:
-            what = "the definition of GPUService is not installed"
-            return Finding("kinds", ref.link, State.FAIL, what, "no GPUService can be stored or read", mend)
+            what = f"the definition of {kind} is not installed"
+            needed = kind == SERVICE_KIND
+            breaks = f"no {kind} can be stored or read" + ("" if needed else ", so no cluster is made on demand")
+            return Finding("kinds", ref.link, State.FAIL if needed else State.WARN, what, breaks, mend)
         there = {version["name"]: version for version in stored.get("spec", {}).get("versions", ())}
         if differing := [each["name"] for each in wanted if not _same(each, there.get(each["name"]))]:
-            what = f"the definition of GPUService {', '.join(differing)} is another version's"
+            what = f"the definition of {kind} {', '.join(differing)} is another version's"
             breaks = "fields that only one of the two knows are dropped or refused"
             return Finding("kinds", ref.link, State.FAIL, what, breaks, mend)
-        return well("kinds", ref.link, f"GPUService {', '.join(names)} as this version defines it")
+        return well("kinds", ref.link, f"{kind} {', '.join(names)} as this version defines it")
 
     def _rights(self, ref: ClusterRef, api: KubernetesApi, role: str) -> Finding:
         wanted = [
