@@ -218,7 +218,14 @@ def build(
     cloud = google_cloud(_project(target), target.config, clock=clock, choice=target.choice)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(
-        cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, target.desk, cloud.signals
+        cloud.config,
+        cloud.fleet,
+        cloud.members,
+        cloud.signals,
+        cloud.health,
+        target.desk,
+        advice=cloud.signals,
+        meter=cloud.access.meter,
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(

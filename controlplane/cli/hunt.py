@@ -126,6 +126,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "message": report.message,
         "unknown": dict(report.unknown),
         "calls": dict(report.calls),
+        "googleCalls": report.google_calls,
         "strays": list(report.strays),
         "warnings": list(report.warnings),
         "services": [_service_data(service) for service in report.services],

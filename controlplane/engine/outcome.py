@@ -80,7 +80,8 @@ class ServiceReport:
 class PassReport:
     """One pass.
 
-    held_by: another live run holds the lease. calls: API calls of this pass by cluster.
+    held_by: another live run holds the lease. calls: API calls of this pass by cluster; google_calls: those to Google
+    Cloud's APIs.
     warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
@@ -97,5 +98,6 @@ class PassReport:
     calls: Mapping[str, int] = field(default_factory=dict)
     fence: int = 0
     strays: tuple[str, ...] = ()
+    google_calls: int = 0
     warnings: tuple[str, ...] = ()
     fleet: Known[FleetSeen] | Unknown | None = None
