@@ -12,6 +12,7 @@ from controlplane.engine.act import Executor
 from controlplane.engine.batches import BatchPass, Outside
 from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
+from controlplane.engine.fleet import FleetDesk, FleetStatus, held_clusters, seen_of
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
@@ -55,6 +56,7 @@ class Gateways:
     members: MemberPool
     signals: SignalSource
     health: HealthSource
+    desk: FleetDesk
     advice: AdviceSource | None = None
     meter: CallMeter | None = None
     files: ParametersSource | None = None
@@ -84,6 +86,7 @@ class Reconciler:
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
         self._outside = Outside(wirings, prices, gateways.advice, gateways.files)
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
+        self._desk = gateways.desk
         self._lease: Lease | None = None
         self._time = PassTime(clock)
         self._observer = Observer(
@@ -150,8 +153,11 @@ class Reconciler:
             self._lease = lease  # kept while another holds it, since it watches how long that one is silent
             if not lease.acquire():
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
-        fleet = self._time.within(self._observer.listing)
         services, batches = config.services(), config.batches()
+        read = self._desk.read(config)
+        if read.foreign:
+            raise ConfigurationProblem(read.problem)
+        fleet = self._time.within(lambda: self._observer.listing(read, held_clusters([*services, *batches])))
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, [*services, *batches]), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
@@ -169,7 +175,11 @@ class Reconciler:
         decided = [service.decision for service in reports if service.decision is not None]
         work_on = BatchPass(config, fence, view, self._outside, self._clock)
         rendering = work_on.run(batches, decided, dry_run=dry_run)
+        if not dry_run:
+            FleetStatus(config, fence, self._clock).write(read, fleet)
         codes = [*(part.exit_code for part in reports), *(part.exit_code for part in rendering)]
+        if read.problem:
+            codes.append(ExitCode.BAD_CONFIGURATION)
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
             codes.append(ExitCode.CUT_OFF)
         return replace(
@@ -181,6 +191,9 @@ class Reconciler:
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
             strays=view.strays({_key_of(service) for service in services}),
+            message=read.problem,
+            warnings=read.warnings,
+            fleet=seen_of(fleet, view.at),
         )
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
@@ -234,6 +247,8 @@ class Reconciler:
             fence=report.fence,
             detail=report.message,
         )
+        for warning in report.warnings:
+            self._log.warning(warning)
         if report.strays:
             self._log.warning("workloads without a GPUService", workloads=report.strays)
 
