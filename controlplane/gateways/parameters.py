@@ -35,12 +35,14 @@ class Tray(Protocol):
 class Parameters:
     """A parameters file that was read and checked.
 
-    name: of the results' folder. digest: of the file, whatever it is called, and of all that it names. files: these, by name below the folder.
+    name: of the results' folder. digest: of the file, whatever it is called, and of all that it names. pixel_steps: the
+    work that it asks for. files: the file and what it names, by name below the folder.
     """
 
     name: str
     digest: str
     pictures: int
+    pixel_steps: int
     files: Mapping[str, bytes] = field(repr=False)
 
 
@@ -84,7 +86,8 @@ class ParametersReader:
         for path, body in sorted(files.found.items()):
             digest.update(f" {path} {len(body)} ".encode() + body)
         every = {name: content, **files.found}
-        return Parameters(batch.name, digest.hexdigest(), len(batch.pictures), every)
+        work = sum(picture.generation.pixel_steps for picture in batch.pictures)
+        return Parameters(batch.name, digest.hexdigest(), len(batch.pictures), work, every)
 
 
 class _Recorded:
