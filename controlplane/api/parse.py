@@ -10,6 +10,8 @@ from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
 from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
+    Https,
+    Iap,
     Ingress,
     IngressKind,
     PodTemplate,
@@ -134,7 +136,7 @@ def _probe(probe: ProbeSpec | None, port: int) -> dict[str, Any] | None:
 
 
 def _ingress(spec: GPUServiceSpec) -> Ingress:
-    ingress = spec.ingress
+    ingress, https, iap = spec.ingress, spec.ingress.https, spec.ingress.iap
     return Ingress(
         kind=IngressKind(ingress.kind),
         static_address=ingress.static_address,
@@ -144,4 +146,7 @@ def _ingress(spec: GPUServiceSpec) -> Ingress:
         timeout_seconds=round(ingress.timeout.total_seconds()),
         draining_seconds=round(ingress.draining.total_seconds()),
         check_interval_seconds=round(ingress.check_interval.total_seconds()),
+        https=https and Https(tuple(https.certificates), https.certificate_map, https.ssl_policy, https.redirect),
+        security_policy=ingress.security_policy,
+        iap=iap and Iap(iap.oauth_secret, iap.client_id),
     )

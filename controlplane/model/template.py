@@ -20,9 +20,13 @@ from controlplane.model.service import IngressKind, ServiceSpec
 
 RENDERING = 1
 _NOT_OF = {
-    IngressKind.MULTI_CLUSTER_INGRESS: frozenset({"kind", "static_address_name"}),
+    IngressKind.MULTI_CLUSTER_INGRESS: frozenset(
+        {"kind", "static_address_name", "https.certificate_map", "iap.client_id"}
+    ),
     IngressKind.MULTI_CLUSTER_GATEWAY: frozenset({"kind", "static_address"}),
 }
+_LATER = frozenset({"https", "security_policy", "iap"})
+"""What an earlier release did not know; unset, it leaves the fingerprint as it was, and nothing is rewired."""
 
 
 def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
@@ -46,7 +50,8 @@ def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str
     kind = kind or spec.ingress.kind
     known = spec.fingerprints.get(f"ingress {kind}")
     if known is None:
-        settings = {key: value for key, value in _plain(spec.ingress).items() if key not in _NOT_OF[kind]}
+        settings = _without(_plain(spec.ingress), _NOT_OF[kind])
+        settings = {key: value for key, value in settings.items() if value is not None or key not in _LATER}
         known = _digest([RENDERING, spec.namespace, spec.name, settings, spec.pod.port])
         spec.fingerprints[f"ingress {kind}"] = known
     return known
@@ -55,6 +60,15 @@ def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str
 def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without(settings: Mapping[str, Any], names: frozenset[str], at: str = "") -> dict[str, Any]:
+    """Leave out what is named, also inside of a section (`section.key`)."""
+    return {
+        key: _without(value, names, f"{at}{key}.") if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if f"{at}{key}" not in names
+    }
 
 
 def _plain(value: Any) -> Any:

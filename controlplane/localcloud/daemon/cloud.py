@@ -18,7 +18,7 @@ from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
 from controlplane.localcloud.daemon.credentials import ensure_credentials
 from controlplane.localcloud.daemon.kubeconfig import kubeconfig
-from controlplane.localcloud.daemon.pki import ensure_pki, write_private
+from controlplane.localcloud.daemon.pki import ensure_pki, issue, write_private
 from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
@@ -28,6 +28,7 @@ from controlplane.localcloud.kubelet import ImageMap
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.scenario import Delays, Scenario
@@ -85,6 +86,7 @@ class LocalCloud:
             self.stock.from_state(self.state.stock)
         self.faults = FaultBook()
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
+        self._edge = EdgeStore(directory.folder / "edge", scenario.project)
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
         self._background: set[asyncio.Task[None]] = set()
@@ -154,7 +156,8 @@ class LocalCloud:
         """Give where the load balancer answers."""
         if self._balancer is None:
             return []
-        return [f"http://{rule.address}:{rule.port}" for rule in self._balancer.forwarding_rules()]
+        rules = self._balancer.forwarding_rules()
+        return [f"{'https' if rule.tls else 'http'}://{rule.address}:{rule.port}" for rule in rules]
 
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
@@ -253,6 +256,8 @@ class LocalCloud:
             tokens=self.tokens,
             faults=self.faults,
             changed=self.save_soon,
+            edge=self._edge,
+            issue=lambda names: issue(self.pki, names, SystemClock().now()),
         )
         if self.state.google:
             google.from_state(self.state.google)
@@ -276,6 +281,7 @@ class LocalCloud:
             config_link=config.link,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
+            edge=self._edge,
         )
         try:
             balancer.preflight()

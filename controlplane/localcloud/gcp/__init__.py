@@ -18,7 +18,9 @@ from controlplane.localcloud.scenario import Scenario
 from controlplane.localcloud.stock.ledger import Stock
 
 if TYPE_CHECKING:
+    from controlplane.localcloud.gcp.compute.edge import Issuer
     from controlplane.localcloud.gcp.project import Use
+    from controlplane.localcloud.loadbalancer.edge import EdgeStore
 
 __all__ = [
     "BackendHealth",
@@ -45,11 +47,14 @@ class GoogleCloud:
         faults: FaultBook,
         tokens: TokenIssuer,
         changed: Callable[[], None] = lambda: None,
+        edge: "EdgeStore | None" = None,
+        issue: "Issuer | None" = None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
         from controlplane.localcloud.gcp.admin.api import Administration
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
+        from controlplane.localcloud.gcp.compute.edge import Edge
         from controlplane.localcloud.gcp.container import ContainerApi
         from controlplane.localcloud.gcp.disturbances import disturbed
         from controlplane.localcloud.gcp.fleet import Fleet
@@ -63,7 +68,8 @@ class GoogleCloud:
         self._container = ContainerApi(project, clock, clusters, self._fleet)
         self._hub = GkeHubApi(project, clock, self._fleet)
         self._rpc = Rpc(self._container, self._hub)
-        self._compute = ComputeApi(project, clock, backends)
+        held = Edge(project, clock, edge, issue) if edge is not None and issue is not None else None
+        self._compute = ComputeApi(project, clock, backends, held)
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
