@@ -5,7 +5,7 @@ What can be compared is a hash of the inputs: the renderers stamp it as an annot
 decision computes it again from the spec. Both call these functions, so they cannot disagree.
 
 A renderer must depend on nothing but what is hashed here; whoever changes what a renderer makes of the same inputs
-raises `RENDERING`, which rolls every placement once.
+raises `RENDERING`, which rolls every placement once, or `WIRING`, which writes every ingress once.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from controlplane.model.offering import Offering
 from controlplane.model.service import IngressKind, ServiceSpec
 
 RENDERING = 1
+WIRING = 1
 _NOT_OF = {
     IngressKind.MULTI_CLUSTER_INGRESS: frozenset(
         {"kind", "static_address_name", "https.certificate_map", "iap.client_id"}
@@ -52,7 +53,7 @@ def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str
     if known is None:
         settings = _without(_plain(spec.ingress), _NOT_OF[kind])
         settings = {key: value for key, value in settings.items() if value is not None or key not in _LATER}
-        known = _digest([RENDERING, spec.namespace, spec.name, settings, spec.pod.port])
+        known = _digest([WIRING, spec.namespace, spec.name, settings, spec.pod.port])
         spec.fingerprints[f"ingress {kind}"] = known
     return known
 
