@@ -19,7 +19,12 @@ def up(
     context: typer.Context,
     scenario: Annotated[
         Path | None,
-        typer.Option("--scenario", "-s", help="Scenario file: clusters, GPU stock, quotas, prices, delays."),
+        typer.Option(
+            "--scenario",
+            "-s",
+            envvar="GPUHUNTER_SCENARIO",
+            help="Scenario file, or one that comes along by its name: default, realistic, trace, empty-project.",
+        ),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -68,6 +73,30 @@ def kubeconfig(
 
 
 @app.command()
+def gcloud(
+    context: typer.Context,
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml instead of shell.")] = None,
+) -> None:
+    """Print what leads gcloud and kubectl to the local cloud: eval "$(gpuhunter local gcloud)"."""
+    import shlex
+
+    from controlplane.localcloud import control
+    from controlplane.localcloud.control.gcloud import IN_THE_WAY, gcloud_environment
+
+    where = local_dir(settings_of(context))
+    found = control.connection(where)
+    variables = gcloud_environment(
+        project=found.project,
+        endpoints=found.endpoints,
+        ca_file=found.ca_file,
+        credentials_file=found.credentials_file,
+        folder=where.resolve() / "gcloud",
+    )
+    lines = [f"unset {' '.join(IN_THE_WAY)}", *(f"export {key}={shlex.quote(v)}" for key, v in variables.items())]
+    emit({"set": variables, "unset": list(IN_THE_WAY)}, output or Output.TABLE, lambda: typer.echo("\n".join(lines)))
+
+
+@app.command()
 def reset(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -110,3 +139,9 @@ def _show(status: Any) -> None:
         columns = ("name", "location", "role", "endpoint", "status", "nodes", "pods")
         rows = [[str(row[c]).removeprefix("https://") for c in columns] for row in clusters]
         table([c.upper() for c in columns], rows, gap=1)  # so that it fits on 80 columns
+        for row in clusters:
+            if row["message"]:
+                console.print(f"{row['location']}/{row['name']}: {row['message']}")
+    for group in plain.get("leaked_groups") or ():
+        left = f"{group['zone']}/{group['name']}, left by {group['cluster']}, which was deleted before it was unwired"
+        console.print(f"[yellow]leaked network endpoint group[/yellow]  {left}")

@@ -12,8 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.control.gcloud import REST_APIS, gcloud_overrides
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
 from controlplane.localcloud.daemon.credentials import ensure_credentials
@@ -23,14 +25,16 @@ from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
+from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
 from controlplane.localcloud.kubelet.probes import Checker, check
-from controlplane.localcloud.kubelet.process import Runtime
+from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
+from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
@@ -85,8 +89,10 @@ class LocalCloud:
         if self.state.stock:
             self.stock.from_state(self.state.stock)
         self.faults = FaultBook()
+        # Google's certificates come from public authorities, a cluster's from its own: who mixes them up is refused.
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
         self._edge = EdgeStore(directory.folder / "edge", scenario.project)
+        self._cluster_pki = ensure_pki(directory.pki_folder / "clusters", SystemClock().now(), name="clusters")
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
         self._background: set[asyncio.Task[None]] = set()
@@ -115,6 +121,8 @@ class LocalCloud:
             faults=self.faults,
             images=self.images,
             pki=self.pki,
+            cluster_pki=self._cluster_pki,
+            dns_refusal=self._dns_refusal,
             authenticate=self.tokens.authenticate,
             delays=lambda: self.delays,
             runtime=self._machine.runtime,
@@ -162,8 +170,19 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
-        return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+        return {**dict.fromkeys(REST_APIS, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+
+    def described(self) -> Sequence[Any]:
+        """Give all clusters as container describes them, those that come, go or failed included."""
+        return [] if self._google is None else self._google.clusters()
+
+    def config_cluster(self) -> str | None:
+        """Give the link of the cluster whose ingress objects count; None while nobody's do."""
+        return None if self._google is None else self._google.config_cluster()
+
+    def leaked_groups(self) -> Sequence[GroupHealth]:
+        """Give the network endpoint groups that deleted clusters left behind."""
+        return [] if self._balancer is None else self._balancer.leaked_groups()
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +220,12 @@ class LocalCloud:
         """Give which permissions were needed by whom, and how often, since this daemon started."""
         return {} if self._google is None else self._google.uses
 
+    def google(self) -> GoogleCloud:
+        """Give the Google Cloud endpoints; LocalCloudError while they are not up."""
+        if self._google is None:
+            raise LocalCloudError("the Google Cloud endpoints are not up yet; try again")
+        return self._google
+
     def token(self, account: str) -> str:
         """Give an access token of a service account; LocalCloudError where there is no such account."""
         if self._google is None or not self._google.has_account(account):
@@ -237,6 +262,15 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
+    def _surroundings(self) -> Mapping[str, str]:
+        """Give the variables by which a process finds this cloud where on Google Cloud it would need none."""
+        overrides = gcloud_overrides(self.endpoints())
+        return {
+            **overrides,
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(self.pki.ca_file),
+            "GPUHUNTER_PRICES": str(self.directory.prices_file),
+        }
+
     def _administers(self, user: str) -> bool:
         return self._google is None or self._google.administers(user)
 
@@ -255,9 +289,11 @@ class LocalCloud:
             backends=balancer,
             tokens=self.tokens,
             faults=self.faults,
+            delays=lambda: self.delays,
             changed=self.save_soon,
             edge=self._edge,
             issue=lambda names: issue(self.pki, names, SystemClock().now()),
+            servers=self.clusters.server,
         )
         if self.state.google:
             google.from_state(self.state.google)
@@ -265,23 +301,26 @@ class LocalCloud:
         cert, key = self.pki.cert_file, self.pki.key_file
         self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key, now=self.clock.now))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
+        folder = self.directory.run_folder / "cloudrun"
+        runtime = self._machine.runtime or ShimRuntime()
+        google.start_jobs(Workshop(folder, runtime, self.images, self._surroundings))
 
     def _prepare_balancer(self) -> LoadBalancer:
-        config = self.scenario.config_cluster
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy
         balancer = LoadBalancer(
-            self.clusters.running[config.link].api,
-            self.clusters.members,
+            None,
+            self._balanced,
             self.clock,
             run_dir=run_dir,
             port=self.scenario.load_balancer.port,
             client_region=self.scenario.client_region,
             convergence_seconds=self.delays.load_balancer,
             reachable=self.clusters.reachable,
-            config_link=config.link,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
             edge=self._edge,
+            leads=self._leads,
+            discovers=lambda: self._google is not None and self._google.exports_services(),
         )
         try:
             balancer.preflight()
@@ -290,6 +329,20 @@ class LocalCloud:
         self._balancer = balancer
         return balancer
 
+    def _dns_refusal(self, link: str, user: str) -> str:
+        return "" if self._google is None else self._google.dns_refusal(link, user)
+
+    def _balanced(self) -> Mapping[str, Api]:
+        """Give the API of every cluster that the load balancer may lead to: those in the fleet."""
+        members = () if self._google is None else self._google.members()
+        return {link: api for link, api in self.clusters.members().items() if link in members}
+
+    def _leads(self) -> tuple[str, Api] | None:
+        """Give the config cluster, as the fleet's ingress feature names it, while it is there."""
+        link = self.config_cluster()
+        api = None if link is None else self.clusters.members().get(link)
+        return None if link is None or api is None else (link, api)
+
     def _clusters_changed(self) -> None:
         self._write_files()
         self.save()
@@ -297,7 +350,8 @@ class LocalCloud:
     def _write_files(self) -> None:
         """Write what clients read: kubeconfig and prices."""
         token = self.tokens.issue(ADMIN_USER, ADMIN_TOKEN_SECONDS)
-        current = self.scenario.config_cluster.name
+        config = self.config_cluster()
+        current = "" if config is None else config.partition("/")[2]
         write_private(self.directory.kubeconfig_file, kubeconfig(self.clusters.list(), token, current=current))
         self.directory.prices_file.write_text(price_table(self.scenario))
 

@@ -64,7 +64,7 @@ class StateDir:
 
     def occupied(self) -> str | None:
         """Name something of somebody else's that stands where a new local cloud would put, and later wipe, its own."""
-        names = ("pki", "run", "clusters", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
+        names = ("pki", "run", "clusters", "gcloud", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
         return None if self.ours else next((name for name in names if (self.folder / name).exists()), None)
 
     def wipe(self) -> None:
@@ -75,6 +75,7 @@ class StateDir:
             self.pki_folder,
             self.run_folder,
             self.folder / "clusters",
+            self.folder / "gcloud",
             self.folder / "loadbalancer",
         ):
             shutil.rmtree(path, ignore_errors=True)
@@ -105,7 +106,7 @@ class ClusterState:
 
 @dataclass(slots=True)
 class CloudState:
-    """What is remembered of the whole cloud."""
+    """What is remembered of the whole cloud. new: it has never run; afterwards it may well have no clusters."""
 
     clusters: list[ClusterState] = field(default_factory=list)
     gcp_port: int = 0
@@ -116,6 +117,7 @@ class CloudState:
     google: dict[str, Any] = field(default_factory=dict)
     clock_offset_seconds: float = 0.0
     delays: dict[str, float] = field(default_factory=dict)
+    new: bool = True
 
     def cluster(self, name: str, location: str) -> ClusterState | None:
         """Give what is remembered of a cluster."""
