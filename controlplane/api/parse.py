@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.api.checking import checked
-from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
+from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ProbeSpec
 from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
@@ -146,7 +146,11 @@ def _ingress(spec: GPUServiceSpec) -> Ingress:
         timeout_seconds=round(ingress.timeout.total_seconds()),
         draining_seconds=round(ingress.draining.total_seconds()),
         check_interval_seconds=round(ingress.check_interval.total_seconds()),
-        https=https and Https(tuple(https.certificates), https.certificate_map, https.ssl_policy, https.redirect),
+        https=None if https is None else _https(https),
         security_policy=ingress.security_policy,
-        iap=iap and Iap(iap.oauth_secret, iap.client_id),
+        iap=None if iap is None else Iap(iap.oauth_secret, iap.client_id),
     )
+
+
+def _https(https: HttpsSpec) -> Https:
+    return Https(tuple(https.certificates), https.certificate_map, https.ssl_policy, redirect=https.redirect)
