@@ -72,6 +72,11 @@ class Fleet:
     def config_endpoint(self) -> Endpoint:
         """Find the config cluster."""
         ref = self._membership.config
+        if not ref.name:
+            raise ConfigurationProblem(
+                f"project {self._access.project.name} has no config cluster: no multiclusteringress feature names one;"
+                " enable it with a cluster's membership, or name a cluster as LOCATION/NAME"
+            )
         name = f"projects/{self._access.project.name}/locations/{ref.location}/clusters/{ref.name}"
         try:
             cluster = self._retrying.read(lambda: self._call("get_cluster", name=name))

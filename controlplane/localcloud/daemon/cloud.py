@@ -149,12 +149,13 @@ class LocalCloud:
             await self._balancer.stop()
         for task in tuple(self._background):
             task.cancel()
-        if hasattr(self, "clusters"):
-            await self.clusters.stop()
+        # First those who make and delete clusters, then the clusters.
         for server in self._servers:
             await server.stop()
         if self._google is not None:
             await self._google.close()
+        if hasattr(self, "clusters"):
+            await self.clusters.stop()
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -288,6 +289,7 @@ class LocalCloud:
             faults=self.faults,
             delays=lambda: self.delays,
             changed=self.save_soon,
+            save=self.save,
             servers=self.clusters.server,
         )
         if self.state.google:

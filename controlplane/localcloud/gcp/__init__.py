@@ -47,6 +47,7 @@ class GoogleCloud:
         tokens: TokenIssuer,
         delays: Callable[[], Delays] | None = None,
         changed: Callable[[], None] = lambda: None,
+        save: Callable[[], None] = lambda: None,
         servers: Callable[[str], AsgiApp | None] = lambda _: None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
@@ -78,7 +79,8 @@ class GoogleCloud:
             changed=changed,
         )
         self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
-        self._rpc = Rpc(self._container, self._hub, changed)
+        # A cluster that was promised must not be forgotten, so these are on disk before they are answered.
+        self._rpc = Rpc(self._container, self._hub, save)
         self._compute = ComputeApi(project, clock, backends)
         self._clock = clock
         self._faults = faults

@@ -123,6 +123,7 @@ class LoadBalancer:
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._discovering = discovers()
         self._orders: Orders | None = None
         self._take_orders(config_api)
 
@@ -221,7 +222,7 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed():
+            if self._leader_changed() or self._discovering != self._discovers():
                 self._wake.set()
             if self._config_dirty and self._config_answers():
                 self._wake.set()
@@ -283,6 +284,9 @@ class LoadBalancer:
             self._config_dirty = False
             self._read_config(orders)
         self._program_due()
+        if self._discovering != self._discovers():
+            self._discovering = not self._discovering
+            self._dirty |= set(self._members())
         self._look_at_members()
         self._render()
         if self._exports() != self._exported:
@@ -354,8 +358,6 @@ class LoadBalancer:
 
     def _exports(self) -> dict[str, exports.Exports]:
         """Give what each cluster of the fleet exports, as it was last seen."""
-        if not self._discovers():
-            return {}
         present, seen = self._members(), self._state.members
         return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
@@ -411,7 +413,7 @@ class LoadBalancer:
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
                 members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
-                state.exports = exports.read_exports(present[link], self._clock)
+                state.exports = exports.read_exports(present[link], self._clock) if self._discovering else {}
                 exports.publish(present[link], self._exports())
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
