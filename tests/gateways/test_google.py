@@ -148,6 +148,13 @@ def test_the_config_cluster_must_exist(google):
         google.fleet().config_endpoint()
 
 
+def test_a_project_without_a_config_cluster_is_told_what_to_do(google):
+    """As an empty project of the local cloud has none; no API is asked for what has no name."""
+    fleet = Fleet(google.access, Membership(ClusterRef("", "")), retrying=google.retrying, timeout=3)
+    with pytest.raises(errors.ConfigurationProblem, match="no multiclusteringress feature names one; enable it"):
+        fleet.config_endpoint()
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("503", errors.ServerFault), ("429", errors.Throttled), ("cut", errors.Unreachable), ("403", errors.Forbidden)],

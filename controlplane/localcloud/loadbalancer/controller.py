@@ -124,6 +124,7 @@ class LoadBalancer:
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._discovering = discovers()
+        self._present: frozenset[str] = frozenset()
         self._orders: Orders | None = None
         self._take_orders(config_api)
 
@@ -222,7 +223,7 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed() or self._discovering != self._discovers():
+            if self._leader_changed() or self._fleet_changed():
                 self._wake.set()
             if self._config_dirty and self._config_answers():
                 self._wake.set()
@@ -308,6 +309,11 @@ class LoadBalancer:
             return False
         _, api = self._leads() or (None, None)
         return api is not (None if self._orders is None else self._orders.api)
+
+    def _fleet_changed(self) -> bool:
+        present, before = frozenset(self._members()), self._present
+        self._present = present
+        return present != before or self._discovering != self._discovers()
 
     def _follow_leader(self) -> None:
         """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""

@@ -404,13 +404,15 @@ def test_a_cluster_that_is_deleted_while_wired_leaks_its_groups(living):
     living.wire("us-east4/gpu-us-east4")
     ((scope, name),) = living.groups()
     living.delete("us-east4", "gpu-us-east4")
+    living.advance(2)
+    told = [{"name": name, "zone": "us-east4-a", "cluster": "us-east4/gpu-us-east4"}]
+    assert living.status()["leaked_groups"] == told
     groups = living.client(compute_v1.NetworkEndpointGroupsClient)
     with pytest.raises(Exception, match="is already being used by"):
         groups.delete_unary(project=living.project, zone="us-east4-a", network_endpoint_group=name)
     living.wire()
     living.restart()
     assert living.groups() == [(scope, name)]
-    told = [{"name": name, "zone": "us-east4-a", "cluster": "us-east4/gpu-us-east4"}]
     assert living.status()["leaked_groups"] == told
     groups = living.client(compute_v1.NetworkEndpointGroupsClient)
     groups.delete_unary(project=living.project, zone="us-east4-a", network_endpoint_group=name)
