@@ -13,8 +13,10 @@ from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
 from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
+from controlplane.doctor.gateway import gateway
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
+from controlplane.engine.fleet import FleetRead
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Fleet
@@ -59,6 +61,7 @@ class Cloud:
     signals: ComputeSignals
     connect: Callable[[Endpoint], KubernetesApi]
     stored: Callable[[], Stored]
+    wanted: Callable[[], FleetRead]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Doctor:
         if not account.usable:
             return [*found, *self._not_asked(CHECKS[2:], account.findings[0].mend)]
         asker, clusters, inquiry = account.asker, Clusters(self.config), self.cloud.inquiry
-        checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.clock, self.seconds)
+        checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.cloud.wanted, self.clock, self.seconds)
         stored: list[Stored] = []
         first: dict[Hashable, Task] = {
             "apis": lambda: google.apis(inquiry, asker),
@@ -102,6 +105,8 @@ class Doctor:
             "address": lambda: google.addresses(inquiry, asker, services),
             "dns": lambda: surroundings.names(services, book.addresses, asker, self.resolve),
         }
+        if IngressKind.MULTI_CLUSTER_GATEWAY in kinds:
+            second["feature"] = lambda: gateway(inquiry, asker)
         round_two = self._start(second)
         for fanout, tasks in ((round_one, first), (round_two, second)):
             found += self._gather(fanout, tasks, asker)
