@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
@@ -30,10 +31,14 @@ from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
+from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.localcloud.stock.replay import TraceReplay
+
+if TYPE_CHECKING:
+    from controlplane.localcloud.gcp.project import Use
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +119,7 @@ class LocalCloud:
             delays=lambda: self.delays,
             runtime=self._machine.runtime,
             checker=self._machine.checker,
+            administers=self._administers,
         )
         self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
         await self.clusters.start(self._progress)
@@ -155,8 +161,20 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+        names = ("container", "compute", "gkehub", "connectgateway", "serviceusage", "cloudresourcemanager")
         return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+
+    def described(self) -> Sequence[Any]:
+        """Give all clusters as container describes them, those that come, go or failed included."""
+        return [] if self._google is None else self._google.clusters()
+
+    def config_cluster(self) -> str | None:
+        """Give the link of the cluster whose ingress objects count; None while nobody's do."""
+        return None if self._google is None else self._google.config_cluster()
+
+    def leaked_groups(self) -> Sequence[GroupHealth]:
+        """Give the network endpoint groups that deleted clusters left behind."""
+        return [] if self._balancer is None else self._balancer.leaked_groups()
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -190,6 +208,16 @@ class LocalCloud:
         self.save_soon()
         return self.delays
 
+    def uses(self) -> Mapping["Use", int]:
+        """Give which permissions were needed by whom, and how often, since this daemon started."""
+        return {} if self._google is None else self._google.uses
+
+    def token(self, account: str) -> str:
+        """Give an access token of a service account; LocalCloudError where there is no such account."""
+        if self._google is None or not self._google.has_account(account):
+            raise LocalCloudError(f"there is no service account {account}; make one, or correct the name")
+        return self.tokens.issue(account)
+
     def deny_permissions(self, permissions: Iterable[str]) -> None:
         """Deny these permissions of the project's, and grant all others again."""
         if self._google is not None:
@@ -220,6 +248,9 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
+    def _administers(self, user: str) -> bool:
+        return self._google is None or self._google.administers(user)
+
     def _claim_ports(self) -> None:
         """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
         for name in ("gcp_port", "gcp_grpc_port"):
@@ -235,6 +266,8 @@ class LocalCloud:
             backends=balancer,
             tokens=self.tokens,
             faults=self.faults,
+            delays=lambda: self.delays,
+            changed=self.save_soon,
         )
         if self.state.google:
             google.from_state(self.state.google)
@@ -244,20 +277,20 @@ class LocalCloud:
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
 
     def _prepare_balancer(self) -> LoadBalancer:
-        config = self.scenario.config_cluster
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy
         balancer = LoadBalancer(
-            self.clusters.running[config.link].api,
-            self.clusters.members,
+            None,
+            self._balanced,
             self.clock,
             run_dir=run_dir,
             port=self.scenario.load_balancer.port,
             client_region=self.scenario.client_region,
             convergence_seconds=self.delays.load_balancer,
             reachable=self.clusters.reachable,
-            config_link=config.link,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
+            leads=self._leads,
+            discovers=lambda: self._google is not None and self._google.exports_services(),
         )
         try:
             balancer.preflight()
@@ -266,6 +299,17 @@ class LocalCloud:
         self._balancer = balancer
         return balancer
 
+    def _balanced(self) -> Mapping[str, Api]:
+        """Give the API of every cluster that the load balancer may lead to: those in the fleet."""
+        members = () if self._google is None else self._google.members()
+        return {link: api for link, api in self.clusters.members().items() if link in members}
+
+    def _leads(self) -> tuple[str, Api] | None:
+        """Give the config cluster, as the fleet's ingress feature names it, while it is there."""
+        link = self.config_cluster()
+        api = None if link is None else self.clusters.members().get(link)
+        return None if link is None or api is None else (link, api)
+
     def _clusters_changed(self) -> None:
         self._write_files()
         self.save()
@@ -273,7 +317,8 @@ class LocalCloud:
     def _write_files(self) -> None:
         """Write what clients read: kubeconfig and prices."""
         token = self.tokens.issue(ADMIN_USER, ADMIN_TOKEN_SECONDS)
-        current = self.scenario.config_cluster.name
+        config = self.config_cluster()
+        current = "" if config is None else config.partition("/")[2]
         write_private(self.directory.kubeconfig_file, kubeconfig(self.clusters.list(), token, current=current))
         self.directory.prices_file.write_text(price_table(self.scenario))
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from controlplane.localcloud.gcp.administration import Administration
+from controlplane.localcloud.gcp.admin.api import Administration
+from controlplane.localcloud.gcp.callers import caller
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
 from controlplane.localcloud.gcp.rpc import json_response
 from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssuer
@@ -17,24 +18,36 @@ from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssu
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administration: Administration) -> Starlette:
-    """Put the endpoints together."""
+def build_app(
+    tokens: TokenIssuer,
+    rpc: Endpoint,
+    compute: Endpoint,
+    administration: Administration,
+    *,
+    changed: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Put the endpoints together. changed: is told of every call that may have changed something."""
 
     async def by_path(request: Request) -> Response:
-        return await (administration.rest if administration.takes(request.url.path) else rpc)(request)
+        return await (administration.rest if administration.takes(request) else rpc)(request)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def call(request: Request) -> Response:
             try:
                 scheme, _, token = request.headers.get("authorization", "").partition(" ")
-                if scheme.lower() != "bearer" or tokens.authenticate(token) is None:
+                user = tokens.authenticate(token) if scheme.lower() == "bearer" else None
+                if user is None:
                     raise unauthenticated()
-                return await endpoint(request)
+                caller.set(user)
+                done = await endpoint(request)
             except GoogleError as error:
                 answer = json_response(error.envelope(), error.http_code)
                 if error.http_code == 401:
                     answer.headers["www-authenticate"] = 'Bearer realm="https://accounts.google.com/"'
                 return answer
+            if request.method != "GET":
+                changed()
+            return done
 
         return call
 
@@ -53,7 +66,7 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
         routes=[
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
-            Route("/v1/{path:path}", guarded(by_path), methods=verbs),
+            *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
         ]
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import SystemClock
@@ -20,12 +21,13 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.scenario import load_scenario
+from controlplane.localcloud.scenario import Delays, load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 
 # One key for all tests: making one takes a while.
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
+PROJECT = "projects/gpu-hunter-local"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
@@ -57,9 +59,16 @@ class Balancer:
     """A load balancer with one backend service."""
 
     services: dict[str, BackendServiceHealth] = field(default_factory=dict)
+    leaked: list[GroupHealth] = field(default_factory=list)
 
     def health(self):
         return self.services
+
+    def leaked_groups(self):
+        return self.leaked
+
+    def remove_leaked(self, zone, name):
+        self.leaked = [each for each in self.leaked if (each.zone, each.name) != (zone, name)]
 
     def forwarding_rules(self):
         return [
@@ -81,6 +90,7 @@ class Endpoints:
     grpc_port: int
     project: str
     loop: asyncio.AbstractEventLoop
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def credentials(self):
@@ -107,6 +117,14 @@ class Endpoints:
         import grpc
 
         return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+    def set_delays(self, **seconds):
+        """Have changes take so long from now on."""
+        self.delays = replace(self.delays, **seconds)
+
+    async def take_up(self, state):
+        """Give a restarted cloud's state to this one."""
+        self.cloud.from_state(state)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -169,7 +187,14 @@ def serve_endpoints(
 
     async def start():
         cloud = GoogleCloud(
-            scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
+            scenario,
+            stock,
+            clock,
+            clusters=host,
+            backends=balancer,
+            faults=faults,
+            tokens=TokenIssuer(clock, info),
+            delays=lambda: made.delays,
         )
         grpc_port = await cloud.start_grpc("127.0.0.1", 0, pki and pki.cert_file, pki and pki.key_file)
         if front is not None:
@@ -186,5 +211,44 @@ def serve_endpoints(
     cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
     rest = f"https://localhost:{server.port}" if server is not None else f"http://127.0.0.1:{front.port}"
     info = {**info, "token_uri": f"{rest}/token"}
-    yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    made = Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    yield made
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+
+
+class Caller:
+    """REST calls as somebody; by default as the owner, whose key file the local cloud gives."""
+
+    def __init__(self, endpoints):
+        self.endpoints = endpoints
+        self.owner = endpoints.cloud.tokens.service_account
+
+    def __call__(self, method, path, body=None, *, account=None):
+        token = self.endpoints.cloud.tokens.issue(account or self.owner)
+        url = f"{self.endpoints.rest}/{path if path[:3] in ('v2/', 'v3/') else 'v1/' + path}"
+        return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+    def well(self, *args, **kwargs):
+        answer = self(*args, **kwargs)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def refused(self, *args, **kwargs):
+        answer = self(*args, **kwargs)
+        error = answer.json()["error"]
+        assert error["code"] == answer.status_code
+        return error["status"], error["message"]
+
+    def make_hunter(self):
+        return self.well("POST", f"{PROJECT}/serviceAccounts", {"accountId": "gpu-hunter"})
+
+    def bind(self, role, *members, resource=PROJECT):
+        """Do what every client does: read, add, write back with the etag."""
+        policy = self.well("POST" if resource == PROJECT else "GET", f"{resource}:getIamPolicy")
+        policy["bindings"] = [*policy.get("bindings", []), {"role": role, "members": list(members)}]
+        return self.well("POST", f"{resource}:setIamPolicy", {"policy": policy})
+
+
+@pytest.fixture
+def call(endpoints):
+    return Caller(endpoints)
