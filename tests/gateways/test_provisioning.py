@@ -59,6 +59,9 @@ class Balancer:
     def forwarding_rules(self):
         return []
 
+    def leaked_groups(self):
+        return []
+
 
 class Google:
     """The endpoints on a port, and our gateway pointed at them."""
@@ -253,11 +256,10 @@ def test_a_membership_that_registers_another_cluster_is_left_alone(google):
 
 def test_endpoint_groups_are_told_with_their_cluster(google):
     """What the load balancer holds in a zone, and for which cluster."""
-    group = GroupHealth(name="k8s1-a", zone="us-east4-a", cluster="us-east4/gpu-more", endpoints=())
+    group = GroupHealth(name="k8s1-a", zone="us-east4-a", cluster="us-east4/gpu-more", uid="k1")
     google.balancer.services = {"b": BackendServiceHealth("b", "default", "web", 80, (group,), health_check="hc")}
     (found,) = google.groups.listing()
-    assert (found.name, found.zone) == ("k8s1-a", "us-east4-a")
-    assert found.cluster_uid
+    assert (found.name, found.zone, found.cluster_uid) == ("k8s1-a", "us-east4-a", "k1")
 
 
 def test_endpoint_groups_that_cannot_all_be_listed_are_unknown(google):
