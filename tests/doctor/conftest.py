@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from controlplane.api.crd import custom_resource_definition
+from controlplane.api.crd import definitions
 from controlplane.doctor.examine import CHECKS
 from controlplane.doctor.finding import State
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
@@ -190,7 +190,7 @@ def bare(loop, pki):
 @pytest.fixture
 def project(bare):
     """Give a project in which all is well."""
-    bare.install(bare.config, custom_resource_definition())
+    bare.install(bare.config, *definitions())
     bare.install_kinds(bare.config, "crds")
     return bare
 

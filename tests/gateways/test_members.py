@@ -185,6 +185,14 @@ def test_what_is_not_ours_is_not_deleted(served):
     assert member.get(manifest) is not None
 
 
+FLEET = {
+    "apiVersion": "gpuhunter.dev/v1alpha1",
+    "kind": "Fleet",
+    "metadata": {"name": "default"},
+    "spec": {"project": "my-project", "configCluster": "us-west2/hunt-config"},
+}
+
+
 def granted(file):
     """Give the (verb, group/resource) pairs that a file of RBAC grants."""
     role = next(d for d in yaml.safe_load_all((RBAC / file).read_text()) if d["kind"] == "ClusterRole")
@@ -274,6 +282,12 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
     hub.replace_lease({**lease, "spec": {**lease["spec"], "leaseTransitions": 2}})
     with pytest.raises(errors.Conflict):
         hub.replace_lease(lease)
+    assert hub.fleet() is None
+    admin.apply(FLEET)
+    written = hub.write_fleet_status(hub.fleet(), {"clusters": "1/1"})
+    assert (written["kind"], written["status"]) == ("Fleet", {"clusters": "1/1"})
+    with pytest.raises(errors.Conflict):
+        hub.write_fleet_status({**written, "metadata": {**written["metadata"], "resourceVersion": "1"}}, {})
     (service,) = hub.services()
     service = hub.set_finalizers(service, [naming.FINALIZER])
     written = hub.write_status(service, {"ready": "0/1", "memory": {"version": 1}})
