@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from controlplane.api.codec import MemoryUnreadable
 from controlplane.api.status import rfc3339
-from controlplane.model.growth import GROWTH_VERSION, GrowthMemory
+from controlplane.model.growth import GROWTH_VERSION, Grown, GrowthMemory, RegionPast
 from controlplane.model.growthplan import RegionVerdict
 
 _ADAPTER: TypeAdapter[GrowthMemory] = TypeAdapter(GrowthMemory)
@@ -67,8 +67,8 @@ def _check(memory: GrowthMemory) -> None:
         location, slash, name = link.partition("/")
         if not (location and slash and name) or "/" in name:
             raise MemoryUnreadable(f"status.memory.clusters: {link!r} is not LOCATION/NAME"[:256])
-    records = [*memory.clusters.items(), *memory.regions.items()]
-    for key, record in records:
+    records: dict[str, Grown | RegionPast] = {**memory.clusters, **memory.regions}
+    for key, record in records.items():
         instants = (getattr(record, each.name) for each in fields(record))
         if any(isinstance(instant, datetime) and instant.tzinfo is None for instant in instants):
             raise MemoryUnreadable(f"status.memory of {key} holds an instant without a time zone"[:256])

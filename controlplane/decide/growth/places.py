@@ -160,9 +160,9 @@ def _not_had(case: Case, region: str, accelerator: Accelerator, capacity: Capaci
         return _Refused(Reason.NOT_OFFERED_IN_REGION, f"no zone offers {accelerator.type}")
     if isinstance(signals.quotas, Unknown):
         return _Refused(Reason.QUOTA_UNKNOWN, "the quotas could not be read")
-    quota = binding_quota(signals.quotas.value, accelerator.type, capacity)
+    quota = binding_quota(signals, accelerator.type, capacity)
     if quota is None:
-        return _Refused(Reason.QUOTA_UNKNOWN, f"no quota of {accelerator.type} {capacity.value} is published")
+        return _Refused(Reason.QUOTA_UNKNOWN, f"no quota of {accelerator.type} {capacity.value} is known")
     if quota[1].free < accelerator.count:
         return _Refused(Reason.QUOTA_EXHAUSTED, f"{quota[0]}: {quota[1].usage:g} of {quota[1].limit:g} used")
     if not isinstance(project, Known):

@@ -5,7 +5,7 @@ resourceVersion that was read, then it is done. Whoever is killed in between lea
 pass looks at what is there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +13,16 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.decide.growth import decide_growth, need_of
-from controlplane.decide.growth.notes import Brought, noted
+from controlplane.decide.growth.notes import noted
 from controlplane.engine.fence import Fence
+from controlplane.engine.fleet import FleetRead, seen_of
 from controlplane.engine.growth.act import Hands
 from controlplane.engine.growth.look import Look
 from controlplane.engine.growth.ports import Grounds
 from controlplane.engine.growth.wired import wired_at
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View
-from controlplane.engine.outcome import ServiceReport
+from controlplane.engine.outcome import GrowthReport, ServiceReport
 from controlplane.engine.ports import AdviceSource, ConfigCluster, Json, MemberCluster, MemberPool
 from controlplane.engine.report import event
 from controlplane.engine.wirings import Wirings
@@ -31,7 +32,6 @@ from controlplane.gateways.sanitise import scrub
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.fleet import FleetSpec
 from controlplane.model.growth import ARRIVING, LEAVING, GrowthMemory, Need
-from controlplane.model.growthplan import GrowthAction, GrowthDecision
 from controlplane.model.observation import ClusterInfo
 from controlplane.model.offering import ClusterRef
 
@@ -66,21 +66,6 @@ class Remembered:
         return replace(info, leaving=True) if grown.stage in LEAVING else info
 
 
-@dataclass(frozen=True, slots=True)
-class GrowthReport:
-    """What a pass decided about clusters on demand, for which needs, and what became of it."""
-
-    decision: GrowthDecision
-    needs: tuple[Need, ...] = ()
-    results: tuple[tuple[GrowthAction, Brought], ...] = ()
-    unmet: Mapping[str, str] | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether something was not done."""
-        return any(not brought.done for _, brought in self.results)
-
-
 def remembered(stored: Json | None) -> Remembered:
     """Read the memory of the Fleet object. One that cannot be read is begun anew, and this pass takes nothing away."""
     from controlplane import api
@@ -90,6 +75,17 @@ def remembered(stored: Json | None) -> Remembered:
         return Remembered(growth_from_status((stored or {}).get("status")))
     except api.MemoryUnreadable as error:
         return Remembered(GrowthMemory(), scrub(f"the memory of clusters on demand could not be read: {error}"))
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthPass:
+    """What a pass has come by when clusters on demand have their turn. doubt: why it saw too little."""
+
+    read: FleetRead
+    past: Remembered
+    view: View
+    reports: tuple[ServiceReport, ...]
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,48 +99,61 @@ class Growing:
     advice: AdviceSource | None
     clock: Clock
 
-    def decide(
-        self,
-        fleet: FleetSpec,
-        past: Remembered,
-        view: View,
-        reports: Iterable[ServiceReport],
-        *,
-        doubt: str,
-        left: float,
-    ) -> GrowthReport:
+    def regions(self, read: FleetRead) -> tuple[str, ...]:
+        """Give the regions in which a cluster may be made, whose signals a pass needs."""
+        asked = read.stored is not None and read.spec is not None and read.spec.on_demand is not None
+        return read.spec.on_demand.regions if asked and read.spec and read.spec.on_demand else ()
+
+    def run(self, work: GrowthPass, config: ConfigCluster, fence: Fence, *, dry_run: bool) -> GrowthReport | None:
+        """See to clusters on demand, after the services: what they could not get is what is missing.
+
+        None where none are asked for and none are left of when they were.
+        """
+        read = work.read
+        if read.spec is None or read.stored is None or not (self.regions(read) or work.past.memory.clusters):
+            return None
+        report = self._decide(read.spec, work, fence.left)
+        if dry_run:
+            return report
+        diary = Diary(config, fence, self.clock)
+        stored = diary.intend(read, work.view.fleet, report)
+        if stored is None:
+            return replace(report, problem="the Fleet's status could not be written, so nothing was done")
+        done = self._carry_out(report, work, fence)
+        diary.note(stored, report, done)
+        return done
+
+    def _decide(self, fleet: FleetSpec, work: GrowthPass, left: float) -> GrowthReport:
         """See and decide. Writes nothing."""
-        reports, now = tuple(reports), self.clock.now()
+        now = self.clock.now()
         found = {
             report.key: need_of(report.spec, report.decision, now)
-            for report in reports
+            for report in work.reports
             if report.spec is not None and report.decision is not None and not report.safe_mode
         }
         needs = tuple(need for need in found.values() if isinstance(need, Need))
         seen = Look(self.grounds, self.prices, self.advice, self.clock).see(
             fleet,
-            view,
-            reports,
+            work.view,
+            work.reports,
             needs,
-            past.memory,
-            wiring=lambda ref: wired_at(ref, view.wiring),
-            doubt=past.doubt or doubt,
+            work.past.memory,
+            wiring=lambda ref: wired_at(ref, work.view.wiring),
+            doubt=work.past.doubt or work.doubt,
             left=left,
         )
-        decision = decide_growth(fleet, seen, needs, past.memory, now)
+        decision = decide_growth(fleet, seen, needs, work.past.memory, now)
         return GrowthReport(decision, needs, unmet={key: why for key, why in found.items() if isinstance(why, str)})
 
-    def carry_out(
-        self, report: GrowthReport, view: View, fence: Fence, reports: Iterable[ServiceReport]
-    ) -> GrowthReport:
+    def _carry_out(self, report: GrowthReport, work: GrowthPass, fence: Fence) -> GrowthReport:
         """Do what was decided; the memory of it has been written by then."""
+        listing = work.view.fleet.value if isinstance(work.view.fleet, Known) else None
 
         def opened(ref: ClusterRef) -> MemberCluster | None:
-            listing = view.fleet.value if isinstance(view.fleet, Known) else None
             endpoint = listing.endpoints.get(ref) if listing else None
             return None if endpoint is None else self.pool.member(ref, endpoint)
 
-        specs = [each.spec for each in reports if each.spec is not None]
+        specs = [each.spec for each in work.reports if each.spec is not None]
         results = Hands(self.grounds, fence, self.wirings, opened, specs).run(report.decision.actions)
         memory = noted(report.decision.memory, results, self.clock.now())
         log = structlog.get_logger("growth")
@@ -168,14 +177,26 @@ class Diary:
         self._config, self._fence, self._clock = config, fence, clock
         self._log = structlog.get_logger("growth")
 
-    def intend(self, stored: Json, report: GrowthReport) -> Json:
-        """Write what is about to be done; give the Fleet as it stands then. Raises when it could not be written."""
+    def intend(self, read: FleetRead, listing: Known[Listing] | Unknown, report: GrowthReport) -> Json | None:
+        """Write what is about to be done, with all else that the Fleet's status tells; give the Fleet as it stands.
+
+        None when it could not be written: then nothing may be done.
+        """
+        from controlplane.api.fleetstatus import fleet_status
+
+        stored = read.stored or {}
         before = dict(stored.get("status") or {})
-        status = {**before, **growth_status(report, self._fence.number)}
-        if not (report.decision.actions or _worth_writing(status, before)):
+        now = self._clock.now()
+        base = fleet_status(stored, read.spec, seen_of(listing, now), now, problem=read.problem)
+        status = {**base, **growth_status(report, self._fence.number)}
+        if not (report.decision.actions or _told(status) != _told(before)):
             return stored
-        self._fence.check()
-        return self._config.write_fleet_status(stored, status)
+        try:
+            self._fence.check()
+            return self._config.write_fleet_status(stored, status)
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("fleet status not written", detail=str(error))
+            return None
 
     def note(self, stored: Json, planned: GrowthReport, done: GrowthReport) -> None:
         """Write what was learnt by doing it; a failure is found out by looking."""
@@ -198,8 +219,10 @@ class Diary:
                 return
 
 
-def _worth_writing(status: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Say whether anything but the fence's number changed."""
-    old, new = before.get("memory"), status["memory"]
-    known = {k: v for k, v in old.items() if k != "fence"} if isinstance(old, Mapping) else {"version": new["version"]}
-    return known != {k: v for k, v in new.items() if k != "fence"} or before.get("growth", []) != status["growth"]
+def _told(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a status without the fence's number, which changes with every run and says nothing to anybody."""
+    memory = status.get("memory")
+    return {
+        **status,
+        "memory": {k: v for k, v in memory.items() if k != "fence"} if isinstance(memory, Mapping) else {},
+    }
