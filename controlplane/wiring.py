@@ -225,9 +225,9 @@ def build(
         cloud.signals,
         cloud.health,
         target.desk,
-        cloud.signals,
-        cloud.access.meter,
-        Grounds(cloud.provisioning, cloud.memberships, cloud.groups, cloud.access.account),
+        advice=cloud.signals,
+        meter=cloud.access.meter,
+        grounds=Grounds(cloud.provisioning, cloud.memberships, cloud.groups, cloud.access.account),
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(

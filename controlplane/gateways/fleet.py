@@ -14,7 +14,7 @@ from typing import Any
 from controlplane.clock import Clock
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.endpoints import Route, route
-from controlplane.gateways.errors import ConfigurationProblem, Gone
+from controlplane.gateways.errors import ConfigurationProblem
 from controlplane.gateways.hub import FleetMembership, Hub, HubView, MembershipName
 from controlplane.gateways.kubeapi import Endpoint
 from controlplane.gateways.retrying import Retrying
@@ -116,9 +116,14 @@ class Fleet:
         answer = self._list()
         with self._lock:
             self._latest = (self._clock.monotonic(), answer)
-        cluster = next((c for c in answer.clusters if (c.location, c.name) == (ref.location, ref.name)), None)
+        cluster = _pick(answer, ref)
+        if cluster is None and answer.missing_zones:
+            cluster = _pick(self._list(ref.location), ref)  # its own location may answer where all together did not
         if cluster is None:
-            cluster = self._config_cluster(complete=not answer.missing_zones)
+            raise ConfigurationProblem(
+                f"config cluster {ref.link} is not in project {self._access.project.name};"
+                " name an existing one as LOCATION/NAME"
+            )
         membership = MembershipName.parse(cluster.fleet.membership)
         way = route(cluster, self._choice, self._access.project, membership, _own_number(cluster))
         if way.endpoint is None or cluster.status.name == "PROVISIONING":
@@ -130,21 +135,8 @@ class Fleet:
             )
         return way.endpoint
 
-    def _config_cluster(self, *, complete: bool) -> Any:
-        """Ask for the config cluster by itself when the listing left locations out."""
-        ref, project = self._config, self._access.project.name
-        try:
-            if not complete:
-                name = f"projects/{project}/locations/{ref.location}/clusters/{ref.name}"
-                return self._retrying.read(lambda: self._call("get_cluster", name=name))
-        except Gone:
-            pass
-        raise ConfigurationProblem(
-            f"config cluster {ref.link} is not in project {project}; name an existing one as LOCATION/NAME"
-        )
-
-    def _list(self) -> Any:
-        parent = f"projects/{self._access.project.name}/locations/-"
+    def _list(self, location: str = "-") -> Any:
+        parent = f"projects/{self._access.project.name}/locations/{location}"
         return self._retrying.read(lambda: self._call("list_clusters", parent=parent))
 
     def _call(self, method: str, **arguments: Any) -> Any:
@@ -231,6 +223,10 @@ class _Judge:
         if claimed:
             return None, "", ""  # it is being registered
         return None, unregistered, ref.location if facts.value.unreachable else ""
+
+
+def _pick(answer: Any, ref: ClusterRef) -> Any:
+    return next((c for c in answer.clusters if (c.location, c.name) == (ref.location, ref.name)), None)
 
 
 def _unused(state: str, cluster: Any, way: Route, *, going: bool) -> str:

@@ -90,9 +90,7 @@ def test_a_file_of_the_local_clouds_project_means_the_local_cloud(file: Path, mo
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param(
-TEXT, ':8: spec.members.endpont: unknown key; did you mean "endp', id="key"
-        ),
+        pytest.param(TEXT.replace("endpoint", "endpont"), ":8: spec.members.endpont: unknown key; did you", id="key"),
         pytest.param(TEXT.replace("us-west2", "us-wst2"), ':6: spec.configCluster: "us-wst2" is not a loc', id="place"),
         pytest.param(TEXT.replace("kind: Fleet", "kind: Flet"), ":2: kind: is 'Flet'", id="kind"),
         pytest.param(SERVICE, ": holds no Fleet; write one object of kind Fleet into it", id="none"),

@@ -102,13 +102,6 @@ class Cloud:
         self.asked.append("list_clusters")
         return k.ListClustersResponse(clusters=self.clusters, missing_zones=self.missing)
 
-    def get_cluster(self, *, name, **_):
-        self.asked.append("get_cluster")
-        found = [c for c in self.clusters if name.endswith(f"{c.location}/clusters/{c.name}")]
-        if not found:
-            raise NotFound("no such cluster")
-        return found[0]
-
     def list_memberships(self, **_):
         self.asked.append("list_memberships")
         if self.hub_error:
@@ -309,15 +302,15 @@ def test_one_listing_finds_the_config_cluster_and_the_members(cloud):
     assert cloud.asked.count("list_clusters") == 1
     fleet.listing(wanted)
     assert cloud.asked.count("list_clusters") == 2
-    assert "get_cluster" not in cloud.asked
 
 
 def test_a_config_cluster_that_the_listing_left_out_is_asked_for(cloud):
     """Its location may have been silent for a moment; only who is left out of a whole listing is not there."""
-    listed, cloud.missing = cloud.clusters, ["us-west2"]
-    cloud.list_clusters = lambda **_: k.ListClustersResponse(missing_zones=cloud.missing)
+    cloud.missing, whole = ["us-west2"], cloud.list_clusters
+    cloud.list_clusters = lambda *, parent, **_: (
+        k.ListClustersResponse(missing_zones=cloud.missing) if parent.endswith("/-") else whole()
+    )
     assert cloud.fleet().config_endpoint().url == "https://203.0.113.9"
-    assert listed
     cloud.missing = []
     with pytest.raises(errors.ConfigurationProblem, match="us-west2/hunt-config is not in project my-project"):
         cloud.fleet().config_endpoint()
