@@ -17,7 +17,7 @@ from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     CallMeter,
@@ -178,13 +178,13 @@ class Reconciler:
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
-        growth = None
-        if self._growing is not None:
-            doubt = "most regions did not answer" if _mostly_unknown(view) else ""
-            growth = self._growing.run(GrowthPass(read, past, view, reports, doubt), config, fence, dry_run=dry_run)
+        doubt = "most regions did not answer" if _mostly_unknown(view) else ""
+        growth = self._grow(GrowthPass(read, past, view, reports, doubt), config, fence, dry_run=dry_run)
         if growth is None and not dry_run:
             FleetStatus(config, fence, self._clock).write(read, fleet)
         codes = [service.exit_code for service in reports]
+        if isinstance(growth, ExitCode):
+            codes.append(growth)
         if read.problem:
             codes.append(ExitCode.BAD_CONFIGURATION)
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
@@ -200,8 +200,23 @@ class Reconciler:
             message=read.problem,
             warnings=read.warnings,
             fleet=seen_of(fleet, view.at),
-            growth=growth,
+            growth=growth if isinstance(growth, GrowthReport) else None,
         )
+
+    def _grow(
+        self, work: GrowthPass, config: ConfigCluster, fence: Fence, *, dry_run: bool
+    ) -> GrowthReport | ExitCode | None:
+        """See to clusters on demand; what goes wrong with it concerns no service."""
+        if self._growing is None or self._time.over:
+            return None
+        try:
+            return self._growing.run(work, config, fence, dry_run=dry_run)
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("clusters on demand were not seen to", detail=str(error))
+            return ExitCode.CUT_OFF
+        except Exception:  # noqa: BLE001 - the services have been served; the process reports its own faults
+            self._log.exception("clusters on demand failed")
+            return ExitCode.BUG
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
         """Work on one service; what goes wrong with it concerns no other."""

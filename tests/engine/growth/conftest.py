@@ -70,6 +70,7 @@ def scenario():
         "client_region": HERE,
         "config_cluster": {"name": "hunt-config", "location": "us-west2", "zones": ["us-west2-a"], "labels": labels},
         "clusters": [{"name": f"gpu-{HERE}", "location": HERE, "zones": [f"{HERE}-a"], "labels": labels}],
+        "regions": {THERE: [f"{THERE}-a"]},
         "stock": {
             f"{HERE}-a": {"nvidia-l4": {"on-demand": 0, "spot": 0}},
             f"{THERE}-a": {"nvidia-l4": {"on-demand": 2, "spot": 0}},
