@@ -489,6 +489,25 @@ def test_a_score_is_the_lower_the_better(toy, policy):
     assert t.verdict(t.offering("us-b1"), t.think()).standing is Standing.CHOSEN
 
 
+@pytest.mark.parametrize(
+    ("rates", "first"),
+    [
+        pytest.param({"us-a1": 0.4, "us-b1": 0.1}, "us-b1", id="the-lower-rate"),
+        pytest.param({"us-a1": 0.1, "us-b1": 0.4}, "us-a1", id="the-other-way-round"),
+        pytest.param({"us-a1": 0.4}, "us-b1", id="unknown-before-much"),
+        pytest.param({"us-b1": 0.05}, "us-b1", id="little-before-unknown"),
+        pytest.param({"us-b1": float("nan")}, "us-a1", id="absurd-is-unknown"),
+    ],
+)
+def test_of_equals_the_one_that_was_preempted_less_is_tried_first(toy, rates, first):
+    """The history breaks a tie in the user's order, and no more than that."""
+    t = world(toy, policy=Policy(), replicas=1)
+    for region, rate in rates.items():
+        t.advice[t.offering(region)] = Advice(0.5, None, rate)
+    spot = [v for v in t.think().verdicts if v.offering.capacity is SPOT and v.offering.region in {"us-a1", "us-b1"}]
+    assert min((v for v in spot if v.score is not None), key=lambda v: v.score).offering.region == first
+
+
 def test_advice_that_lies_does_not_keep_a_service_down(toy):
     """Whatever the advice API says of chances and uptimes, the service comes up and keeps still."""
     t = world(toy, policy=Policy(Preset.BALANCED))
