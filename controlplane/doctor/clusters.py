@@ -9,14 +9,14 @@ from controlplane.api.crd import definitions
 from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.clock import Clock
 from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.doctor.fleet import nothing_selected, outside
 from controlplane.engine.fleet import FleetRead
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
-from controlplane.gateways.fleet import IGNORE, LABEL, Fleet, Listing
+from controlplane.gateways.fleet import Fleet, Listing
 from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
-from controlplane.model.fleet import ClusterStanding
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import IngressKind
 from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, SERVICE_EXPORT
@@ -96,7 +96,9 @@ class ClusterChecks:
                 Finding("fleet", self.asker.project, State.WARN, what, "clusters there are unknown for now", listed)
             )
         standings = listing.seen.standings if listing.seen else ()
-        findings += [self._outside(each) for each in standings if not each.usable]
+        findings += [outside(each, read.spec, self.asker) for each in standings if not each.usable]
+        if not listing.clusters and (nothing := nothing_selected(standings, read.spec, self.asker)):
+            return [*findings, nothing]
         if not listing.clusters:
             mend = command(
                 "gcloud", "container", "clusters", "create-auto", "gpu-us-central1", "--location=us-central1",
@@ -215,17 +217,6 @@ class ClusterChecks:
             "gcloud", "container", "clusters", "update", ref.name, f"--location={ref.location}",
             f"--project={self.asker.project}", "--enable-dns-access",
         )  # fmt: skip
-
-    def _outside(self, each: ClusterStanding) -> Finding:
-        """Tell of a cluster in which nothing is placed, and why; one that is kept out on purpose is as it should be."""
-        breaks = "nothing is placed there" + ("; what stands there is moved away" if each.leaving else "")
-        what = each.why if each.belongs else f"does not belong: {each.why}"
-        meant = not each.belongs and not each.leaving and each.labels.get(LABEL) == IGNORE
-        return (
-            well("fleet", each.ref.link, what)
-            if meant
-            else Finding("fleet", each.ref.link, State.WARN, what, breaks, self._describe(each.ref))
-        )
 
     def _edited(self) -> str:
         return self.asker.gpuhunter("apply", "-f", "FLEET.yaml")

@@ -32,6 +32,7 @@ from controlplane.model.offering import ClusterRef
 
 LABEL = "gpu-hunter"
 IGNORE = "ignore"
+NO_AUTOPILOT = "it is no Autopilot cluster"
 SAME_LISTING = 5.0
 """Seconds for which the listing that found the config cluster also serves the pass that it was made for."""
 _WELL = frozenset({"", "OK", "CODE_UNSPECIFIED"})
@@ -195,7 +196,7 @@ class _Judge:
 
     def _excluded(self, cluster: Any, labels: Mapping[str, str]) -> str:
         if not cluster.autopilot.enabled:
-            return "it is no Autopilot cluster"
+            return NO_AUTOPILOT
         if labels.get(LABEL) == IGNORE:
             return f"its label {LABEL}={IGNORE} keeps it out"
         for key, value in self.wanted.labels.items():

@@ -413,7 +413,7 @@ class Config(Store):
 
     def delete_owned(self, kind, namespace, name, labels):
         self._read()
-        if kind.name in self.objects:
+        if self.objects.get(kind.name, {"metadata": {"name": ""}})["metadata"]["name"] == name:
             self.world.write(f"config delete {kind.name}", lambda: self.objects.pop(kind.name))
         return True
 

@@ -84,8 +84,9 @@ class Whole:
             for spec in self.scenario.all_clusters
         ]
         self.config, *self.members = hosted
+        self.stock = Stock(self.scenario)
         self.google = GoogleCloud(
-            self.scenario, Stock(self.scenario), self.clock,
+            self.scenario, self.stock, self.clock,
             clusters=Host(hosted), backends=self.balancer, faults=FaultBook(), tokens=self.tokens,
         )  # fmt: skip
         self._grant(f"projects/{self.scenario.project}")

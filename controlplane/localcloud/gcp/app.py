@@ -70,7 +70,10 @@ def build_app(
             Route(PATH, gateway, methods=verbs),
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
-            *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
+            *(
+                Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs)
+                for version in ("v1", "v1beta2", "v2", "v3")
+            ),
         ]
     )
 
