@@ -114,6 +114,11 @@ class Fleet:
     def config_endpoint(self) -> Endpoint:
         """Find the config cluster. The listing that finds it is kept for the pass, which asks for one anyway."""
         ref = self._config
+        if not ref.name:
+            raise ConfigurationProblem(
+                f"project {self._access.project.name} has no config cluster: no multiclusteringress feature names one;"
+                " enable it with a cluster's membership, or name a cluster as LOCATION/NAME"
+            )
         answer = self._list()
         with self._lock:
             self._latest = (self._clock.monotonic(), answer)

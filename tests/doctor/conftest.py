@@ -86,6 +86,9 @@ class Balancer:
     def health(self):
         return {}
 
+    def leaked_groups(self):
+        return []
+
     def forwarding_rules(self):
         return []
 

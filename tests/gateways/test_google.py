@@ -53,6 +53,9 @@ class Balancer:
     def health(self):
         return self.services
 
+    def leaked_groups(self):
+        return []
+
     def forwarding_rules(self):
         return []
 
@@ -164,6 +167,12 @@ def test_the_config_cluster_must_exist(google):
     google.host.clusters = google.host.clusters[1:]
     with pytest.raises(errors.ConfigurationProblem, match="us-west2/hunt-config"):
         google.fleet().config_endpoint()
+
+
+def test_a_project_without_a_config_cluster_is_told_what_to_do(google):
+    """As an empty project of the local cloud has none; no API is asked for what has no name."""
+    with pytest.raises(errors.ConfigurationProblem, match="no multiclusteringress feature names one; enable it"):
+        google.fleet(ClusterRef("", "")).config_endpoint()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,9 @@ class Balancer:
     def health(self):
         return dict(self.services)
 
+    def leaked_groups(self):
+        return []
+
     def forwarding_rules(self):
         return []
 

@@ -151,12 +151,13 @@ class LocalCloud:
             await self._balancer.stop()
         for task in tuple(self._background):
             task.cancel()
-        if hasattr(self, "clusters"):
-            await self.clusters.stop()
+        # First those who make and delete clusters, then the clusters.
         for server in self._servers:
             await server.stop()
         if self._google is not None:
             await self._google.close()
+        if hasattr(self, "clusters"):
+            await self.clusters.stop()
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -291,6 +292,7 @@ class LocalCloud:
             faults=self.faults,
             delays=lambda: self.delays,
             changed=self.save_soon,
+            save=self.save,
             edge=self._edge,
             issue=lambda names: issue(self.pki, names, SystemClock().now()),
             servers=self.clusters.server,

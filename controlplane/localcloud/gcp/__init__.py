@@ -49,6 +49,7 @@ class GoogleCloud:
         tokens: TokenIssuer,
         delays: Callable[[], Delays] | None = None,
         changed: Callable[[], None] = lambda: None,
+        save: Callable[[], None] = lambda: None,
         edge: "EdgeStore | None" = None,
         issue: "Issuer | None" = None,
         servers: Callable[[str], AsgiApp | None] = lambda _: None,
@@ -83,7 +84,8 @@ class GoogleCloud:
             changed=changed,
         )
         self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
-        self._rpc = Rpc(self._container, self._hub, changed)
+        # A cluster that was promised must not be forgotten, so these are on disk before they are answered.
+        self._rpc = Rpc(self._container, self._hub, save)
         held = Edge(project, clock, edge, issue) if edge is not None and issue is not None else None
         self._compute = ComputeApi(project, clock, backends, held)
         self._clock = clock

@@ -134,6 +134,8 @@ class LoadBalancer:
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._discovering = discovers()
+        self._present: frozenset[str] = frozenset()
         self._orders: Orders | None = None
         self._take_orders(config_api)
 
@@ -253,7 +255,7 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed():
+            if self._leader_changed() or self._fleet_changed():
                 self._wake.set()
             if self._config_dirty and self._config_answers():
                 self._wake.set()
@@ -315,6 +317,9 @@ class LoadBalancer:
             self._config_dirty = False
             self._read_config(orders)
         self._program_due()
+        if self._discovering != self._discovers():
+            self._discovering = not self._discovering
+            self._dirty |= set(self._members())
         self._look_at_members()
         self._render()
         if self._exports() != self._exported:
@@ -338,6 +343,11 @@ class LoadBalancer:
             return False
         _, api = self._leads() or (None, None)
         return api is not (None if self._orders is None else self._orders.api)
+
+    def _fleet_changed(self) -> bool:
+        present, before = frozenset(self._members()), self._present
+        self._present = present
+        return present != before or self._discovering != self._discovers()
 
     def _follow_leader(self) -> None:
         """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""
@@ -390,8 +400,6 @@ class LoadBalancer:
 
     def _exports(self) -> dict[str, exports.Exports]:
         """Give what each cluster of the fleet exports, as it was last seen."""
-        if not self._discovers():
-            return {}
         present, seen = self._members(), self._state.members
         return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
@@ -451,7 +459,7 @@ class LoadBalancer:
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
                 members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
-                state.exports = exports.read_exports(present[link], self._clock)
+                state.exports = exports.read_exports(present[link], self._clock) if self._discovering else {}
                 exports.publish(present[link], self._exports())
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
