@@ -64,9 +64,6 @@ class Balancer:
     def forwarding_rules(self):
         return []
 
-    def leaked_groups(self):
-        return []
-
 
 class Google:
     """The endpoints on a port, and our gateway pointed at them."""
