@@ -23,6 +23,7 @@ from controlplane.api.prices import DEFAULT_TABLE, load_prices
 from controlplane.api.problems import Problem
 from controlplane.clock import Clock, SystemClock
 from controlplane.engine.fleet import FleetDesk, FleetRead, held_clusters
+from controlplane.engine.growth import Grounds
 from controlplane.engine.intake import Intake, Unfenced
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
@@ -278,6 +279,7 @@ def build(
         advice=cloud.signals,
         meter=cloud.access.meter,
         files=ParametersReader() if find_spec("webui_image") else None,  # the image may hold nothing of it
+        grounds=Grounds(cloud.provisioning, cloud.memberships, cloud.groups, cloud.access.account),
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(

@@ -41,6 +41,7 @@ GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
+RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
     ("batch/v1", "Job"): JOBS,
@@ -48,6 +49,10 @@ _BY_KIND = {
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Event"): EVENTS,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): Resource(RBAC, "v1", "clusterroles", namespaced=False),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): Resource(
+        RBAC, "v1", "clusterrolebindings", namespaced=False
+    ),
     ("scheduling.k8s.io/v1", "PriorityClass"): PRIORITY_CLASSES,
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
