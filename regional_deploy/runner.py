@@ -66,6 +66,33 @@ def cloud_run_job(runner: Runner) -> Json:
     return job
 
 
+def cloud_run_job_v2(runner: Runner) -> Json:
+    """Render the same job as the Admin API v2 takes it, whose fields are called otherwise."""
+    execution = cloud_run_job(runner)["spec"]["template"]["spec"]
+    task = execution["template"]["spec"]
+    template = {
+        "maxRetries": task["maxRetries"],
+        "timeout": f"{task['timeoutSeconds']}s",
+        "serviceAccount": task["serviceAccountName"],
+        "containers": task["containers"],
+    }
+    return {
+        "template": {"parallelism": execution["parallelism"], "taskCount": execution["taskCount"], "template": template}
+    }
+
+
+def cloud_build(image: str, version: str, project: str, account: str) -> Json:
+    """Render the build of the reconciler's image, as Cloud Build's REST API takes it, but for its source.
+
+    image: without its tag, which `version` is. account: the email that it runs as.
+    """
+    (build,) = _documents("project", "cloudbuild")
+    build["substitutions"] = {"_IMAGE": image, "_VERSION": version}
+    # Only gcloud fills substitutions into the tags by itself.
+    build["tags"] = [tag.replace("${_VERSION}", version) for tag in build["tags"]]
+    return {**build, "serviceAccount": f"projects/{project}/serviceAccounts/{account}"}
+
+
 def trigger(runner: Runner) -> Json:
     """Render the job of Cloud Scheduler that starts the Cloud Run job, as its REST API takes it."""
     (job,) = _documents("project", "cloud-scheduler-job")
@@ -115,8 +142,13 @@ def rights(where: str, service_account: str) -> list[Json]:
 
 def permissions() -> tuple[str, ...]:
     """Give the permissions of the custom IAM role: one for each method that the reconciler calls."""
+    return tuple(role_definition()["includedPermissions"])
+
+
+def role_definition() -> Json:
+    """Give the custom IAM role: title, description, stage, includedPermissions."""
     (role,) = _documents("rbac", "google-cloud-role")
-    return tuple(role["includedPermissions"])
+    return role
 
 
 def _fill_container(container: Json, runner: Runner) -> None:
