@@ -4,15 +4,17 @@ MultiClusterIngress names its backend services in status.CloudResources. Each ha
 tells the region, and `getHealth` tells how many endpoints of a group pass the health check.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from controlplane.clock import Clock
 from controlplane.gateways.compute import ComputeClients
-from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.errors import GatewayError, ListIncomplete
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.together import together
+from controlplane.model.growth import EndpointGroup
 from controlplane.model.offering import region_of
 
 
@@ -57,6 +59,38 @@ class LoadBalancerHealth:
         return self._retrying.read(ask)
 
 
+class EndpointGroups:
+    """Reads what the load balancer holds of clusters: a cluster that is deleted before it let go of them leaks them."""
+
+    def __init__(self, clients: ComputeClients, *, retrying: Retrying, timeout: float) -> None:
+        self._clients, self._retrying, self._timeout = clients, retrying, timeout
+
+    def listing(self) -> tuple[EndpointGroup, ...]:
+        """List the network endpoint groups that GKE made, of all zones; each tells the cluster it stands for.
+
+        Raises ListIncomplete when a zone could not be asked: a group that is not seen is not gone.
+        """
+
+        def pages() -> tuple[EndpointGroup, ...]:
+            client = self._clients.get("NetworkEndpointGroupsClient")
+            found: list[EndpointGroup] = []
+            pager = client.aggregated_list(project=self._clients.project, timeout=self._timeout, retry=None)
+            for page in pager.pages:
+                dark = [*page.unreachables, *(s for s, held in page.items.items() if _dark(held.warning.code))]
+                if dark:
+                    raise ListIncomplete(f"network endpoint groups of {dark[0]} could not be listed")
+                for scope, held in page.items.items():
+                    place = scope.rpartition("/")[2]
+                    found += [
+                        EndpointGroup(each.name, place, uid)
+                        for each in held.network_endpoint_groups
+                        if (uid := _cluster_uid(each.description))
+                    ]
+            return tuple(found)
+
+        return self._retrying.read(pages)
+
+
 def _short(name: str) -> str:
     """Give the name alone: the field may hold a URL."""
     return name.rpartition("/")[2]
@@ -69,3 +103,17 @@ def _region(group: str) -> str:
         if kind in parts[:-1]:
             return region_of(parts[parts.index(kind) + 1])
     return "unknown"
+
+
+def _dark(code: str) -> bool:
+    return code == "UNREACHABLE"
+
+
+def _cluster_uid(description: str) -> str:
+    """Read which cluster a group stands for: GKE writes JSON with `cluster-uid`, the uid of kube-system there."""
+    try:
+        value = json.loads(description or "null")
+    except ValueError:
+        return ""
+    uid = value.get("cluster-uid") if isinstance(value, Mapping) else None
+    return uid if isinstance(uid, str) else ""

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess, Project
-from controlplane.gateways.balancer import LoadBalancerHealth
+from controlplane.gateways.balancer import EndpointGroups, LoadBalancerHealth
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.configcluster import ConfigCluster
 from controlplane.gateways.fleet import Fleet, Membership
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import Members
+from controlplane.gateways.memberships import Memberships
+from controlplane.gateways.provisioning import Provisioning
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
 
@@ -61,6 +63,9 @@ class GoogleCloud:
     members: Members
     signals: ComputeSignals
     health: LoadBalancerHealth
+    provisioning: Provisioning
+    memberships: Memberships
+    groups: EndpointGroups
 
 
 def google_cloud(
@@ -84,4 +89,7 @@ def google_cloud(
         ),
         signals=ComputeSignals(compute, clock, retrying=retrying, timeout=patience.answer),
         health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
+        provisioning=Provisioning(access, retrying=retrying, timeout=patience.answer),
+        memberships=Memberships(access, retrying=retrying, timeout=patience.answer),
+        groups=EndpointGroups(compute, retrying=retrying, timeout=patience.answer),
     )
