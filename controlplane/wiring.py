@@ -156,7 +156,7 @@ def build(
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
     location, _, name = target.config_cluster.partition("/")
-    cloud = google_cloud(_project(target), Membership(ClusterRef(location, name)), clock=clock)
+    cloud = google_cloud(project_of(target), Membership(ClusterRef(location, name)), clock=clock)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals)
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
@@ -183,7 +183,7 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
     clock = SystemClock()
     location, _, name = target.config_cluster.partition("/")
     config = ClusterRef(location, name)
-    cloud = google_cloud(_project(target), Membership(config), clock=clock)
+    cloud = google_cloud(project_of(target), Membership(config), clock=clock)
     once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
     access = cloud.access
 
@@ -217,7 +217,8 @@ def specs_of(services: list[Json]) -> list[ServiceSpec]:
     return [parse_service({**s, "metadata": {"namespace": "default", **s["metadata"]}}) for s in services]
 
 
-def _project(target: Target) -> Project:
+def project_of(target: Target) -> Project:
+    """Give where and how the APIs of a target are reached."""
     return Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
 
 

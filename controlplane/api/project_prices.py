@@ -1,7 +1,7 @@
-"""Prices of what a project consists of apart from GPUs: a table that is part of the configuration, as that of the GPUs is.
+"""Prices of what a project consists of apart from GPUs: a table that is part of the configuration, as the GPUs' is.
 
-Google Cloud changes its prices and its free tiers; a number in the code would be wrong one day without anybody seeing it.
-Here each stands with its source, and a user can hand in a table of their own.
+Google Cloud changes its prices and its free tiers; a number in the code would be wrong one day without anybody seeing
+it. Here each stands with its source, and a user can hand in a table of their own.
 """
 
 import math

@@ -28,8 +28,8 @@ def accounts(names: Names, apis: str) -> tuple[Part, ...]:
 def agents(names: Names) -> tuple[Part, ...]:
     """Give what the controllers of multi-cluster Gateways need, and the Deployment that watches.
 
-    As https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-environment-multi-cluster-gateways asks. Agents and
-    the workload identity pool exist once their feature or the first cluster does.
+    As cloud.google.com/kubernetes-engine/docs/how-to/prepare-environment-multi-cluster-gateways asks. Agents and the
+    workload identity pool exist once their feature or the first cluster does.
     """
     ingress = f"service-{names.number}@gcp-sa-multiclusteringress.iam.gserviceaccount.com"
     importer = f"serviceAccount:{names.pool}[gke-mcs/gke-mcs-importer]"
@@ -93,11 +93,7 @@ def _account(names: Names, name: str, title: str, apis: str) -> Part:
             ("description", MARK),
         ),
         (apis,),
-        (
-            gcloud(
-                "iam", "service-accounts", "create", name, f"--display-name={title}", f"--description={MARK}", where
-            ),
-        ),
+        (gcloud("iam", "service-accounts", "create", name, f"--display-name={title}", f"--description={MARK}", where),),
         (gcloud("iam", "service-accounts", "delete", email, where, "--quiet"),),
         permissions=("iam.serviceAccounts.create", "iam.serviceAccounts.delete", "iam.serviceAccounts.get"),
     )
@@ -129,7 +125,7 @@ def _role(names: Names, apis: str) -> Part:
 
 
 def _workload_identity(names: Names) -> Part:
-    """The Deployment of `runner watch` acts as the account of the passes."""
+    """Let the Deployment of `runner watch` act as the account of the passes."""
     path = f"/v1/projects/{names.project}/serviceAccounts/{names.account}"
     member = f"serviceAccount:{names.pool}[{NAME}/{NAME}]"
     words = (

@@ -4,7 +4,8 @@ Pure: a fleet, the project's number and the tag of the image give the same parts
 needs; clusters stand early, since they take minutes and are made side by side while the rest is done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from controlplane.bootstrap import access, running
 from controlplane.bootstrap.names import NAME, Names
@@ -33,6 +34,7 @@ APIS = (
     "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery", "run", "serviceusage", "storage",
     "trafficdirector",
 )  # fmt: skip
+APIS_PART = "APIs"
 INGRESS, DISCOVERY = "multiclusteringress", "multiclusterservicediscovery"
 _ADMIN_OF_CLUSTERS = (
     "container.clusters.connect", "container.clusterRoles.bind", "container.clusterRoles.create",
@@ -43,7 +45,16 @@ WIRED_PODS = 2
 """How many backend Pods the cost table reckons with."""
 
 
-def blueprint(names: Names, documents: "Documents") -> tuple[Part, ...]:
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Kubernetes objects, rendered: the definitions of our kinds, and what config cluster and members hold besides."""
+
+    definitions: tuple[Json, ...]
+    config: tuple[Json, ...]
+    member: tuple[Json, ...]
+
+
+def blueprint(names: Names, documents: Documents) -> tuple[Part, ...]:
     """Give all parts, each after those that it needs."""
     fleet = names.fleet
     apis = _apis(fleet)
@@ -66,18 +77,11 @@ def blueprint(names: Names, documents: "Documents") -> tuple[Part, ...]:
     )
 
 
-class Documents:
-    """The Kubernetes objects of config cluster and members, rendered."""
-
-    def __init__(self, config: Iterable[Json], member: Iterable[Json]) -> None:
-        self.config, self.member = tuple(config), tuple(member)
-
-
 def _apis(fleet: FleetSpec) -> Part:
     gateway = fleet.endpoint is EndpointChoice.CONNECT_GATEWAY
     names = tuple(f"{name}.googleapis.com" for name in sorted((*APIS, *(("connectgateway",) if gateway else ()))))
     return Part(
-        "APIs",
+        APIS_PART,
         Apis(fleet.project, names),
         commands=(gcloud("services", "enable", *names, f"--project={fleet.project}"),),
         permissions=("serviceusage.services.enable", "serviceusage.services.list"),
@@ -85,8 +89,8 @@ def _apis(fleet: FleetSpec) -> Part:
     )
 
 
-def _cluster(names: Names, ref: ClusterRef, apis: str) -> Part:
-    labels = {**names.fleet.labels, LABEL: OURS}
+def _cluster(names: Names, ref: ClusterRef, apis: str, label: str = OURS) -> Part:
+    labels = {**names.fleet.labels, LABEL: label}
     told = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     where = (f"--location={ref.location}", f"--project={names.project}")
     return Part(
@@ -106,6 +110,11 @@ def _cluster(names: Names, ref: ClusterRef, apis: str) -> Part:
     )  # fmt: skip
 
 
+def objects_part(ref: ClusterRef) -> str:
+    """Give the name of the part that stands for the objects in a cluster."""
+    return f"objects in {ref.link}"
+
+
 def cluster_part(ref: ClusterRef) -> str:
     """Give the name of a cluster's part."""
     return f"cluster {ref.link}"
@@ -113,13 +122,14 @@ def cluster_part(ref: ClusterRef) -> str:
 
 def _membership(fleet: FleetSpec, ref: ClusterRef, cluster: str) -> Part:
     where = (f"--location={ref.region}", f"--project={fleet.project}")
-    link = f"--gke-cluster={ref.link}"
+    """Give the membership. It comes with the cluster; one that is not there is made by itself."""
+    link, words = f"--gke-cluster={ref.link}", ("container", "fleet", "memberships")
     return Part(
         f"membership {ref.link}",
         Registration(fleet.project, ref),
         (cluster,),
-        (gcloud("container", "fleet", "memberships", "register", ref.name, link, "--enable-workload-identity", *where),),
-        (gcloud("container", "fleet", "memberships", "unregister", ref.name, link, *where),),
+        (gcloud(*words, "describe", ref.name, *where),),
+        (gcloud(*words, "unregister", ref.name, link, *where),),
         permissions=("gkehub.memberships.create", "gkehub.memberships.delete", "gkehub.memberships.list",
                      "gkehub.operations.get"),
     )  # fmt: skip
@@ -172,14 +182,35 @@ def _objects(names: Names, documents: Documents, refs: Iterable[ClusterRef]) -> 
             "container", "clusters", "get-credentials", ref.name, f"--location={ref.location}",
             f"--project={names.project}", "--dns-endpoint",
         )  # fmt: skip
-        rights = (*us, "runner", "rights", "config-cluster" if config else "member")
-        printed = [(*us, "crd"), rights] if config else [rights]
-        apply = ("kubectl", "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-")
+        apply = ("kubectl", "apply", "--server-side", f"--field-manager={FIELD_MANAGER}")
+        stdin = (*apply, "--filename=-")
+        rights = Command(stdin, (*us, "runner", "rights", "config-cluster" if config else "member"))
+        needs = cluster_part(ref)
+        if config:
+            definitions = f"definitions in {ref.link}"
+            yield Part(
+                definitions,
+                Objects(ref, documents.definitions),
+                (needs,),
+                (login, Command(stdin, (*us, "crd"))),
+                permissions=_ADMIN_OF_CLUSTERS,
+                kept="goes with its cluster",
+            )
+            needs = definitions
         yield Part(
-            f"objects in {ref.link}",
+            objects_part(ref),
             Objects(ref, documents.config if config else documents.member),
-            (cluster_part(ref),),
-            (login, *(Command(apply, source) for source in printed)),
+            (needs,),
+            (login, rights, *((Command((*apply, "--filename=fleet.yaml")),) if config else ())),
             permissions=_ADMIN_OF_CLUSTERS,
             kept="goes with its cluster",
         )
+
+
+def extra_clusters(names: Names, labels: Mapping[ClusterRef, str]) -> tuple[Part, ...]:
+    """Give the parts of clusters of ours that the fleet does not name. labels: by which label each is told."""
+    found: list[Part] = []
+    for ref, label in sorted(labels.items()):
+        cluster = _cluster(names, ref, APIS_PART, label)
+        found += [cluster, _membership(names.fleet, ref, cluster.name)]
+    return tuple(found)

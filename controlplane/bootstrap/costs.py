@@ -9,15 +9,15 @@ from controlplane.bootstrap.values import Charge, Part
 
 HOURS_A_MONTH = 730.0
 MINUTES_A_MONTH = HOURS_A_MONTH * 60
+_NOT_COUNTED = ("build-minute", "idle-address")
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_UNITS = {"hour": "hours", "month": "", "unit": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """One line of the table: how many units a month, how many of them are free, and what the rest costs in USD.
 
-    once: it is not charged every month.
+    counted: it belongs to the sum; what is charged once, or only as long as another line is not, does not.
     """
 
     what: str
@@ -25,7 +25,7 @@ class Cost:
     free: float
     usd: float
     source: str
-    once: bool
+    counted: bool
 
 
 def costs(parts: Iterable[Part], prices: ProjectPrices) -> tuple[Cost, ...]:
@@ -38,13 +38,13 @@ def costs(parts: Iterable[Part], prices: ProjectPrices) -> tuple[Cost, ...]:
     for key, number in units.items():
         price = prices[key]
         usd = max(0.0, number - price.free) * price.usd
-        lines.append(Cost(price.what, number, min(price.free, number), usd, price.source, key == "build-minute"))
+        lines.append(Cost(price.what, number, min(price.free, number), usd, price.source, key not in _NOT_COUNTED))
     return tuple(lines)
 
 
 def monthly(lines: Iterable[Cost]) -> float:
-    """Give USD a month, without what is charged once."""
-    return sum(line.usd for line in lines if not line.once)
+    """Give USD a month."""
+    return sum(line.usd for line in lines if line.counted)
 
 
 def job_charges(schedule: str, *, vcpus: float, gib: float, least_seconds: float = 60.0) -> tuple[Charge, ...]:
@@ -84,5 +84,7 @@ def _count(text: str, low: int, high: int) -> int:
 
 def gpu_rows(prices: Prices, regions: Sequence[str]) -> tuple[tuple[str, str, str, float], ...]:
     """Give GPU type, region, capacity type and USD an hour, for these regions; those are paid only while a Pod runs."""
-    found = [(kind, region, str(capacity), usd) for (kind, region, capacity), usd in prices.items() if region in regions]
+    found = [
+        (kind, region, str(capacity), usd) for (kind, region, capacity), usd in prices.items() if region in regions
+    ]
     return tuple(sorted(found))

@@ -1,5 +1,7 @@
-"""What is to be done about each part, from how it stands. Pure, and the same for the plan that is shown and the one that is
-carried out: a part is looked at again at its turn, and judged by these very functions.
+"""What is to be done about each part, from how it stands.
+
+Pure, and the same for the plan that is shown and the one that is carried out: a part is looked at again at its turn,
+and judged by these very functions.
 """
 
 from collections.abc import Mapping, Sequence

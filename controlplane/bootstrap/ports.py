@@ -10,7 +10,9 @@ from controlplane.model.offering import ClusterRef
 
 if TYPE_CHECKING:
     from controlplane.gateways.administration import Administration
+    from controlplane.gateways.balancer import EndpointGroups
     from controlplane.gateways.fleetparts import FleetFeatures, GlobalAddresses
+    from controlplane.gateways.memberships import Memberships
     from controlplane.gateways.provisioning import Provisioning
 
 
@@ -60,6 +62,8 @@ class Gateways:
 
     administration: "Administration"
     provisioning: "Provisioning"
+    memberships: "Memberships"
+    groups: "EndpointGroups"
     features: "FleetFeatures"
     addresses: "GlobalAddresses"
     connect: Callable[[ClusterRef], ClusterApi]

@@ -10,7 +10,7 @@ LOGIN = "gcloud auth application-default login"
 _PERMISSION = re.compile(r"\b[a-z]+(?:\.[a-zA-Z]+){2}\b(?!\.com)")
 
 
-class Halted(GatewayError):
+class Halted(GatewayError):  # noqa: N818 - named by what happened, as those of the gateways
     """Bootstrap goes no further; `hint` says what to do before it is run again. All before it stands."""
 
     def __init__(self, part: str, what: str, remedy: str) -> None:

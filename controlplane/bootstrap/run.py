@@ -1,8 +1,8 @@
 """Carries a plan out: looks at each part at its turn, makes or removes it, and waits where something needs it.
 
-What takes minutes is begun and left to go on while other parts are made; a part is waited for when another one needs it, and
-at the end. Every run begins by looking, so one that was killed anywhere is resumed by running it again. Google Cloud
-answers before its parts know of each other: an API that was enabled, an account that was made a moment ago. What
+What takes minutes is begun and left to go on while other parts are made; a part is waited for when another one needs
+it, and at the end. Every run begins by looking, so one that was killed anywhere is resumed by running it again. Google
+Cloud answers before its parts know of each other: an API that was enabled, an account that was made a moment ago. What
 is refused for such a reason is tried again for a while, if and only if something was made in this very run.
 """
 
@@ -102,7 +102,7 @@ class Run:
         return Outcome(tuple(self.done))
 
     def destroy(self, *, before: Mapping[str, Callable[[], None]] | None = None) -> Outcome:
-        """Remove what is ours, whatever needs a part before it. `before`: what is done ahead of a part. Raises Halted."""
+        """Remove what is ours, and ahead of a part whatever needs it. `before`: what is done first. Raises Halted."""
         dependents: dict[str, list[str]] = {}
         for part in reversed(self.parts):
             for name in dependents.get(part.name, ()):
@@ -135,7 +135,7 @@ class Run:
             self._settle(part.name)
 
     def _remove(self, part: Part) -> None:
-        seen = Seen(State.PRESENT) if part.kept else self._known(part)
+        seen = Seen(State.PRESENT) if part.kept else self._calm(part)
         verb = to_remove(part, seen)
         if verb is Verb.KEEP:
             return
@@ -145,6 +145,18 @@ class Run:
         operation = self._begun(part, lambda: self._handler(part).remove(part, seen))
         self.done.append((part.name, verb.value))
         self.going[part.name] = _Going(part, operation, Verb.REMOVE, self.clock.monotonic())
+
+    def _calm(self, part: Part) -> Seen:
+        """Look; what is being made or removed is left to end first, since most APIs refuse to delete it before."""
+        told = False
+        for _ in self._waiting(self.patience.whole):
+            seen = self._known(part)
+            if seen.state is not State.GOING:
+                return seen
+            if not told:
+                told = True
+                self.say(part.name, f"{seen.detail}: waiting until that is over")
+        return seen
 
     def _known(self, part: Part) -> Seen:
         """Look; where an API was enabled in this run, until its calls are let through."""
@@ -206,7 +218,9 @@ class Run:
     def _arrived(self, going: _Going, seen: Seen) -> bool:
         if going.verb is Verb.REMOVE:
             # What others hold in the same place was left standing, such as a feature that they enabled.
-            return seen.state in (State.ABSENT, State.TAKEN) or (going.operation is None and seen.state is State.PRESENT)
+            return seen.state in (State.ABSENT, State.TAKEN) or (
+                going.operation is None and seen.state is State.PRESENT
+            )
         if seen.state in (State.FAILED, State.TAKEN):
             raise Halted(going.part.name, seen.detail, seen.remedy or "see the message")
         return seen.state is State.PRESENT
@@ -229,7 +243,13 @@ def api_of(part: Part) -> str:
     """Give the API that serves a part, as the first word of its host."""
     if isinstance(part.thing, Rest | Binding):
         return part.thing.api
-    names = {"Apis": "serviceusage", "Cluster": "container", "Objects": "container", "Address": "compute", "Image": "cloudbuild"}
+    names = {
+        "Apis": "serviceusage",
+        "Cluster": "container",
+        "Objects": "container",
+        "Address": "compute",
+        "Image": "cloudbuild",
+    }
     return names.get(type(part.thing).__name__, "gkehub")
 
 

@@ -1,6 +1,7 @@
 """The parts that run passes: the image and what builds it, the Cloud Run job, its trigger."""
 
 from controlplane.bootstrap.access import account_part
+from controlplane.bootstrap.costs import job_charges
 from controlplane.bootstrap.names import BUILDER, NAME, Names
 from controlplane.bootstrap.values import (
     LABEL,
@@ -23,6 +24,9 @@ REPOSITORY, BUCKET, IMAGE, JOB, TRIGGER = (
     f"Cloud Run job {NAME}",
     f"trigger {NAME}",
 )
+INVOKER = f"role run.invoker of {NAME}"
+RUNNING = (JOB, INVOKER, TRIGGER)
+"""What starts passes."""
 _BUCKETS = ("storage.buckets.create", "storage.buckets.delete", "storage.buckets.get", "storage.objects.create",
             "storage.objects.delete", "storage.objects.list")  # fmt: skip
 
@@ -127,7 +131,7 @@ def _bucket(names: Names, apis: str) -> Part:
             ),
             gcloud("storage", "buckets", "update", url, f"--update-labels={LABEL}={OURS}"),
         ),
-        (gcloud("storage", "rm", "--recursive", url),),
+        (gcloud("storage", "rm", url, "--recursive"),),
         permissions=_BUCKETS,
     )  # fmt: skip
 
@@ -199,7 +203,7 @@ def _job(names: Names, apis: str) -> Part:
         (apis, account_part(NAME), IMAGE),
         (gcloud("run", "jobs", "replace", "-", *where, source=source),),
         (gcloud("run", "jobs", "delete", NAME, *where, "--quiet"),),
-        (Charge("job-minute"),),
+        job_charges(values.schedule, vcpus=1, gib=0.5),
         ("iam.serviceAccounts.actAs", "run.jobs.create", "run.jobs.delete", "run.jobs.get", "run.jobs.update",
          "run.operations.get"),
     )  # fmt: skip
@@ -212,7 +216,7 @@ def _invoker(names: Names) -> Part:
         f"--project={names.project}",
     )  # fmt: skip
     return Part(
-        f"role run.invoker of {NAME}",
+        INVOKER,
         Binding(
             "run",
             Call("GET", f"/v2/{names.job}:getIamPolicy"),
@@ -244,7 +248,7 @@ def _trigger(names: Names) -> Part:
             ("description", "Starts a pass of GPU Hunter."),
             update=Call("PATCH", f"{path}?updateMask=schedule,timeZone,httpTarget,description", body),
         ),
-        (f"role run.invoker of {NAME}", f"objects in {names.fleet.config.link}"),
+        (INVOKER, f"objects in {names.fleet.config.link}"),
         (gcloud(*runner.trigger_command(values)[1:]),),
         (gcloud(*undo),),
         (Charge("trigger"),),

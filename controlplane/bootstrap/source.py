@@ -1,7 +1,7 @@
 """The code that the reconciler's image is made of, packed the same way every time.
 
-The archive holds what the image's ignore file lets in, sorted, without times and owners, so that its hash is a version: the
-same code is the same tag, and a tag that is in the repository needs no build.
+The archive holds what the image's ignore file lets in, sorted, without times and owners, so that its hash is a version:
+the same code is the same tag, and a tag that is in the repository needs no build.
 """
 
 import gzip

@@ -1,8 +1,8 @@
 """The administration APIs of a project over plain REST: accounts, roles, policies, repositories, builds, jobs.
 
-Each has a client library of its own, and none is among those that the project has; what is asked of them are a few calls
-of the same shape, so they are made by path. A resource that is not there is None, a write is made once, and what Google
-Cloud goes on doing after it has answered is an operation whose state is read here too.
+Each has a client library of its own, and none is among those that the project has; what is asked of them are a few
+calls of the same shape, so they are made by path. A resource that is not there is None, a write is made once, and what
+Google Cloud goes on doing after it has answered is an operation whose state is read here too.
 """
 
 import re

@@ -35,6 +35,8 @@ NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
 _BY_KIND = {
@@ -47,6 +49,8 @@ _BY_KIND = {
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLES,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
     ("cloud.google.com/v1", "BackendConfig"): Resource("cloud.google.com", "v1", "backendconfigs"),

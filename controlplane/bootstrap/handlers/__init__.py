@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from controlplane.bootstrap.handlers.clusters import Clusters, Memberships
+from controlplane.bootstrap.handlers.clusters import Clusters, Registrations
 from controlplane.bootstrap.handlers.images import Images
 from controlplane.bootstrap.handlers.objects import ClusterObjects
 from controlplane.bootstrap.handlers.policies import Bindings
@@ -31,7 +31,7 @@ def handlers(gateways: Gateways) -> Mapping[type[Thing], Handler]:
         Rest: Resources(rest),
         Binding: Bindings(rest),
         Cluster: Clusters(gateways.provisioning),
-        Registration: Memberships(gateways.provisioning),
+        Registration: Registrations(gateways.memberships),
         Feature: Features(gateways.features),
         Address: Addresses(gateways.addresses),
         Objects: ClusterObjects(gateways.connect),

@@ -7,6 +7,7 @@ from controlplane.model.growth import ClusterSeen
 from controlplane.model.offering import ClusterRef
 
 if TYPE_CHECKING:
+    from controlplane.gateways.memberships import Memberships
     from controlplane.gateways.provisioning import Provisioning
 
 _USABLE = ("RUNNING", "RECONCILING")
@@ -45,16 +46,16 @@ class Clusters:
         return cluster_operation(wanted.project, wanted.ref, name)
 
 
-class Memberships:
+class Registrations:
     """Memberships of clusters; one that a cluster got as it was made is as good as one that we make."""
 
-    def __init__(self, provisioning: "Provisioning") -> None:
-        self._provisioning = provisioning
+    def __init__(self, memberships: "Memberships") -> None:
+        self._memberships = memberships
 
     def look(self, part: Part) -> Seen:
         """Look for the membership that registers the cluster."""
         wanted = thing(part, Registration)
-        listing = self._provisioning.memberships()
+        listing = self._memberships.listing()
         found = listing.of(wanted.ref)
         if found is None:
             if listing.unlisted:
@@ -68,18 +69,20 @@ class Memberships:
     def make(self, part: Part, seen: Seen) -> Operation | None:
         """Register the cluster."""
         del seen
-        name = self._provisioning.create_membership(thing(part, Registration).ref, labels={LABEL: OURS})
+        name = self._memberships.create(thing(part, Registration).ref, labels={LABEL: OURS})
         return Operation("gkehub", f"/v1/{name}") if name else None
 
     def remove(self, part: Part, seen: Seen) -> Operation | None:
         """Take the cluster out of the fleet."""
-        name = self._provisioning.delete_membership(str(seen.found["name"]), thing(part, Registration).ref)
+        name = self._memberships.delete(str(seen.found["name"]), thing(part, Registration).ref)
         return Operation("gkehub", f"/v1/{name}") if name else None
 
 
 def cluster_operation(project: str, ref: ClusterRef, name: str) -> Operation | None:
     """Give the operation of the GKE API of this name; None for no name."""
-    return Operation("container", f"/v1/projects/{project}/locations/{ref.location}/operations/{name}") if name else None
+    return (
+        Operation("container", f"/v1/projects/{project}/locations/{ref.location}/operations/{name}") if name else None
+    )
 
 
 def hand_over(wanted: Cluster) -> str:
@@ -109,5 +112,5 @@ def _stand(found: ClusterSeen, wanted: Cluster, uid: dict[str, str]) -> Seen:
 
 def _relabel(wanted: Cluster) -> str:
     told = ",".join(f"{key}={value}" for key, value in sorted(wanted.labels.items()))
-    place = f"--location={wanted.ref.location} --project={wanted.project}"
-    return f"give it those of the Fleet: `gcloud container clusters update {wanted.ref.name} {place} --update-labels={told}`"
+    command = f"gcloud container clusters update {wanted.ref.name} --location={wanted.ref.location}"
+    return f"give it those of the Fleet: `{command} --project={wanted.project} --update-labels={told}`"

@@ -38,7 +38,9 @@ class Images:
             return Seen(State.ABSENT, "it was built, and removed from the repository")
         if status:
             told = latest.get("statusDetail") or (latest.get("failureInfo") or {}).get("detail") or latest.get("logUrl")
-            return Seen(State.ABSENT, f"the last build ended in {status}: {sanitise(told or 'see its log', 160)}", latest)
+            return Seen(
+                State.ABSENT, f"the last build ended in {status}: {sanitise(told or 'see its log', 160)}", latest
+            )
         return Seen(State.ABSENT)
 
     def make(self, part: Part, seen: Seen) -> Operation | None:

@@ -53,7 +53,7 @@ def _stands(wanted: Json, found: Json) -> bool:
 
 
 def _established(found: Json) -> bool:
-    """A definition that was just written is not served at once; all other kinds are."""
+    """Say whether the API server serves it: a definition that was just written it does not at once."""
     if found.get("kind") != "CustomResourceDefinition" and "names" not in (found.get("spec") or {}):
         return True
     conditions: list[Any] = (found.get("status") or {}).get("conditions") or []

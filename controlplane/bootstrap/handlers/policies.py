@@ -1,7 +1,7 @@
 """Bindings in IAM policies: one member in one role, all else in the policy left as it is.
 
-A policy is read, changed and written back whole under the etag that it was read with; when somebody else was faster, it is
-read again. Bindings with a condition are not ours and are never touched.
+A policy is read, changed and written back whole under the etag that it was read with; when somebody else was faster, it
+is read again. Bindings with a condition are not ours and are never touched.
 Source: https://cloud.google.com/iam/docs/allow-policies.
 """
 

@@ -94,5 +94,7 @@ def _same_membership(found: str, wanted: Feature) -> bool:
 
 
 def _moved(wanted: Feature) -> str:
-    command = f"gcloud container fleet ingress update --config-membership={_membership(wanted)} --project={wanted.project}"
+    command = (
+        f"gcloud container fleet ingress update --config-membership={_membership(wanted)} --project={wanted.project}"
+    )
     return f"a fleet has one config cluster: name that one in the Fleet, or move it with `{command}`"
