@@ -12,7 +12,9 @@ from controlplane.gateways.sanitise import sanitise
 from controlplane.model.offering import ClusterRef
 
 _DISABLED = re.compile(r"([a-z]+\.googleapis\.com)? ?API has not been used in project|it is disabled", re.IGNORECASE)
-_PERMISSION = re.compile(r"\b([a-z]+(?:\.[a-zA-Z]+){2})\b(?=\W{0,3} ?permission)|Required '([a-z]+(?:\.[a-zA-Z]+){2})'")
+_NAMED = r"([a-z]+(?:\.[a-zA-Z]+){2})"
+# GKE's and compute's words, and those of most others: Permission 'X' denied on resource ...
+_PERMISSION = re.compile(rf"\b{_NAMED}\b(?=\W{{0,3}} ?permission)|(?:Required|[Pp]ermission) '{_NAMED}'")
 LOGIN = "gcloud auth application-default login"
 
 

@@ -100,7 +100,7 @@ def test_rights_that_lack_are_named(project, examine):
     assert "update gpuservices/status.gpuhunter.dev" in config.what
     assert "delete deployments.apps" in member.what
     assert "list pods" in member.what
-    assert "runner rights member --service-account=gpu-hunter@gpu-hunter-local" in member.mend
+    assert "runner rights member --service-account=operator@gpu-hunter-local" in member.mend
 
 
 def test_the_rights_of_the_project_are_enough(project, examine):

@@ -1,10 +1,10 @@
 """Who may do what: Roles and their bindings, evaluated for everyone who is not an administrator of the whole project.
 
-A Google identity that holds the project's container role is an administrator by IAM, so those users pass; users that
-`restrict` names, ServiceAccounts and impersonated users have what RBAC gives them.
+A Google identity that holds the project's container role is an administrator by IAM, so those users pass; who is one
+`administers` says. Users that `restrict` names, ServiceAccounts and impersonated users have what RBAC gives them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,9 @@ class Attributes:
 class Authorizer:
     """Evaluates RBAC on the stored objects."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, administers: Callable[[str], bool] = lambda _: True) -> None:
         self._store = store
+        self._administers = administers
         self._restricted: set[str] = set()
 
     def restrict(self, user: str) -> None:
@@ -63,7 +64,8 @@ class Authorizer:
         if name.startswith(PREFIX):
             namespace = name[len(PREFIX) :].partition(":")[0]
             return User(name, ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED))
-        return User(name, (AUTHENTICATED,) if name in self._restricted else (MASTERS, AUTHENTICATED))
+        master = name not in self._restricted and self._administers(name)
+        return User(name, (MASTERS, AUTHENTICATED) if master else (AUTHENTICATED,))
 
     def check(self, user: User, wanted: Attributes) -> None:
         """Raise 403 where it is not allowed."""

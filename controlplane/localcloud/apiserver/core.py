@@ -21,12 +21,21 @@ from controlplane.localcloud.clock import Clock
 
 # Gives the user name of a bearer token, or None.
 Authenticate = Callable[[str], str | None]
+# Says whether a user administers every cluster of the project, so that RBAC is not asked.
+Administers = Callable[[str], bool]
 
 
 class Core:
     """Store, types, writes, deletions, subresources and access of one cluster."""
 
-    def __init__(self, cluster: str, clock: Clock, database: Path | None, authenticate: Authenticate) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        clock: Clock,
+        database: Path | None,
+        authenticate: Authenticate,
+        administers: Administers = lambda _: True,
+    ) -> None:
         self.clock = clock
         self.journal = Journal(database)
         self.store = Store(self.journal)
@@ -39,7 +48,7 @@ class Core:
         self.custom_resources = CustomResources(self.store, self.registry, self.writes, self.deletion, clock)
         self.admission.add(self.custom_resources.admit, validating=False)
         self.writes.observers.append(EventExpiry(self.store, clock).observe)
-        self.authorizer = Authorizer(self.store)
+        self.authorizer = Authorizer(self.store, administers)
         self._authenticate = authenticate
         self._bootstrap()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from controlplane.localcloud.apiserver.api import AdmissionHook, Api
 from controlplane.localcloud.apiserver.bootstrap import server_endpoints
-from controlplane.localcloud.apiserver.core import Authenticate, Core
+from controlplane.localcloud.apiserver.core import Administers, Authenticate, Core
 from controlplane.localcloud.apiserver.http import HttpFace
 from controlplane.localcloud.apiserver.local import LocalApi
 from controlplane.localcloud.apiserver.logs import LogSource
@@ -16,9 +16,16 @@ class ApiServer:
     """What the daemon starts once per cluster."""
 
     def __init__(
-        self, cluster: str, *, clock: Clock, database: Path | None, authenticate: Authenticate, faults: FaultBook
+        self,
+        cluster: str,
+        *,
+        clock: Clock,
+        database: Path | None,
+        authenticate: Authenticate,
+        faults: FaultBook,
+        administers: Administers = lambda _: True,
     ) -> None:
-        self.core = Core(cluster, clock, database, authenticate)
+        self.core = Core(cluster, clock, database, authenticate, administers)
         self.api: Api = LocalApi(cluster, self.core)
         self._face = HttpFace(self.core, faults, cluster)
         self.app: AsgiApp = with_faults(self._face, faults, cluster, clock)

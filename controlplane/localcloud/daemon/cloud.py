@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
@@ -34,6 +34,9 @@ from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.localcloud.stock.replay import TraceReplay
+
+if TYPE_CHECKING:
+    from controlplane.localcloud.gcp.project import Use
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +117,7 @@ class LocalCloud:
             delays=lambda: self.delays,
             runtime=self._machine.runtime,
             checker=self._machine.checker,
+            administers=self._administers,
         )
         self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
         await self.clusters.start(self._progress)
@@ -190,6 +194,16 @@ class LocalCloud:
         self.save_soon()
         return self.delays
 
+    def uses(self) -> Mapping["Use", int]:
+        """Give which permissions were needed by whom, and how often, since this daemon started."""
+        return {} if self._google is None else self._google.uses
+
+    def token(self, account: str) -> str:
+        """Give an access token of a service account; LocalCloudError where there is no such account."""
+        if self._google is None or not self._google.has_account(account):
+            raise LocalCloudError(f"there is no service account {account}; make one, or correct the name")
+        return self.tokens.issue(account)
+
     def deny_permissions(self, permissions: Iterable[str]) -> None:
         """Deny these permissions of the project's, and grant all others again."""
         if self._google is not None:
@@ -220,6 +234,9 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
+    def _administers(self, user: str) -> bool:
+        return self._google is None or self._google.administers(user)
+
     def _claim_ports(self) -> None:
         """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
         for name in ("gcp_port", "gcp_grpc_port"):
@@ -235,6 +252,7 @@ class LocalCloud:
             backends=balancer,
             tokens=self.tokens,
             faults=self.faults,
+            changed=self.save_soon,
         )
         if self.state.google:
             google.from_state(self.state.google)

@@ -53,6 +53,7 @@ class Surroundings:
     delays: Callable[[], Delays]
     runtime: Runtime | None = None
     checker: Checker = check
+    administers: Callable[[str], bool] = lambda _: True
 
 
 class RunningCluster:
@@ -72,6 +73,7 @@ class RunningCluster:
             database=database,
             authenticate=around.authenticate,
             faults=around.faults,
+            administers=around.administers,
         )
         self.api = self.server.api
         self.autopilot = Autopilot(

@@ -33,6 +33,7 @@ class AdminCommands:
             "fault-clear": self.fault_clear,
             "faults": self.faults,
             "members": self.members,
+            "permissions": self.permissions,
             "preempt": self.preempt,
             "region-down": self.region_down,
             "region-up": self.region_up,
@@ -42,6 +43,7 @@ class AdminCommands:
             "status": self.status,
             "stock": self.stock,
             "stock-out": self.stock_out,
+            "token": self.token,
         }
 
     async def status(self) -> dict[str, Any]:
@@ -88,6 +90,15 @@ class AdminCommands:
         denied = sorted(permissions)
         self._cloud.deny_permissions(denied)
         return {"denied": denied}
+
+    async def permissions(self, account: str = "") -> dict[str, Any]:
+        """List which permissions were needed by whom since the start, granted or not, and how often."""
+        rows = [{**asdict(use), "calls": count} for use, count in sorted(self._cloud.uses().items())]
+        return {"permissions": [row for row in rows if account in ("", row["account"])]}
+
+    async def token(self, account: str) -> dict[str, Any]:
+        """Give an access token of a service account, as its workloads get from the metadata server."""
+        return {"token": self._cloud.token(account)}
 
     async def members(self) -> dict[str, Any]:
         """List the clusters by their links."""

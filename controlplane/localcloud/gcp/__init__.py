@@ -5,9 +5,9 @@ and gkehub. What they say of clusters, stock and load balancing is what the rest
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.faults import AsgiApp, FaultBook
@@ -16,6 +16,9 @@ from controlplane.localcloud.gcp.hosts import BackendHealth, ClusterHost, Hosted
 from controlplane.localcloud.gcp.tokens import TokenError, TokenIssuer, new_credentials
 from controlplane.localcloud.scenario import Scenario
 from controlplane.localcloud.stock.ledger import Stock
+
+if TYPE_CHECKING:
+    from controlplane.localcloud.gcp.project import Use
 
 __all__ = [
     "BackendHealth",
@@ -41,9 +44,10 @@ class GoogleCloud:
         backends: BackendHealth,
         faults: FaultBook,
         tokens: TokenIssuer,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
-        from controlplane.localcloud.gcp.administration import Administration
+        from controlplane.localcloud.gcp.admin.api import Administration
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
         from controlplane.localcloud.gcp.container import ContainerApi
@@ -63,7 +67,8 @@ class GoogleCloud:
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
-        app = build_app(tokens, self._rpc.rest, self._compute.rest, Administration(project))
+        self._admin = Administration(project, clock, tokens, changed)
+        app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin)
         self.app: AsgiApp = disturbed(app, faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
@@ -87,6 +92,23 @@ class GoogleCloud:
         )
         return bound
 
+    @property
+    def uses(self) -> Mapping["Use", int]:
+        """Which permissions were needed by whom, granted or not, and how often, since this daemon started."""
+        return self._project.uses
+
+    def may(self, account: str, permission: str) -> bool:
+        """Say whether an account has a permission of the project's, and note that it needed it."""
+        return self._project.allows(account, permission)
+
+    def administers(self, account: str) -> bool:
+        """Say whether an account administers every cluster by IAM, so that RBAC need not be asked."""
+        return self._admin.policies.allows(account, "container.clusterRoles.bind")
+
+    def has_account(self, email: str) -> bool:
+        """Say whether there is such a service account."""
+        return self._admin.accounts.exists(email)
+
     def deny(self, permissions: Iterable[str]) -> None:
         """Deny these permissions of the project's, and grant all others again."""
         self._project.denied = set(permissions)
@@ -94,6 +116,7 @@ class GoogleCloud:
     async def close(self) -> None:
         """Stop what is under way."""
         await self._container.close()
+        await self._admin.close()
         if self._grpc is not None:
             await self._grpc.stop(0)
 
@@ -105,6 +128,7 @@ class GoogleCloud:
             "addresses": self._compute.to_state(),
             "feature": self._hub.feature,
             "disabled": sorted(self._project.disabled),
+            "admin": self._admin.to_state(),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -114,6 +138,7 @@ class GoogleCloud:
         self._compute.from_state(state.get("addresses", []))
         self._hub.feature = state.get("feature", self._hub.feature)
         self._project.disabled = set(state.get("disabled", ()))
+        self._admin.from_state(state.get("admin", {}))
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from controlplane.localcloud.gcp.administration import Administration
+from controlplane.localcloud.gcp.admin.api import Administration
+from controlplane.localcloud.gcp.callers import caller
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
 from controlplane.localcloud.gcp.rpc import json_response
 from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssuer
@@ -21,14 +22,16 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
     """Put the endpoints together."""
 
     async def by_path(request: Request) -> Response:
-        return await (administration.rest if administration.takes(request.url.path) else rpc)(request)
+        return await (administration.rest if administration.takes(request) else rpc)(request)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def call(request: Request) -> Response:
             try:
                 scheme, _, token = request.headers.get("authorization", "").partition(" ")
-                if scheme.lower() != "bearer" or tokens.authenticate(token) is None:
+                user = tokens.authenticate(token) if scheme.lower() == "bearer" else None
+                if user is None:
                     raise unauthenticated()
+                caller.set(user)
                 return await endpoint(request)
             except GoogleError as error:
                 answer = json_response(error.envelope(), error.http_code)
@@ -53,7 +56,7 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
         routes=[
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
-            Route("/v1/{path:path}", guarded(by_path), methods=verbs),
+            *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
         ]
     )
 

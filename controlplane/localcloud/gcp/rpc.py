@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from starlette.requests import Request
 from starlette.responses import Response
 
+from controlplane.localcloud.gcp.callers import caller
 from controlplane.localcloud.gcp.container import ContainerApi
 from controlplane.localcloud.gcp.errors import GoogleError, not_found, unauthenticated
 from controlplane.localcloud.gcp.gkehub import GET_OPERATION, GkeHubApi
@@ -123,8 +124,10 @@ async def start_grpc(
         async def call(request: Any, context: Any) -> Any:
             try:
                 metadata = dict(context.invocation_metadata() or ())
-                if authenticate(str(metadata.get("authorization", "")).removeprefix("Bearer ")) is None:
+                user = authenticate(str(metadata.get("authorization", "")).removeprefix("Bearer "))
+                if user is None:
                     raise unauthenticated()
+                caller.set(user)
                 if handler is None:
                     raise unimplemented(path)
                 lost = await disturb(path)

@@ -47,7 +47,7 @@ class _Identity:
     expires: float
 
 
-def new_credentials(project: str, token_uri: str, *, name: str = "gpu-hunter") -> dict[str, str]:
+def new_credentials(project: str, token_uri: str, *, name: str = "operator") -> dict[str, str]:
     """Make a service account key as `gcloud iam service-accounts keys create` writes it."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(

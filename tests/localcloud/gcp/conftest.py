@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import SystemClock
@@ -26,6 +27,7 @@ from controlplane.localcloud.stock.ledger import Stock
 
 # One key for all tests: making one takes a while.
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
+PROJECT = "projects/gpu-hunter-local"
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
@@ -188,3 +190,41 @@ def serve_endpoints(
     info = {**info, "token_uri": f"{rest}/token"}
     yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+
+
+class Caller:
+    """REST calls as somebody; by default as the owner, whose key file the local cloud gives."""
+
+    def __init__(self, endpoints):
+        self.endpoints = endpoints
+        self.owner = endpoints.cloud.tokens.service_account
+
+    def __call__(self, method, path, body=None, *, account=None):
+        token = self.endpoints.cloud.tokens.issue(account or self.owner)
+        url = f"{self.endpoints.rest}/{path if path[:3] in ('v2/', 'v3/') else 'v1/' + path}"
+        return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+    def well(self, *args, **kwargs):
+        answer = self(*args, **kwargs)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def refused(self, *args, **kwargs):
+        answer = self(*args, **kwargs)
+        error = answer.json()["error"]
+        assert error["code"] == answer.status_code
+        return error["status"], error["message"]
+
+    def make_hunter(self):
+        return self.well("POST", f"{PROJECT}/serviceAccounts", {"accountId": "gpu-hunter"})
+
+    def bind(self, role, *members, resource=PROJECT):
+        """Do what every client does: read, add, write back with the etag."""
+        policy = self.well("POST" if resource == PROJECT else "GET", f"{resource}:getIamPolicy")
+        policy["bindings"] = [*policy.get("bindings", []), {"role": role, "members": list(members)}]
+        return self.well("POST", f"{resource}:setIamPolicy", {"policy": policy})
+
+
+@pytest.fixture
+def call(endpoints):
+    return Caller(endpoints)

@@ -26,20 +26,37 @@ Document: TypeAlias = dict[str, Any]
 _Zonal: TypeAlias = Callable[[str], list[Document]]
 
 
+# How a call is written in the path, and the permission that it needs: the first that fits counts.
 _PERMISSIONS = (
-    (r"GET regions", "compute.regions.list"),
-    (r"GET aggregated/acceleratorTypes", "compute.acceleratorTypes.list"),
-    (r"GET aggregated/addresses", "compute.addresses.list"),
-    (r"POST regions/[^/]+/advice/capacity", "compute.advice.capacity"),
-    (r"POST regions/[^/]+/advice/capacityHistory", "compute.advice.capacityHistory"),
-    (r"(GET|POST) global/backendServices/.+", "compute.backendServices.get"),
+    (r"GET (zones|regions)", r"compute.\1.list"),
+    (r"GET (zones|regions)/[^/]+", r"compute.\1.get"),
+    (r"GET aggregated/(\w+)", r"compute.\1.list"),
+    (r"(GET|POST) global/operations/.+", r"compute.globalOperations.get"),
+    (r"(GET|POST) regions/[^/]+/operations/.+", r"compute.regionOperations.get"),
+    (r"GET global/addresses", "compute.globalAddresses.list"),
+    (r"GET global/addresses/[^/]+", "compute.globalAddresses.get"),
+    (r"POST global/addresses", "compute.globalAddresses.create"),
+    (r"POST global/addresses/[^/]+/setLabels", "compute.globalAddresses.setLabels"),
+    (r"DELETE global/addresses/[^/]+", "compute.globalAddresses.delete"),
+    (r"POST regions/[^/]+/addresses", "compute.addresses.create"),
+    (r"POST regions/[^/]+/addresses/[^/]+/setLabels", "compute.addresses.setLabels"),
+    (r"DELETE regions/[^/]+/addresses/[^/]+", "compute.addresses.delete"),
+    (r"POST regions/[^/]+/advice/(\w+)", r"compute.advice.\1"),
+    (r"POST global/backendServices/[^/]+/getHealth", "compute.backendServices.get"),
+    (r"POST zones/[^/]+/networkEndpointGroups/.+", "compute.networkEndpointGroups.get"),
+    (r"GET global/forwardingRules", "compute.globalForwardingRules.list"),
+    (r"GET global/forwardingRules/[^/]+", "compute.globalForwardingRules.get"),
+    (r"GET (?:global|(?:zones|regions)/[^/]+)/(\w+)", r"compute.\1.list"),
+    (r"GET (?:global|(?:zones|regions)/[^/]+)/(\w+)/[^/]+", r"compute.\1.get"),
 )
 
 
 def permission_of(verb: str, path: str) -> str:
-    """Give the permission that a call needs; for those that nobody is denied, the project's own."""
-    call = f"{verb} {path}"
-    return next((name for pattern, name in _PERMISSIONS if re.fullmatch(pattern, call)), "compute.projects.get")
+    """Give the permission that a call needs; for one that nothing answers, the project's own."""
+    for pattern, name in _PERMISSIONS:
+        if match := re.fullmatch(pattern, f"{verb} {path}"):
+            return match.expand(name)
+    return "compute.projects.get"
 
 
 class ComputeApi:
@@ -180,6 +197,8 @@ def _reserved(
             return addresses.insert(body)
         case ("DELETE", "addresses", str(name)):
             return addresses.delete(name)
+        case ("POST", "addresses", str(name), "setLabels"):
+            return addresses.set_labels(name, body)
         case ("GET", "operations", str(name)) | ("POST", "operations", str(name), "wait"):
             return addresses.operation(name)
         case _:

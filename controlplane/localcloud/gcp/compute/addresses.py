@@ -1,5 +1,7 @@
 """Reserved addresses, global and of regions: insert, list, get, delete, and the operations that doing so gives."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -66,6 +68,7 @@ class Addresses:
         }
         if self._scope != "global":
             self._addresses[name]["region"] = self._base
+        self._label(name, body.get("labels") or {})
         return self._done("insert", name)
 
     def delete(self, name: str) -> Document:
@@ -73,6 +76,17 @@ class Addresses:
         self.get(name)
         del self._addresses[name]
         return self._done("delete", name)
+
+    def set_labels(self, name: str, body: Mapping[str, Any]) -> Document:
+        """Replace the labels of one, if they are still those that were read."""
+        if body.get("labelFingerprint") != self.get(name)["labelFingerprint"]:
+            raise GoogleError(
+                "FAILED_PRECONDITION",
+                "Labels fingerprint either invalid or resource labels have changed",
+                "conditionNotMet",
+            )
+        self._label(name, body.get("labels") or {})
+        return self._done("setLabels", name)
 
     def operation(self, name: str) -> Document:
         """Describe a finished operation."""
@@ -87,6 +101,12 @@ class Addresses:
         """Take up what an earlier daemon left of this scope."""
         here = f"{self._base}/addresses/"
         self._addresses = {each["name"]: each for each in state if each["selfLink"].startswith(here)}
+
+    def _label(self, name: str, labels: Mapping[str, str]) -> None:
+        text = repr(sorted(labels.items()))
+        fingerprint = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
+        self._addresses[name].pop("labels", None)
+        self._addresses[name] |= {"labelFingerprint": fingerprint} | ({"labels": dict(labels)} if labels else {})
 
     def _done(self, verb: str, name: str) -> Document:
         now = rfc3339(self._clock.now())

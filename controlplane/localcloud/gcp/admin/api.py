@@ -1,0 +1,107 @@
+"""All administration APIs together: who answers a path, and what of them outlives the daemon."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controlplane.localcloud.clock import Clock
+from controlplane.localcloud.gcp.admin.accounts import ServiceAccountsApi
+from controlplane.localcloud.gcp.admin.calls import Call, Document, Router, route
+from controlplane.localcloud.gcp.admin.longrunning import LongRunning
+from controlplane.localcloud.gcp.admin.policies import Policies
+from controlplane.localcloud.gcp.admin.projects import ResourceManagerApi
+from controlplane.localcloud.gcp.admin.roles import RolesApi
+from controlplane.localcloud.gcp.admin.serviceusage import ServiceUsageApi
+from controlplane.localcloud.gcp.errors import invalid, not_found
+from controlplane.localcloud.gcp.project import Project
+from controlplane.localcloud.gcp.rpc import json_response, read_json
+from controlplane.localcloud.gcp.tokens import TokenIssuer
+
+
+class _Part(Protocol):
+    """Something of which a part outlives the daemon."""
+
+    def to_state(self) -> Document: ...
+
+    def from_state(self, state: Mapping[str, Any]) -> None: ...
+
+
+class Administration:
+    """Answers what concerns the project as a whole. `changed` is called when there is something to save."""
+
+    def __init__(self, project: Project, clock: Clock, tokens: TokenIssuer, changed: Callable[[], None]) -> None:
+        self._project = project
+        self._changed = changed
+        self.operations = LongRunning(clock, changed)
+        self.accounts = ServiceAccountsApi(project, clock, tokens.issue)
+        self._roles = RolesApi(project)
+        self.policies = Policies(project.name, account_exists=self.accounts.exists, custom=self._roles.permissions)
+        self.accounts.bind(self.policies)
+        project.access = self.policies
+        self._parts: dict[str, _Part] = {
+            "accounts": self.accounts,
+            "roles": self._roles,
+            "policies": self.policies,
+        }
+        apis = (
+            ServiceUsageApi(project, self.operations),
+            ResourceManagerApi(project, self.policies),
+            self.accounts,
+            self._roles,
+        )
+        operation = "/{}/projects/{{project}}/locations/{{location}}/operations/{{operation}}"
+        self._router = Router(
+            [
+                *(route("GET", operation.format(version), self._operation) for version in ("v1", "v2")),
+                *(each for api in apis for each in api.routes()),
+            ]
+        )
+        self.accounts.add(tokens.service_account, "Owner of the local cloud")
+        owner = {"role": "roles/owner", "members": [f"serviceAccount:{tokens.service_account}"]}
+        self.policies.put(f"projects/{project.name}", [owner])
+
+    def takes(self, request: Request) -> bool:
+        """Say whether a call is one of these APIs'; the operations of a location are some of several APIs'."""
+        path = request.url.path
+        if "/operations/" in path and "/locations/" in path:
+            return path.startswith("/v2/") or self.operations.has(path.removeprefix("/v1/"))
+        return self._router.find(request.method, path) is not None
+
+    async def rest(self, request: Request) -> Response:
+        """Answer a call."""
+        body = read_json(await request.body())
+        if body is not None and not isinstance(body, dict):
+            raise invalid("Invalid JSON payload received. Root element must be a message.")
+        call = Call(request.method, request.url.path, {}, dict(request.query_params), body or {})
+        return json_response(self.answer(call))
+
+    def answer(self, call: Call) -> Document:
+        """Answer a call, taken apart."""
+        found = self._router.find(call.verb, call.path)
+        if found is None:
+            raise not_found("The requested URL was not found on this server.")
+        handler, fields = found
+        answer = handler.answer(Call(call.verb, call.path, fields, call.query, call.body))
+        if call.verb != "GET":
+            self._changed()
+        return answer
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        await self.operations.close()
+
+    def to_state(self) -> dict[str, Any]:
+        """Give what must outlive the daemon."""
+        return deepcopy({name: part.to_state() for name, part in self._parts.items()})
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what an earlier daemon left."""
+        for name, part in self._parts.items():
+            if name in state:
+                part.from_state(deepcopy(state[name]))
+
+    def _operation(self, call: Call) -> Document:
+        return self.operations.get(call.path.split("/", 2)[2])
