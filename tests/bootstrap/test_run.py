@@ -126,7 +126,7 @@ def test_a_cluster_that_is_being_made_is_left_to_end_before_it_is_removed(world,
         runs(parts).apply()
     world.plague = lambda *_: None
     runs(parts).destroy()
-    assert [at for verb, _, at in world.journal if verb == "remove"][0] >= 300.0
+    assert next(at for verb, _, at in world.journal if verb == "remove") >= 300.0
     assert world.ready == {}
 
 
