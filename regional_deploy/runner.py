@@ -5,6 +5,7 @@ belongs in the parsed object. The rights are those of `rbac/`, bound to the proj
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -87,10 +88,9 @@ def cloud_build(image: str, version: str, project: str, account: str) -> Json:
     image: without its tag, which `version` is. account: the email that it runs as.
     """
     (build,) = _documents("project", "cloudbuild")
-    build["substitutions"] = {"_IMAGE": image, "_VERSION": version}
-    # Only gcloud fills substitutions into the tags by itself.
-    build["tags"] = [tag.replace("${_VERSION}", version) for tag in build["tags"]]
-    return {**build, "serviceAccount": f"projects/{project}/serviceAccounts/{account}"}
+    del build["substitutions"]
+    filled: Json = _substituted(build, {"${_IMAGE}": image, "${_VERSION}": version})
+    return {**filled, "serviceAccount": f"projects/{project}/serviceAccounts/{account}"}
 
 
 def trigger(runner: Runner) -> Json:
@@ -149,6 +149,16 @@ def role_definition() -> Json:
     """Give the custom IAM role: title, description, stage, includedPermissions."""
     (role,) = _documents("rbac", "google-cloud-role")
     return role
+
+
+def _substituted(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for name, text in values.items():
+            value = value.replace(name, text)
+        return value
+    if isinstance(value, list):
+        return [_substituted(each, values) for each in value]
+    return {key: _substituted(each, values) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _fill_container(container: Json, runner: Runner) -> None:

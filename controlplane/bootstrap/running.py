@@ -176,8 +176,8 @@ def _image(names: Names, needs: tuple[str, ...]) -> Part:
         (gcloud("artifacts", "docker", "images", "delete", names.image, f"--project={names.project}", "--delete-tags",
                 "--quiet"),),
         (Charge("build-minute", 4),),
-        ("artifactregistry.tags.get", "cloudbuild.builds.create", "cloudbuild.builds.get", "cloudbuild.builds.list",
-         "iam.serviceAccounts.actAs"),
+        ("artifactregistry.dockerimages.list", "cloudbuild.builds.create", "cloudbuild.builds.get",
+         "cloudbuild.builds.list", "iam.serviceAccounts.actAs"),
         kept="goes with its repository",
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ class Images:
     def look(self, part: Part) -> Seen:
         """Look for the tag in the repository, and for a build of it."""
         wanted = thing(part, Image)
-        if self._rest.get(_REGISTRY, _tag_path(wanted)) is not None:
+        if self._pushed(wanted):
             return Seen(State.PRESENT, wanted.tag)
         latest = self._latest(wanted)
         status = str(latest.get("status", ""))
@@ -59,17 +59,27 @@ class Images:
         del part, seen
         return None
 
+    def _pushed(self, wanted: Image) -> bool:
+        """Say whether the repository holds the tag; one that is not there holds nothing."""
+        images = self._rest.pages(_REGISTRY, f"/v1/{_repository(wanted)}/dockerImages", "dockerImages")
+        return any(
+            str(each.get("uri", "")).partition("@")[0] == wanted.name and wanted.tag in (each.get("tags") or ())
+            for each in images
+        )
+
     def _latest(self, wanted: Image) -> Json:
         """Give the newest build of the tag; Cloud Build lists the newest first."""
         query = quote(f'tags="gpu-hunter-{wanted.tag}"', safe="")
         path = f"/v1/projects/{wanted.project}/locations/{wanted.region}/builds?filter={query}"
-        builds = self._rest.pages(_BUILD, path, "builds")
+        builds = [
+            each
+            for each in self._rest.pages(_BUILD, path, "builds")
+            if f"gpu-hunter-{wanted.tag}" in (each.get("tags") or ())
+        ]
         return max(builds, key=lambda each: str(each.get("createTime", "")), default={})
 
 
-def _tag_path(wanted: Image) -> str:
+def _repository(wanted: Image) -> str:
     host, _, rest = wanted.name.partition("/")
-    project, repository, package = rest.rsplit("/", 2)
-    location = host.removesuffix("-docker.pkg.dev")
-    parent = f"projects/{project.replace('/', ':')}/locations/{location}/repositories/{repository}"
-    return f"/v1/{parent}/packages/{package}/tags/{wanted.tag}"
+    repository = rest.rsplit("/", 2)[1]
+    return f"projects/{wanted.project}/locations/{host.removesuffix('-docker.pkg.dev')}/repositories/{repository}"

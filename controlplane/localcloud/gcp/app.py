@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from controlplane.localcloud.gcp.admin.api import Administration
+from controlplane.localcloud.gcp.admin.storage import UPLOAD
 from controlplane.localcloud.gcp.callers import caller
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
 from controlplane.localcloud.gcp.rpc import json_response
@@ -56,6 +57,8 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
         routes=[
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
+            Route("/storage/v1/{path:path}", guarded(administration.rest), methods=verbs),
+            Route(UPLOAD, guarded(administration.upload), methods=["POST"]),
             *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
         ]
     )

@@ -15,6 +15,7 @@ from controlplane.localcloud.gcp.admin.policies import Policies
 from controlplane.localcloud.gcp.admin.projects import ResourceManagerApi
 from controlplane.localcloud.gcp.admin.roles import RolesApi
 from controlplane.localcloud.gcp.admin.serviceusage import ServiceUsageApi
+from controlplane.localcloud.gcp.admin.storage import StorageApi
 from controlplane.localcloud.gcp.errors import invalid, not_found
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.gcp.rpc import json_response, read_json
@@ -41,16 +42,19 @@ class Administration:
         self.policies = Policies(project.name, account_exists=self.accounts.exists, custom=self._roles.permissions)
         self.accounts.bind(self.policies)
         project.access = self.policies
+        self._storage = StorageApi(project, clock, self.policies)
         self._parts: dict[str, _Part] = {
             "accounts": self.accounts,
             "roles": self._roles,
             "policies": self.policies,
+            "storage": self._storage,
         }
         apis = (
             ServiceUsageApi(project, self.operations),
             ResourceManagerApi(project, self.policies),
             self.accounts,
             self._roles,
+            self._storage,
         )
         operation = "/{}/projects/{{project}}/locations/{{location}}/operations/{{operation}}"
         self._router = Router(
@@ -77,6 +81,13 @@ class Administration:
             raise invalid("Invalid JSON payload received. Root element must be a message.")
         call = Call(request.method, request.url.path, {}, dict(request.query_params), body or {})
         return json_response(self.answer(call))
+
+    async def upload(self, request: Request) -> Response:
+        """Take what is put into a bucket, whose body is the object itself."""
+        name = request.query_params.get("name", "")
+        answer = self._storage.upload(request.path_params["bucket"], name, await request.body())
+        self._changed()
+        return json_response(answer)
 
     def answer(self, call: Call) -> Document:
         """Answer a call, taken apart."""
