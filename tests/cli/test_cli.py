@@ -36,7 +36,7 @@ COMMANDS = [
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"],
+    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["bootstrap"],
 ]  # fmt: skip
 
 
