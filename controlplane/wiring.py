@@ -22,7 +22,7 @@ from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
 from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
-from controlplane.gateways.access import Project
+from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.factory import ConfigConnection, google_cloud
 from controlplane.gateways.fleet import Membership
@@ -34,6 +34,7 @@ from ingress import WIRINGS
 
 if TYPE_CHECKING:
     from controlplane.doctor.examine import Doctor
+    from controlplane.gateways.administration import Administration
 
 Json = dict[str, Any]
 CRD_PATIENCE = 20.0
@@ -215,6 +216,15 @@ def bare_address(url: str) -> str:
 def specs_of(services: list[Json]) -> list[ServiceSpec]:
     """Give GPUServices that were read and checked as the decision sees them."""
     return [parse_service({**s, "metadata": {"namespace": "default", **s["metadata"]}}) for s in services]
+
+
+def administration_of(target: Target, clock: Clock) -> "Administration":
+    """Build what calls the administration APIs of a target."""
+    from controlplane.gateways.administration import Administration
+    from controlplane.gateways.retrying import Retrying
+
+    access = GoogleAccess(project_of(target), clock)
+    return Administration(access, retrying=Retrying(patience=60.0, clock=clock), timeouts=(5.0, 60.0))
 
 
 def project_of(target: Target) -> Project:

@@ -24,7 +24,7 @@ def files(root: Path = ROOT) -> list[str]:
     """List what the image is made of, as paths below the root. Raises ConfigurationProblem outside of a checkout."""
     if not (root / IGNORE).is_file():
         raise ConfigurationProblem(
-            f"{root} does not hold {DOCKERFILE}, so no image can be built from it; name one that is built with --image"
+            f"{root} does not hold {DOCKERFILE}, so no image can be built; name one that is built with --image-tag"
         )
     rules = [line.strip() for line in (root / IGNORE).read_text("utf-8").splitlines()]
     rules = [rule for rule in rules if rule and not rule.startswith("#")]

@@ -31,6 +31,7 @@ def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 COMMANDS = [
     ["runner"], ["runner", "job"], ["runner", "trigger"], ["runner", "watch"], ["runner", "rights"],
+    ["runner", "execute"],
     [], ["local"], ["local", "up"], ["local", "down"], ["local", "status"], ["local", "kubeconfig"],
     ["local", "reset"], ["local", "stock"], ["apply"], ["delete"], ["reconcile"], ["plan"], ["status"], ["explain"],
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
