@@ -29,8 +29,12 @@ def checked(obj: Mapping[str, Any], kind: str, model: type[M], metadata: Iterabl
 
 def _envelope(obj: Mapping[str, Any], kind: str) -> list[Problem]:
     problems = []
-    if obj.get("apiVersion") != API_VERSION:
-        problems.append(Problem("apiVersion", f"is {obj.get('apiVersion')!r}", f"write apiVersion: {API_VERSION}"))
+    given = obj.get("apiVersion")
+    if isinstance(given, str) and given.startswith(f"{GROUP}/") and given != API_VERSION:
+        what = f"is {given!r}, a version that this release does not read"
+        problems.append(Problem("apiVersion", what, f"update gpuhunter, or write apiVersion: {API_VERSION}"))
+    elif given != API_VERSION:
+        problems.append(Problem("apiVersion", f"is {given!r}", f"write apiVersion: {API_VERSION}"))
     if obj.get("kind") != kind:
         problems.append(Problem("kind", f"is {obj.get('kind')!r}", f"write kind: {kind}"))
     problems += [
@@ -47,7 +51,8 @@ def _problem(error: Mapping[str, Any], model: type[BaseModel], kind: str) -> Pro
     explained = f"see `kubectl explain {kind.lower()}.spec`"
     if fault == "extra_forbidden":
         key = str(error["loc"][-1])
-        return Problem(path, "unknown key", did_you_mean(key, _keys(model), f"remove it; {explained}"))
+        otherwise = f"remove it, or update gpuhunter if it is of a newer release; {explained}"
+        return Problem(path, "unknown key", did_you_mean(key, _keys(model), otherwise))
     if fault == "missing":
         return Problem(path, "is missing", f"give it a value; {explained}")
     if fault == "value_error":

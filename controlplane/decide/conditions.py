@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from controlplane.decide.case import Beside
 from controlplane.decide.failback import Return
+from controlplane.decide.rollout import Rollout
 from controlplane.decide.world import Holding, World
 from controlplane.model.decision import Condition, Counts, Suppressed
 from controlplane.model.observation import IngressFact
@@ -15,6 +16,7 @@ from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
 MESSAGE_LIMIT = 300
+SHOWN = 2
 ORDINARY_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
@@ -29,7 +31,7 @@ class Findings:
     offerings: int
     feedback: Return
     suppressed: tuple[Suppressed, ...]
-    rolling: int
+    rollout: Rollout
     teardown: str
     unpriced: bool
     beside: Beside | None = None
@@ -84,6 +86,8 @@ def _progressing(found: Findings) -> Condition:
         return _say("Progressing", not dark, Reason.REGIONS_UNKNOWN if dark else Reason.SERVICE_DELETING, waits)
     if spec.paused:
         return _say("Progressing", False, Reason.SERVICE_PAUSED, "spec.paused is set")
+    if found.rollout.unwell:
+        return _say("Progressing", False, Reason.ROLLOUT_STOPPED, _stopped(found))
     if counts.hunting:
         return _say("Progressing", True, Reason.HUNTING_FOR_GPUS, f"{counts.hunting} asked for; {summary(found)}")
     if any(h.impaired for h in found.world.holdings):
@@ -98,16 +102,28 @@ def _progressing(found: Findings) -> Condition:
     if counts.serving < counts.wanted:
         why = Reason.SPEC_REJECTED if Reason.SPEC_REJECTED.value in found.histogram else Reason.NOTHING_FEASIBLE
         return _say("Progressing", False, why, summary(found))
-    if counts.draining or found.rolling:
+    if counts.draining or found.rollout.behind or found.rollout.dark:
         parts = [f"{counts.draining} {'replica drains' if counts.draining == 1 else 'replicas drain'}"]
-        if found.rolling:
-            parts.append(f"{found.rolling} of the placements have an older template")
+        if found.rollout.behind:
+            parts.append(f"{found.rollout.behind} of the placements have an older template")
+        if found.rollout.dark:
+            parts.append(f"the new template is not proven in {', '.join(found.rollout.dark)}, which cannot be seen")
         text = ", ".join(parts[0 if counts.draining else 1 :]) + _stuck(found.world)
         return _say("Progressing", True, Reason.MOVING, text)
     beside = found.beside
     if beside is not None and beside.bridging:
         return _say("Progressing", True, Reason.BRIDGE, f"{_bridging(beside)}; {summary(found)}")
     return _say("Progressing", False, Reason.STEADY, "nothing is left to do")
+
+
+def _stopped(found: Findings) -> str:
+    """Tell where the new template is not well, what still has the old one, and how to go on or back."""
+    rollout = found.rollout
+    where, stuck = ", ".join(rollout.unwell[:SHOWN]), _stuck(found.world)
+    where += f" and {len(rollout.unwell) - SHOWN} more" if len(rollout.unwell) > SHOWN else ""
+    rest = f"{rollout.behind} placement{' is' if rollout.behind == 1 else 's are'} not begun"
+    kept = f"what serves keeps the old one{f', {rest}' if rollout.behind else ''}"
+    return f"the new Pod template does not get healthy in {where}; {kept}; correct spec.pod or set it back{stuck}"
 
 
 def _told_beside(beside: Beside) -> str:

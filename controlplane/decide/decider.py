@@ -18,6 +18,7 @@ from controlplane.decide.expenses import affordable_goal, hourly_cost, price_lis
 from controlplane.decide.failback import Return
 from controlplane.decide.lifecycle import advance, expel, note_unhealthy
 from controlplane.decide.planner import plan as make_plan
+from controlplane.decide.rollout import Rollout
 from controlplane.decide.routing import route
 from controlplane.decide.safety import Scene, screen
 from controlplane.decide.teardown import take_down
@@ -54,7 +55,7 @@ class Draft:
     feedback: Return = field(default_factory=Return)
     scales: Scales | None = None
     beside: Beside | None = None
-    rolling: int = 0
+    progress: Rollout = field(default_factory=Rollout)
     teardown: str = ""
 
 
@@ -116,7 +117,7 @@ def _draft(case: Case) -> Draft:
         feedback=settled.feedback,
         scales=settled.scales,
         beside=settled.beside,
-        rolling=len(rollout.behind(spec, world)),
+        progress=rollout.progress(spec, world, case.judged.offerings, case.now),
     )
 
 
@@ -149,7 +150,7 @@ def _told(case: Case, draft: Draft, actions: tuple[Action, ...], suppressed: tup
         offerings=len(judgement.verdicts),
         feedback=draft.feedback,
         suppressed=suppressed,
-        rolling=draft.rolling,
+        rollout=draft.progress,
         teardown=draft.teardown,
         unpriced=unpriced(draft.world, case.prices),
         beside=draft.beside,
@@ -193,7 +194,14 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
     return replace(
         past,
         passes=past.passes + 1,
-        placements=remember.placements(past, draft.world, started, judged.offerings, now),
+        placements=remember.placements(
+            past,
+            draft.world,
+            started,
+            judged.offerings,
+            now,
+            rolling=rollout.rolling(case.spec, draft.world, actions),
+        ),
         attempts=remember.ring([*attempts, *started]),
         offerings=remember.known_offerings(judged.offerings, keys, case.spec.generation, now),
         moves=remember.recent_moves(past.moves, _moves(judged.world, draft.world, actions, now), now),

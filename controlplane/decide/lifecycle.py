@@ -37,7 +37,9 @@ def note_unhealthy(
         if not holding.impaired or began is None or (past.last_refused_at and past.last_refused_at >= began):
             continue
         message = f"{holding.impaired} replica(s) hold GPUs but do not serve"
-        learnt[holding.key] = capacity.refused(spec, past, RefusalClass.APP_UNHEALTHY, message, now)
+        refused = capacity.refused(spec, past, RefusalClass.APP_UNHEALTHY, message, now)
+        template = holding.workload.template_hash if holding.workload else ""
+        learnt[holding.key] = replace(refused, unwell_template=template)
     return learnt
 
 

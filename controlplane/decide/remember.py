@@ -147,10 +147,19 @@ def placements(
     started: Iterable[Attempt],
     offerings: Mapping[str, OfferingMemory],
     now: datetime,
+    *,
+    rolling: frozenset[str] = frozenset(),
 ) -> tuple[PlacementMemory, ...]:
-    """Give the placements as they are meant to be after this pass, and the lately refused ones as Cooling."""
+    """Give the placements as they are meant to be after this pass, and the lately refused ones as Cooling.
+
+    rolling: the keys of those that have been given another template and not proven it.
+    """
     more = {a.offering: a.replicas for a in started}
-    found = {h.offering: _placement(h, more.get(h.offering, 0)) for h in world.holdings if _lives(h, more)}
+    found = {
+        h.offering: _placement(h, more.get(h.offering, 0), rolling=h.key in rolling)
+        for h in world.holdings
+        if _lives(h, more)
+    }
     for offering, replicas in more.items():
         found.setdefault(offering, PlacementMemory(offering, Phase.HUNTING, now, replicas))
     cool: list[PlacementMemory] = []
@@ -169,7 +178,7 @@ def _lives(holding: Holding, more: Mapping[Offering, int]) -> bool:
     return holding.workload is not None or holding.target > 0 or holding.offering in more
 
 
-def _placement(holding: Holding, more: int) -> PlacementMemory:
+def _placement(holding: Holding, more: int, *, rolling: bool) -> PlacementMemory:
     """Remember what may stand there, not what is meant to: a removal is believed when it is seen.
 
     What is given up altogether is remembered as draining, so that it costs but covers nothing if its cluster goes dark.
@@ -186,6 +195,7 @@ def _placement(holding: Holding, more: int) -> PlacementMemory:
         impaired_since=holding.impaired_since,
         reason=holding.reason,
         obtained=holding.scheduled,
+        rolling=rolling,
     )
 
 

@@ -29,6 +29,7 @@ class Holding:
     target: replicas it is meant to hold; scheduled >= ready >= serving of them have come that far.
     impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
     yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
+    rolling: it was given another template, and was not seen to serve with it alone up to the last pass.
     """
 
     offering: Offering
@@ -50,6 +51,7 @@ class Holding:
     unwired_at: datetime | None = None
     impaired_since: datetime | None = None
     reason: str = ""
+    rolling: bool = False
 
     @property
     def key(self) -> str:
@@ -286,6 +288,7 @@ def _seen(
         unwired_at=past.unwired_at if past else None,
         impaired_since=past.impaired_since if past else None,
         reason=past.reason if past else "",
+        rolling=bool(past and past.rolling),
     )
 
 
@@ -310,6 +313,7 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         unwired_at=past.unwired_at,
         impaired_since=past.impaired_since,
         reason=past.reason,
+        rolling=past.rolling,
     )
 
 

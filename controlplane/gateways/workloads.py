@@ -118,7 +118,18 @@ def _workload(
         created_at=parse_instant(metadata.get("creationTimestamp")),
         deleting="deletionTimestamp" in metadata,
         fence=int(fence) if fence.isdigit() else 0,
+        rolled_out=_rolled_out(deployment),
     )
+
+
+def _rolled_out(deployment: Json) -> bool:
+    """Say whether all Pods have the template that was applied last.
+
+    Until the controller has seen it, the status is that of the template before, which looks whole.
+    """
+    status, wanted = _map(deployment, "status"), int(_map(deployment, "spec").get("replicas") or 0)
+    seen = int(status.get("observedGeneration") or 0) >= int(_metadata(deployment).get("generation") or 0)
+    return seen and int(status.get("updatedReplicas") or 0) == int(status.get("replicas") or 0) == wanted
 
 
 def _pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFact:

@@ -52,6 +52,7 @@ class PlacementMemory:
 
     unwired_at: when a draining placement was first seen out of the load balancer.
     impaired_since: since when it holds GPUs on which the app does not serve, without a break.
+    rolling: it was given another template, and has not been seen to serve with it alone since.
     """
 
     offering: Offering
@@ -63,6 +64,7 @@ class PlacementMemory:
     impaired_since: datetime | None = None
     reason: str = ""
     obtained: int = 0
+    rolling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class OfferingMemory:
     time they were held, so that losses / exposure is what is peculiar to this place.
     up_since: since when it is known to have had capacity without a break.
     held_since: since when something is held here without a break.
+    unwell_template: the fingerprint of the template with which the app held GPUs here and did not come to serve.
     """
 
     budget: int = 1
@@ -93,6 +96,7 @@ class OfferingMemory:
     exposure: float = 0
     up_since: datetime | None = None
     held_since: datetime | None = None
+    unwell_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

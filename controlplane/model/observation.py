@@ -63,7 +63,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadFact:
-    """A placement's Deployment as it stands in its cluster, with its Pods and the refusals that concern them."""
+    """A placement's Deployment as it stands in its cluster, with its Pods and the refusals that concern them.
+
+    rolled_out: its controller has taken up the template, and every Pod of it has that one.
+    """
 
     offering: Offering
     name: str
@@ -76,6 +79,7 @@ class WorkloadFact:
     created_at: datetime | None = None
     deleting: bool = False
     fence: int = 0
+    rolled_out: bool = True
 
     @property
     def live_pods(self) -> tuple[PodFact, ...]:

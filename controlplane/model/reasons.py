@@ -45,6 +45,7 @@ class Reason(StrEnum):
     HUNTING_FOR_GPUS = "HuntingForGpus"
     WARMING_UP = "WarmingUp"
     MOVING = "Moving"
+    ROLLOUT_STOPPED = "RolloutStopped"
     STEADY = "Steady"
     NOTHING_FEASIBLE = "NothingFeasible"
     PREFERRED_HELD = "PreferredHeld"

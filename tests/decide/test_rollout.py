@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.model.offering import RefusalClass
+from controlplane.model.offering import Capacity, RefusalClass
 from controlplane.model.service import PodTemplate
 from controlplane.model.template import spec_template_hash
 
@@ -80,3 +80,123 @@ def test_a_new_template_and_more_replicas_together_roll_no_second_region(served)
     served.run(60)
     assert served.serving() == 4
     assert current(served) == len(served.deployments)
+
+
+def templates(t, since: int) -> list[str]:
+    """Give the regions in which a template was changed, in that order."""
+    return [a.offering.region for _, d in t.log[since:] for a in d.plan if "template" in str(a)]
+
+
+@pytest.fixture
+def crowded(toy):
+    """Give two regions that hold two placements each, whose Deployments replace their Pods one by one."""
+    t = toy.Toy(("us-a1", "us-b1"), toy.make_spec(replicas=4), stock=2, surges=True)
+    t.set_stock(2, capacity=Capacity.SPOT)
+    for region in ("us-a1", "us-b1"):
+        t.set_stock(1, region, capacity=Capacity.SPOT)
+    t.until(t.__class__.settled)
+    assert [o.region for o in t.serving_offerings()] == ["us-a1", "us-a1", "us-b1", "us-b1"]
+    t.set_stock(2)
+    return t
+
+
+@pytest.fixture
+def surging(toy):
+    """Give three regions that serve one replica each, whose Deployments replace their Pods one by one."""
+    t = toy.Toy(("us-a1", "us-b1", "us-c1"), toy.make_spec(replicas=3), surges=True)
+    t.until(t.__class__.settled)
+    return t
+
+
+def spoil(t) -> str:
+    """Roll out an image that never gets ready; give the region that got it."""
+    t.respec(pod=PodTemplate(image="demo:broken", port=7860))
+    t.bad |= {spec_template_hash(t.spec, o) for o in t.offerings()}
+    t.one_pass()
+    (rolled,) = [d for d in t.deployments.values() if d.hash == spec_template_hash(t.spec, d.offering)]
+    return rolled.offering.region
+
+
+def test_a_region_is_finished_before_the_next_is_begun(crowded):
+    """Of two regions with two placements each, both of the first are changed before any of the second."""
+    crowded.respec(pod=PodTemplate(image="demo:2", port=7860))
+    since = len(crowded.log)
+    crowded.run(60)
+    regions = templates(crowded, since)
+    assert current(crowded) == len(crowded.deployments)
+    assert regions[0] == regions[1] != regions[2] == regions[3]
+
+
+def test_a_template_that_its_controller_has_not_taken_up_proves_nothing(surging):
+    """Right after the change the old Pods still serve and look whole; no second region is begun for that."""
+    surging.respec(pod=PodTemplate(image="demo:2", port=7860))
+    surging.one_pass()
+    for _ in range(5):
+        surging.one_pass()
+    assert current(surging) == 1
+    surging.run(20)
+    assert current(surging) == 3
+    assert surging.serving() == 3
+
+
+def test_a_bad_image_stops_at_the_first_region_and_what_serves_serves_on(surging):
+    """Hours later the others have the old template, all replicas serve, and the status says where, and what to do."""
+    where = spoil(surging)
+    surging.run(240)
+    assert current(surging) == 1
+    assert surging.serving() == 3
+    told = surging.condition("Progressing")
+    assert (told.status, told.reason) == ("False", "RolloutStopped")
+    assert where in told.message
+    assert "2 placements are not begun" in told.message
+    assert "correct spec.pod or set it back" in told.message
+
+
+def test_a_template_set_back_is_back_at_once(surging, toy):
+    """The region that is not well is changed in the very next pass, with no back-off to wait for."""
+    where, good = spoil(surging), toy.make_spec().pod
+    surging.run(60)
+    surging.respec(pod=good)
+    since = len(surging.log)
+    surging.one_pass()
+    assert templates(surging, since) == [where]
+    surging.run(10)
+    assert current(surging) == surging.serving() == 3
+    assert surging.condition("Progressing").reason == "Steady"
+
+
+def test_a_mended_template_goes_to_the_sick_region_first(surging):
+    """The third image is tried where the second failed, and then goes everywhere."""
+    where = spoil(surging)
+    surging.run(60)
+    surging.respec(pod=PodTemplate(image="demo:mended", port=7860))
+    since = len(surging.log)
+    surging.run(30)
+    assert templates(surging, since)[0] == where
+    assert current(surging) == surging.serving() == 3
+
+
+def test_a_region_that_went_dark_half_way_has_proven_nothing(surging):
+    """No second region is begun while nobody can see how the first one does."""
+    where = spoil(surging)
+    surging.dark.add(f"{where}/gpu-1")
+    since = len(surging.log)
+    surging.run(1)
+    assert f"not proven in {where}/gpu-1" in surging.condition("Progressing").message
+    surging.run(30)
+    assert templates(surging, since) == []
+    surging.dark.clear()
+    surging.bad.clear()
+    surging.run(30)
+    assert current(surging) == len(surging.deployments)
+
+
+def test_a_template_that_failed_where_nothing_old_was_left_goes_nowhere_else(surging):
+    """Also when its back-off is over and its placement is gone, as long as it serves nowhere."""
+    where = spoil(surging)
+    surging.preempt(where)
+    surging.run(240)
+    good = {region for region in ("us-a1", "us-b1", "us-c1") if region != where}
+    old = {d.offering.region for d in surging.deployments.values() if d.hash not in surging.bad}
+    assert good <= old
+    assert surging.condition("Progressing").reason == "RolloutStopped"

@@ -155,3 +155,23 @@ def test_lists_that_contradict_each_other(deployments, pods, incomplete):
 def test_events_are_read_where_something_is_missing(pods, namespaces):
     """A cluster in which all is well is not asked for Events."""
     assert needs_events([deployment()], pods) == namespaces
+
+
+@pytest.mark.parametrize(
+    ("metadata", "status", "rolled_out"),
+    [
+        pytest.param({}, {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}, True, id="whole"),
+        pytest.param(
+            {"generation": 3}, {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}, False, id="unseen"
+        ),
+        pytest.param({}, {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1}, False, id="old-one-beside"),
+        pytest.param({}, {"observedGeneration": 2, "replicas": 1}, False, id="none-yet"),
+        pytest.param({}, {}, False, id="nothing-told"),
+    ],
+)
+def test_a_deployment_is_rolled_out_when_all_its_pods_have_its_template(metadata, status, rolled_out):
+    """The status of a template before, which looks whole, does not count for the one that was applied last."""
+    body = {**deployment(), "status": status}
+    body["metadata"] |= {"generation": 2, **metadata}
+    (fact,) = workloads_by_service(REF, RawMember([body], []))["default", "web"]
+    assert fact.rolled_out is rolled_out

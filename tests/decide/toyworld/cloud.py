@@ -60,6 +60,9 @@ class Cloud:
         self.lag = knobs.get("lag", seconds(60))
         self.refuse_after = knobs.get("refuse_after", seconds(60))
         self.silent = knobs.get("silent", False)
+        # A changed template brings new Pods beside the old ones; without it, the old ones take it on as they run.
+        self.surges = knobs.get("surges", False)
+        self.bad: set[str] = set()
         self.price_of = knobs.get("price_of", {})
         self.prices_known = knobs.get("prices_known", True)
         self.advice: dict[Offering, Advice] = {}
@@ -169,14 +172,27 @@ class Cloud:
                 continue
             self._move(d)
 
+    def _surge(self, d: Deployment, live: list[Pod]) -> None:
+        """Replace as a Deployment does with one more Pod than wanted, and none of the old gone before its time."""
+        new = [p for p in live if p.hash == d.hash]
+        if len(new) < d.replicas and len(live) <= d.replicas:
+            live.append(Pod(self.new_uid(), self.now, hash=d.hash))
+            d.pods.append(live[-1])
+        for old in [p for p in live if p.hash != d.hash]:
+            if sum(p.ready is not None for p in live if p is not old) >= d.replicas:
+                d.pods.remove(old)
+                live.remove(old)
+
     def _move(self, d: Deployment) -> None:
         live = [p for p in d.pods if not p.failed]
-        while len(live) > d.replicas:
+        if d.surges:
+            self._surge(d, live)
+        while len(live) > d.replicas + any(p.hash != d.hash for p in live if d.surges):
             victim = min(live, key=lambda p: (p.ready is not None, p.scheduled is not None, -p.created.timestamp()))
             d.pods.remove(victim)
             live.remove(victim)
         while len(live) < d.replicas:
-            pod = Pod(self.new_uid(), self.now)
+            pod = Pod(self.new_uid(), self.now, hash=d.hash)
             d.pods.append(pod)
             live.append(pod)
         kind = (d.offering.region, d.offering.accelerator.type, d.offering.capacity)
@@ -188,6 +204,8 @@ class Cloud:
                 elif not self.silent and self.now - pod.created >= self.refuse_after:
                     refusal = Refusal(RefusalClass.STOCK_OUT, self.now, "GCE out of resources", pod_uid=pod.uid)
                     d.refusals = [r for r in d.refusals if r.pod_uid != pod.uid] + [refusal]
+            elif pod.hash in self.bad:
+                continue
             elif pod.ready is None and self.now - pod.scheduled >= self.warm and d.offering.region not in self.sick:
                 pod.ready = self.now
             elif pod.ready is not None and d.offering.region in self.sick:
@@ -268,7 +286,7 @@ class Cloud:
         if d is None:
             if action.resource_version is not None:
                 raise BrokenError("S5: update of what is not there")
-            d = Deployment(action.offering, self.new_uid(), 1, action.replicas, "", self.now)
+            d = Deployment(action.offering, self.new_uid(), 1, action.replicas, "", self.now, surges=self.surges)
             self.deployments[action.offering] = d
         elif action.resource_version != str(d.rv):
             raise BrokenError("S5: another version is there")

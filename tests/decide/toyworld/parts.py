@@ -15,6 +15,7 @@ class Pod:
     ready: datetime | None = None
     preempted: bool = False
     failed: bool = False
+    hash: str = ""
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Deployment:
     created: datetime
     pods: list[Pod] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    surges: bool = False
 
     def fact(self) -> WorkloadFact:
         """Give what is seen of it."""
@@ -53,4 +55,5 @@ class Deployment:
             pods=pods,
             refusals=tuple(self.refusals),
             created_at=self.created,
+            rolled_out=not self.surges or all(p.hash == self.hash for p in self.pods if not p.failed),
         )
