@@ -19,7 +19,11 @@ def up(
     context: typer.Context,
     scenario: Annotated[
         Path | None,
-        typer.Option("--scenario", "-s", help="Scenario file: clusters, GPU stock, quotas, prices, delays."),
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="Scenario file, or one that comes along by its name: default, realistic, trace, empty-project.",
+        ),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -110,3 +114,9 @@ def _show(status: Any) -> None:
         columns = ("name", "location", "role", "endpoint", "status", "nodes", "pods")
         rows = [[str(row[c]).removeprefix("https://") for c in columns] for row in clusters]
         table([c.upper() for c in columns], rows, gap=1)  # so that it fits on 80 columns
+        for row in clusters:
+            if row["message"]:
+                console.print(f"{row['location']}/{row['name']}: {row['message']}")
+    for group in plain.get("leaked_groups") or ():
+        left = f"{group['zone']}/{group['name']}, left by {group['cluster']}, which was deleted before it was unwired"
+        console.print(f"[yellow]leaked network endpoint group[/yellow]  {left}")

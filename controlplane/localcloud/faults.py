@@ -22,10 +22,12 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Kind: TypeAlias = Literal[
     "latency", "403", "429", "500", "503", "hang", "cut", "lost-answer", "stale-read", "partial-list",
-    "expired-credential",
+    "expired-credential", "cluster-quota", "cluster-error",
 ]  # fmt: skip
 
 KINDS: tuple[str, ...] = get_args(Kind)
+# These happen to what is asked for and not to the asking: whoever makes clusters takes them out of the book.
+DEEDS = ("cluster-quota", "cluster-error")
 SCOPE_KEY = "gpuhunter.fault"
 ABORT = "gpuhunter.abort"
 _ANSWERS = {
@@ -43,7 +45,8 @@ class Fault:
 
     `methods` is empty for all; `path` is a regular expression that is searched in the path with its query; `times`
     is how often it happens before it is over, None until it is removed; `seconds` is how long latency and hangs take
-    (a hang without lasts until the client leaves).
+    (a hang without lasts until the client leaves). `cluster-quota` refuses a new cluster and `cluster-error` lets its
+    creation fail; their `path` is searched in the cluster's LOCATION/NAME.
     """
 
     endpoint: str
@@ -108,16 +111,28 @@ class FaultBook:
             return []
         struck: list[tuple[str, Fault]] = []
         for fault_id, fault in list(self._faults.items()):
-            if fault.endpoint not in ("*", endpoint) or (fault.methods and method not in fault.methods):
+            if fault.kind in DEEDS or fault.endpoint not in ("*", endpoint):
                 continue
-            if not re.search(fault.path, path) or not chance(fault.probability):
+            if (fault.methods and method not in fault.methods) or not re.search(fault.path, path):
                 continue
-            struck.append((fault_id, fault))
-            if fault_id in self._left:
-                self._left[fault_id] -= 1
-                if not self._left[fault_id]:
-                    self.remove(fault_id)
+            if chance(fault.probability):
+                self._count_down(fault_id)
+                struck.append((fault_id, fault))
         return struck
+
+    def take(self, kind: Kind, subject: str) -> bool:
+        """Say whether a deed such as the making of a cluster goes wrong in this way, and count it."""
+        for fault_id, fault in list(self._faults.items()):
+            if fault.kind == kind and re.search(fault.path, subject) and chance(fault.probability):
+                self._count_down(fault_id)
+                return True
+        return False
+
+    def _count_down(self, fault_id: str) -> None:
+        if fault_id in self._left:
+            self._left[fault_id] -= 1
+            if not self._left[fault_id]:
+                self.remove(fault_id)
 
     def list(self) -> dict[str, Fault]:
         """Give the faults in force by their ids."""

@@ -26,6 +26,7 @@ __all__ = [
     "connection",
     "default_state_dir",
     "down",
+    "find_scenario",
     "kubeconfig",
     "reset",
     "status",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 STOP_SECONDS = 15.0
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ class ClusterStatus:
     status: str
     nodes: int
     pods: int
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CloudStatus:
-    """A running local cloud."""
+    """A running local cloud. leaked_groups: name, zone and cluster of network endpoint groups that nobody owns."""
 
     project: str
     scenario: str
@@ -60,6 +63,7 @@ class CloudStatus:
     kubeconfig: str
     seconds_up: float
     clusters: tuple[ClusterStatus, ...] = field(default_factory=tuple)
+    leaked_groups: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,18 @@ def default_state_dir() -> Path:
     return Path(base) / "gpu-hunter"
 
 
+def find_scenario(named: Path) -> Path:
+    """Give the file of a scenario that is named by its path, or by its bare name when it comes along."""
+    known = SCENARIOS / f"{named}.yaml"
+    return known if len(named.parts) == 1 and not named.exists() and known.exists() else named
+
+
 def up(
     state_dir: Path, scenario: Path | None = None, *, progress: Callable[[str], None] = lambda _: None
 ) -> CloudStatus:
     """Start the local cloud and come back when all its APIs answer; harmless when it runs already."""
     files = DaemonFiles(state_dir)
+    scenario = scenario and find_scenario(scenario)
     if files.locked():
         wait_for_daemon(files, _clock())
         if scenario is not None:
@@ -125,7 +136,7 @@ def status(state_dir: Path) -> CloudStatus | None:
     wait_for_daemon(files, _clock())
     answer = ask(files, "status", {})
     clusters = tuple(ClusterStatus(**entry) for entry in answer.pop("clusters"))
-    return CloudStatus(clusters=clusters, **answer)
+    return CloudStatus(clusters=clusters, leaked_groups=tuple(answer.pop("leaked_groups")), **answer)
 
 
 def reset(state_dir: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
@@ -30,6 +31,7 @@ from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
+from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
@@ -159,8 +161,20 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        names = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+        names = ("container", "compute", "gkehub", "connectgateway", "serviceusage", "cloudresourcemanager")
         return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+
+    def described(self) -> Sequence[Any]:
+        """Give all clusters as container describes them, those that come, go or failed included."""
+        return [] if self._google is None else self._google.clusters()
+
+    def config_cluster(self) -> str | None:
+        """Give the link of the cluster whose ingress objects count; None while nobody's do."""
+        return None if self._google is None else self._google.config_cluster()
+
+    def leaked_groups(self) -> Sequence[GroupHealth]:
+        """Give the network endpoint groups that deleted clusters left behind."""
+        return [] if self._balancer is None else self._balancer.leaked_groups()
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -252,6 +266,7 @@ class LocalCloud:
             backends=balancer,
             tokens=self.tokens,
             faults=self.faults,
+            delays=lambda: self.delays,
             changed=self.save_soon,
         )
         if self.state.google:
@@ -262,20 +277,20 @@ class LocalCloud:
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
 
     def _prepare_balancer(self) -> LoadBalancer:
-        config = self.scenario.config_cluster
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy
         balancer = LoadBalancer(
-            self.clusters.running[config.link].api,
-            self.clusters.members,
+            None,
+            self._balanced,
             self.clock,
             run_dir=run_dir,
             port=self.scenario.load_balancer.port,
             client_region=self.scenario.client_region,
             convergence_seconds=self.delays.load_balancer,
             reachable=self.clusters.reachable,
-            config_link=config.link,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
+            leads=self._leads,
+            discovers=lambda: self._google is not None and self._google.exports_services(),
         )
         try:
             balancer.preflight()
@@ -284,6 +299,17 @@ class LocalCloud:
         self._balancer = balancer
         return balancer
 
+    def _balanced(self) -> Mapping[str, Api]:
+        """Give the API of every cluster that the load balancer may lead to: those in the fleet."""
+        members = () if self._google is None else self._google.members()
+        return {link: api for link, api in self.clusters.members().items() if link in members}
+
+    def _leads(self) -> tuple[str, Api] | None:
+        """Give the config cluster, as the fleet's ingress feature names it, while it is there."""
+        link = self.config_cluster()
+        api = None if link is None else self.clusters.members().get(link)
+        return None if link is None or api is None else (link, api)
+
     def _clusters_changed(self) -> None:
         self._write_files()
         self.save()
@@ -291,7 +317,8 @@ class LocalCloud:
     def _write_files(self) -> None:
         """Write what clients read: kubeconfig and prices."""
         token = self.tokens.issue(ADMIN_USER, ADMIN_TOKEN_SECONDS)
-        current = self.scenario.config_cluster.name
+        config = self.config_cluster()
+        current = "" if config is None else config.partition("/")[2]
         write_private(self.directory.kubeconfig_file, kubeconfig(self.clusters.list(), token, current=current))
         self.directory.prices_file.write_text(price_table(self.scenario))
 

@@ -4,6 +4,7 @@ This is the container API's ClusterHost, and the load balancer's view of the fle
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,17 +32,20 @@ class Clusters:
         self.running: dict[str, RunningCluster] = {}
         self._directory = directory
         self._scenario = scenario
+        self._scenario_links = {spec.link for spec in scenario.all_clusters}
         self._state = state
         self._around = around
         self._clock = around.clock
         self._changed = changed
         self._subnets = Subnets()
+        self._ca_pem = around.pki.ca_pem
         self._passing: dict[str, tuple[ClusterState, str]] = {}
 
     async def start(self, progress: Callable[[str], None]) -> None:
         """Start the scenario's clusters in a new cloud, afterwards those that are remembered."""
         known = {(spec.name, spec.location): spec for spec in self._scenario.all_clusters}
-        if not self._state.clusters:
+        if self._state.new:
+            self._state.new = False
             self._state.clusters = [self._new(spec) for spec in known.values()]
         for state in self._state.clusters:
             progress(f"starting cluster {state.name} in {state.location}")
@@ -64,7 +68,11 @@ class Clusters:
         self._passing[spec.link] = (state, "PROVISIONING")
         try:
             await self._clock.sleep(self._around.delays().cluster_create)
-            await self._start(spec, state)
+            try:
+                await self._start(spec, state)
+            except BaseException:
+                self._remove_files(state)
+                raise
             self._state.clusters.append(state)
         finally:
             self._passing.pop(spec.link, None)
@@ -79,9 +87,7 @@ class Clusters:
             cluster.autopilot.release()
             await cluster.stop()
             await self._clock.sleep(self._around.delays().cluster_create)
-            database = self._database(cluster.state)
-            for path in database.parent.glob(database.name + "*"):
-                path.unlink(missing_ok=True)
+            self._remove_files(cluster.state)
             self._subnets.release(cluster.state.subnet)
             self._state.clusters = [entry for entry in self._state.clusters if entry is not cluster.state]
         finally:
@@ -128,6 +134,13 @@ class Clusters:
             await cluster.stop()
             raise
 
+    def _remove_files(self, state: ClusterState) -> None:
+        """Leave nothing of a cluster behind: its objects, and its Pods' folders and logs."""
+        database = self._database(state)
+        for path in database.parent.glob(f"{database.name}*"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self._directory.run_folder / database.stem, ignore_errors=True)
+
     def _new(self, spec: ClusterSpec) -> ClusterState:
         return ClusterState(spec.name, spec.location, 0, 0, rfc3339(self._clock.now()), dict(spec.labels))
 
@@ -143,8 +156,10 @@ class Clusters:
             name=state.name,
             location=state.location,
             endpoint=f"{HOST}:{state.port}",
-            ca_pem=self._around.pki.ca_pem,
+            ca_pem=self._ca_pem,
             status=status,
             labels=state.labels,
             created=state.created,
+            # Whoever makes a cluster says whether it is to be in the fleet; the scenario's are from the start.
+            fleet=f"{state.location}/{state.name}" in self._scenario_links,
         )

@@ -49,19 +49,25 @@ class AdminCommands:
     async def status(self) -> dict[str, Any]:
         """Describe the cloud and its clusters."""
         cloud = self._cloud
-        config = cloud.scenario.config_cluster.link
-        clusters = [
-            {
-                "name": cluster.spec.name,
-                "location": cluster.spec.location,
-                "role": "config" if link == config else "member",
-                "endpoint": f"https://127.0.0.1:{cluster.state.port}",
-                "status": "DOWN" if cluster.down else "RUNNING",
-                "nodes": len(cluster.api.list("nodes")),
-                "pods": cluster.kubelet.processes(),
-            }
-            for link, cluster in cloud.clusters.running.items()
-        ]
+        config = cloud.config_cluster()
+        running = cloud.clusters.running
+        clusters = []
+        for each in cloud.described():
+            link = f"{each.location}/{each.name}"
+            cluster = running.get(link)
+            down = cluster is not None and cluster.down
+            clusters.append(
+                {
+                    "name": each.name,
+                    "location": each.location,
+                    "role": "config" if link == config else "member" if each.fleet.membership else "",
+                    "endpoint": "" if cluster is None else f"https://127.0.0.1:{cluster.state.port}",
+                    "status": "DOWN" if down else each.status.name,
+                    "nodes": 0 if cluster is None else len(cluster.api.list("nodes")),
+                    "pods": 0 if cluster is None else cluster.kubelet.processes(),
+                    "message": each.status_message,
+                }
+            )
         return {
             "project": cloud.scenario.project,
             "scenario": cloud.scenario.name,
@@ -71,6 +77,9 @@ class AdminCommands:
             "kubeconfig": str(cloud.directory.kubeconfig_file),
             "seconds_up": round(cloud.clock.monotonic() - cloud.started_at, 1),
             "clusters": clusters,
+            "leaked_groups": [
+                {"name": group.name, "zone": group.zone, "cluster": group.cluster} for group in cloud.leaked_groups()
+            ],
         }
 
     async def connection(self) -> dict[str, Any]:
@@ -78,7 +87,7 @@ class AdminCommands:
         cloud = self._cloud
         return {
             "project": cloud.scenario.project,
-            "config_cluster": cloud.scenario.config_cluster.link,
+            "config_cluster": cloud.config_cluster() or "",
             "endpoints": cloud.endpoints(),
             "ca_file": str(cloud.pki.ca_file),
             "credentials_file": str(cloud.directory.credentials_file),

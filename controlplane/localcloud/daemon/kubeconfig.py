@@ -9,8 +9,14 @@ from controlplane.localcloud.gcp.hosts import HostedCluster
 
 
 def kubeconfig(clusters: Iterable[HostedCluster], token: str, *, current: str) -> bytes:
-    """Give the file. JSON is YAML, and kubectl rewrites it as it likes."""
-    hosted = list(clusters)
+    """Give the file. JSON is YAML, and kubectl rewrites it as it likes.
+
+    Two clusters may have one name in two regions: then the second one's context is LOCATION_NAME. Clusters that are
+    still coming, or going, have no server to name.
+    """
+    hosted = _named(clusters)
+    if current not in hosted:
+        current = next(iter(hosted), "")
     user = "gpu-hunter-local"
     document: Mapping[str, Any] = {
         "apiVersion": "v1",
@@ -18,18 +24,26 @@ def kubeconfig(clusters: Iterable[HostedCluster], token: str, *, current: str) -
         "current-context": current,
         "clusters": [
             {
-                "name": cluster.name,
+                "name": name,
                 "cluster": {
                     "server": f"https://{cluster.endpoint}",
                     "certificate-authority-data": base64.b64encode(cluster.ca_pem.encode()).decode(),
                 },
             }
-            for cluster in hosted
+            for name, cluster in hosted.items()
         ],
-        "contexts": [{"name": c.name, "context": {"cluster": c.name, "user": user}} for c in hosted],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user}} for name in hosted],
         "users": [{"name": user, "user": {"token": token}}],
     }
     return _yaml(document).encode()
+
+
+def _named(clusters: Iterable[HostedCluster]) -> dict[str, HostedCluster]:
+    named: dict[str, HostedCluster] = {}
+    for cluster in clusters:
+        if cluster.status == "RUNNING":
+            named[f"{cluster.location}_{cluster.name}" if cluster.name in named else cluster.name] = cluster
+    return named
 
 
 def _yaml(value: Any, indent: int = 0) -> str:

@@ -105,7 +105,7 @@ class ClusterState:
 
 @dataclass(slots=True)
 class CloudState:
-    """What is remembered of the whole cloud."""
+    """What is remembered of the whole cloud. new: it has never run; afterwards it may well have no clusters."""
 
     clusters: list[ClusterState] = field(default_factory=list)
     gcp_port: int = 0
@@ -116,6 +116,7 @@ class CloudState:
     google: dict[str, Any] = field(default_factory=dict)
     clock_offset_seconds: float = 0.0
     delays: dict[str, float] = field(default_factory=dict)
+    new: bool = True
 
     def cluster(self, name: str, location: str) -> ClusterState | None:
         """Give what is remembered of a cluster."""

@@ -5,7 +5,7 @@ and gkehub. What they say of clusters, stock and load balancing is what the rest
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from controlplane.localcloud.faults import AsgiApp, FaultBook
 from controlplane.localcloud.gcp.errors import GoogleError
 from controlplane.localcloud.gcp.hosts import BackendHealth, ClusterHost, HostedCluster
 from controlplane.localcloud.gcp.tokens import TokenError, TokenIssuer, new_credentials
-from controlplane.localcloud.scenario import Scenario
+from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.stock.ledger import Stock
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ class GoogleCloud:
         backends: BackendHealth,
         faults: FaultBook,
         tokens: TokenIssuer,
+        delays: Callable[[], Delays] | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
         from controlplane.localcloud.gcp.admin.api import Administration
+        from controlplane.localcloud.gcp.admin.serviceusage import APIS
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
         from controlplane.localcloud.gcp.container import ContainerApi
@@ -58,17 +60,28 @@ class GoogleCloud:
         from controlplane.localcloud.gcp.rpc import Rpc
 
         project = self._project = Project(scenario, stock)
+        if scenario.apis is not None:
+            project.disabled = set(APIS) - scenario.apis
         self.tokens = tokens
         self._fleet = Fleet(clusters)
-        self._container = ContainerApi(project, clock, clusters, self._fleet)
-        self._hub = GkeHubApi(project, clock, self._fleet)
-        self._rpc = Rpc(self._container, self._hub)
+        now = delays or (lambda: scenario.delays)
+        self._container = ContainerApi(
+            project,
+            clock,
+            clusters,
+            self._fleet,
+            faults=faults,
+            creation_seconds=lambda: now().cluster_create,
+            changed=changed,
+        )
+        self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
+        self._rpc = Rpc(self._container, self._hub, changed)
         self._compute = ComputeApi(project, clock, backends)
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
         self._admin = Administration(project, clock, tokens, changed)
-        app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin)
+        app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin, changed=changed)
         self.app: AsgiApp = disturbed(app, faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
@@ -120,13 +133,29 @@ class GoogleCloud:
         if self._grpc is not None:
             await self._grpc.stop(0)
 
+    def clusters(self) -> Sequence[Any]:
+        """Give all clusters as container describes them, those that come, go or failed included."""
+        return self._container.clusters()
+
+    def members(self) -> Collection[str]:
+        """Give the links of the clusters that are in the fleet."""
+        return self._fleet.links()
+
+    def config_cluster(self) -> str | None:
+        """Give the link of the cluster whose ingress objects count; None while nobody's do."""
+        return self._hub.features.config_cluster()
+
+    def exports_services(self) -> bool:
+        """Say whether Services are exported between clusters."""
+        return self._hub.features.enabled("multiclusterservicediscovery")
+
     def to_state(self) -> dict[str, Any]:
-        """Give what must outlive the daemon: memberships, labels, addresses, the ingress feature, disabled APIs."""
+        """Give what must outlive the daemon: clusters under way, the fleet, operations, addresses, disabled APIs."""
         return {
             "fleet": self._fleet.to_state(),
-            "labels": self._container.labels,
+            "container": self._container.to_state(),
+            "hub": self._hub.to_state(),
             "addresses": self._compute.to_state(),
-            "feature": self._hub.feature,
             "disabled": sorted(self._project.disabled),
             "admin": self._admin.to_state(),
         }
@@ -134,9 +163,9 @@ class GoogleCloud:
     def from_state(self, state: Mapping[str, Any]) -> None:
         """Take up what an earlier daemon left."""
         self._fleet.from_state(state.get("fleet", {}))
-        self._container.labels = {link: dict(labels) for link, labels in state.get("labels", {}).items()}
+        self._container.from_state(state.get("container", {}))
+        self._hub.from_state(state.get("hub", {}))
         self._compute.from_state(state.get("addresses", []))
-        self._hub.feature = state.get("feature", self._hub.feature)
         self._project.disabled = set(state.get("disabled", ()))
         self._admin.from_state(state.get("admin", {}))
 

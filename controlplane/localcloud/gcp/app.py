@@ -19,8 +19,15 @@ from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssu
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administration: Administration) -> Starlette:
-    """Put the endpoints together."""
+def build_app(
+    tokens: TokenIssuer,
+    rpc: Endpoint,
+    compute: Endpoint,
+    administration: Administration,
+    *,
+    changed: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Put the endpoints together. changed: is told of every call that may have changed something."""
 
     async def by_path(request: Request) -> Response:
         return await (administration.rest if administration.takes(request) else rpc)(request)
@@ -33,12 +40,15 @@ def build_app(tokens: TokenIssuer, rpc: Endpoint, compute: Endpoint, administrat
                 if user is None:
                     raise unauthenticated()
                 caller.set(user)
-                return await endpoint(request)
+                done = await endpoint(request)
             except GoogleError as error:
                 answer = json_response(error.envelope(), error.http_code)
                 if error.http_code == 401:
                     answer.headers["www-authenticate"] = 'Bearer realm="https://accounts.google.com/"'
                 return answer
+            if request.method != "GET":
+                changed()
+            return done
 
         return call
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule, GroupHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,14 @@ class BackendHealth(Protocol):
 
     def health(self) -> Mapping[str, BackendServiceHealth]:
         """Give the load balancer's backend services by name, with the health of each endpoint."""
+        ...
+
+    def leaked_groups(self) -> Sequence[GroupHealth]:
+        """Give the network endpoint groups that nobody owns any more."""
+        ...
+
+    def remove_leaked(self, zone: str, name: str) -> None:
+        """Delete one of them."""
         ...
 
     def forwarding_rules(self) -> Sequence[ForwardingRule]:

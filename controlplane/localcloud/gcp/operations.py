@@ -1,4 +1,7 @@
-"""Container's operations: begun, finished, listed."""
+"""Container's operations: begun, finished, listed. They outlive the daemon, as whoever waits for one expects."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from google.cloud.container_v1.types import cluster_service as k
 from google.rpc import code_pb2, status_pb2
@@ -12,7 +15,7 @@ _KEPT = 200
 
 
 class Operations:
-    """The latest operations, in memory: those of an earlier daemon are over."""
+    """The latest operations."""
 
     def __init__(self, project: Project, clock: Clock) -> None:
         self._project = project
@@ -66,10 +69,21 @@ class Operations:
             del self._operations[next(iter(self._operations))]
         return operation
 
-    def finish(self, operation: k.Operation, failure: str = "") -> None:
+    def finish(self, name: str, failure: str = "") -> None:
         """End one, well or with an error."""
+        operation = self._operations.get(name)
+        if operation is None:
+            return
         operation.status = k.Operation.Status.DONE
         operation.end_time = rfc3339(self._clock.now())
         if failure:
             operation.status_message = failure
             operation.error = status_pb2.Status(code=code_pb2.INTERNAL, message=failure)
+
+    def to_state(self) -> list[Any]:
+        """Give what must outlive the daemon."""
+        return [k.Operation.to_dict(each) for each in self._operations.values()]
+
+    def from_state(self, state: Iterable[Any]) -> None:
+        """Take up what an earlier daemon left."""
+        self._operations = {each["name"]: k.Operation(each) for each in state}

@@ -103,7 +103,9 @@ class Project:
 
     def is_missing(self, location: str) -> bool:
         """Say whether a list leaves a location out: its region is gone, or a fault asks for a partial list."""
-        hidden = partial_list.get() and region_of(location) == self.scenario.clusters[0].region
+        scenario = self.scenario
+        first = scenario.clusters[0].region if scenario.clusters else scenario.client_region
+        hidden = partial_list.get() and region_of(location) == first
         return hidden or self.is_down(location)
 
     def check_up(self, location: str) -> None:

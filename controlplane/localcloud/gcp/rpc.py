@@ -29,10 +29,11 @@ Disturb: TypeAlias = Callable[[str], Awaitable[GoogleError | None]]
 class Rpc:
     """Container and gkehub by method path."""
 
-    def __init__(self, container: ContainerApi, hub: GkeHubApi) -> None:
+    def __init__(self, container: ContainerApi, hub: GkeHubApi, changed: Callable[[], None] = lambda: None) -> None:
         self._container = container
         self._hub = hub
-        self.handlers: Mapping[str, Handler] = container.handlers() | hub.handlers()
+        handlers = container.handlers() | hub.handlers()
+        self.handlers: Mapping[str, Handler] = {path: _noted(path, each, changed) for path, each in handlers.items()}
         methods = [*container_methods(), *gkehub_methods()]
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self._router = Router(methods)
@@ -72,6 +73,19 @@ class Rpc:
         except GoogleError:
             # Neither knows it; container says so.
             return None
+
+
+def _noted(path: str, handler: Handler, changed: Callable[[], None]) -> Handler:
+    """Have every change that is made be told, so that it is on disk before a daemon can be killed over it."""
+    if path.rpartition("/")[2].startswith(("Get", "List")):
+        return handler
+
+    async def call(request: Any) -> Any:
+        answer = await handler(request)
+        changed()
+        return answer
+
+    return call
 
 
 def read_json(data: bytes) -> Any:

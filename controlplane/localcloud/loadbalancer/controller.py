@@ -10,18 +10,27 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
-from controlplane.localcloud.loadbalancer import cloud_resources, exports, gateway_objects, gateways, members, objects
+from controlplane.localcloud.loadbalancer import (
+    cloud_resources,
+    exports,
+    gateway_objects,
+    gateways,
+    leaks,
+    members,
+    objects,
+)
 from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
 from controlplane.localcloud.loadbalancer.following import Followers
 from controlplane.localcloud.loadbalancer.proxy import Proxy
-from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule
+from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule, GroupHealth
 from controlplane.localcloud.loadbalancer.state import State, load, save
 from controlplane.localcloud.loadbalancer.wanted import (
     MULTI_CLUSTER_INGRESS,
@@ -42,12 +51,26 @@ ROTATE_EVERY_POLLS = 60
 LINGER_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Where orders come from: the config cluster, and what writes into it how they were carried out."""
+
+    api: Api
+    objects: objects.ConfigObjects
+    gateways: gateway_objects.GatewayObjects
+
+    @classmethod
+    def of(cls, api: Api, clock: Clock, project: str) -> "Orders":
+        """Take orders from a cluster."""
+        return cls(api, objects.ConfigObjects(api, clock), gateway_objects.GatewayObjects(api, clock, project))
+
+
 class LoadBalancer:
     """The global load balancer of the local cloud."""
 
     def __init__(
         self,
-        config_api: Api,
+        config_api: Api | None,
         members: Callable[[], Mapping[str, Api]],
         clock: Clock,
         *,
@@ -59,8 +82,17 @@ class LoadBalancer:
         config_link: str | None = None,
         proxy: Proxy | None = None,
         project: str = "local",
+        leads: Callable[[], tuple[str, Api] | None] | None = None,
+        discovers: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._api = config_api
+        """Balance load as the config cluster asks.
+
+        leads: the config cluster's link and API while there is one, where that can change; instead of `config_api`.
+        discovers: whether Services that clusters export count.
+        """
+        self._leads = leads
+        self._discovers = discovers
+        self._project = project
         self._members = members
         self._clock = clock
         self._run_dir = run_dir
@@ -77,8 +109,6 @@ class LoadBalancer:
             self._state.first_port = port
             self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
-        self._objects = objects.ConfigObjects(config_api, clock)
-        self._gateways = gateway_objects.GatewayObjects(config_api, clock, project)
         self._routes: dict[Key, gateways.RouteError | None] = {}
         self._exported: dict[str, exports.Exports] = {}
         self._last_read = self._state.wanted
@@ -92,6 +122,9 @@ class LoadBalancer:
         self._dirty: set[str] = set()
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._orders: Orders | None = None
+        self._take_orders(config_api)
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -99,6 +132,15 @@ class LoadBalancer:
         """Give the backend services by name, with the health of each endpoint as Envoy's health checks see it."""
         described = cloud_resources.backend_services(self._state.wanted, self._state.members, self._health)
         return {each.name: each for each in described}
+
+    def leaked_groups(self) -> list[GroupHealth]:
+        """Give the groups of clusters that were deleted, or left the fleet, while a service still named them."""
+        return leaks.left(self._state)
+
+    def remove_leaked(self, zone: str, name: str) -> None:
+        """Delete a group that nobody owns."""
+        self._state.leaked.pop((zone, name), None)
+        save(self._state_file, self._state)
 
     def forwarding_rules(self) -> list[ForwardingRule]:
         """Give the addresses that the load balancer answers at."""
@@ -127,8 +169,8 @@ class LoadBalancer:
         """Balance load until cancelled or stopped."""
         self._task = asyncio.current_task()
         self.preflight()
-        for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
-            exports.install_kinds(self._api, file)
+        self._follow_leader()
+        self._prepare_config()
         self._render()
         async with self._cleaned_up(), asyncio.TaskGroup() as group:
             group.create_task(self._proxy.run())
@@ -155,13 +197,21 @@ class LoadBalancer:
     async def _watch_config(self) -> None:
         watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, *gateway_objects.WATCHED)
         while True:
-            try:
-                async for _ in self._api.watch(*watched):
-                    self._config_dirty = True
-                    self._wake.set()
-            except ApiError as error:
-                log.warning("watching the config cluster failed: %s", error.message)
+            if self._orders is not None:
+                self._watching = asyncio.get_running_loop().create_task(self._watch(self._orders.api, watched))
+                try:
+                    await asyncio.wait([self._watching])
+                finally:
+                    self._watching.cancel()
             await self._clock.sleep(RETRY_SECONDS)
+
+    async def _watch(self, api: Api, watched: Iterable[str]) -> None:
+        try:
+            async for _ in api.watch(*watched):
+                self._config_dirty = True
+                self._wake.set()
+        except ApiError as error:
+            log.warning("watching the config cluster failed: %s", error.message)
 
     def _touch(self, link: str) -> None:
         self._dirty.add(link)
@@ -171,6 +221,8 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
+            if self._leader_changed():
+                self._wake.set()
             if self._config_dirty and self._config_answers():
                 self._wake.set()
             if self._exports() != self._exported:
@@ -224,45 +276,74 @@ class LoadBalancer:
 
     def step(self) -> float | None:
         """Do all there is to do now; give the seconds after which there will be more, if that is known."""
+        self._follow_leader()
         # Without the config cluster everything goes on as it was last told.
-        informed = self._config_answers()
-        if self._config_dirty and informed:
+        orders = self._orders if self._config_answers() else None
+        if self._config_dirty and orders is not None:
             self._config_dirty = False
-            self._read_config()
+            self._read_config(orders)
         self._program_due()
         self._look_at_members()
         self._render()
         if self._exports() != self._exported:
             self._config_dirty = True
             self._wake.set()
-        if informed:
+        if orders is not None:
             described = list(self.health().values())
-            self._objects.report_all(self._state, described, self._changed, pending=self._snapshots())
-            self._gateways.report_all(self._state, described, self._routes, pending=self._snapshots())
+            orders.objects.report_all(self._state, described, self._changed, pending=self._snapshots())
+            orders.gateways.report_all(self._state, described, self._routes, pending=self._snapshots())
             self._changed.clear()
         save(self._state_file, self._state)
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
         return max(min(dues) - self._clock.monotonic(), 0.01) if dues else None
 
-    def _config_answers(self) -> bool:
-        return self._config_link is None or self._reachable(self._config_link)
+    # -- who leads -------------------------------------------------------------------------------------------------
 
-    def _read_config(self) -> None:
-        ingresses = self._api.list(objects.INGRESSES)
-        services = self._api.list(objects.SERVICES)
+    def _leader_changed(self) -> bool:
+        if self._leads is None:
+            return False
+        _, api = self._leads() or (None, None)
+        return api is not (None if self._orders is None else self._orders.api)
+
+    def _follow_leader(self) -> None:
+        """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""
+        if self._leads is not None and self._leader_changed():
+            self._config_link, api = self._leads() or (None, None)
+            self._take_orders(api)
+            self._prepare_config()
+
+    def _take_orders(self, api: Api | None) -> None:
+        self._orders = None if api is None else Orders.of(api, self._clock, self._project)
+        self._config_dirty = True
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _prepare_config(self) -> None:
+        if self._orders is not None:
+            for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
+                exports.install_kinds(self._orders.api, file)
+
+    def _config_answers(self) -> bool:
+        return self._orders is not None and (self._config_link is None or self._reachable(self._config_link))
+
+    # -- what it asks ----------------------------------------------------------------------------------------------
+
+    def _read_config(self, orders: Orders) -> None:
+        ingresses = orders.api.list(objects.INGRESSES)
+        services = orders.api.list(objects.SERVICES)
         for resource, bodies in ((objects.INGRESSES, ingresses), (objects.SERVICES, services)):
             for body in bodies:
                 if "deletionTimestamp" not in body["metadata"]:
-                    self._objects.hold(resource, body)
-        reading = read(ingresses, services, self._api.list(objects.BACKEND_CONFIGS), self._last_read)
+                    orders.objects.hold(resource, body)
+        reading = read(ingresses, services, orders.api.list(objects.BACKEND_CONFIGS), self._last_read)
         for (kind, key), problem in reading.problems.items():
             if self._problems.get((kind, key)) != problem:
                 bodies = ingresses if kind == "MultiClusterIngress" else services
                 body = next(body for body in bodies if objects.key_of(body) == key)
-                self._objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
+                orders.objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
         self._problems = reading.problems
         self._exported = self._exports()
-        asked = gateways.read(self._gateways.asked(), self._exported)
+        asked = gateways.read(orders.gateways.asked(), self._exported)
         self._routes = asked.routes
         wanted = Wanted((*reading.wanted.services, *asked.services), (*reading.wanted.ingresses, *asked.ingresses))
         if wanted != self._last_read:
@@ -273,6 +354,8 @@ class LoadBalancer:
 
     def _exports(self) -> dict[str, exports.Exports]:
         """Give what each cluster of the fleet exports, as it was last seen."""
+        if not self._discovers():
+            return {}
         present, seen = self._members(), self._state.members
         return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
@@ -338,6 +421,7 @@ class LoadBalancer:
 
     def _forget_members(self, present: Iterable[str]) -> None:
         """Forget clusters that are gone; one that a service still names keeps its last Pods, as leaked groups do."""
+        leaks.note(self._state, present)
         named = {link for service in self._kept() for link in service.links or ()}
         for link in [link for link in self._state.members if link not in present and link not in named]:
             del self._state.members[link]

@@ -9,6 +9,7 @@ from typing import Any
 
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
+from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.loadbalancer.wanted import (
     Backend,
     HealthCheck,
@@ -27,12 +28,16 @@ VERSION = 2
 
 @dataclass
 class State:
-    """The programmed snapshot, the port of each ingress, what was last seen of each member, the port asked for."""
+    """The programmed snapshot, the port of each ingress, what was last seen of each member, the port asked for.
+
+    leaked: groups that no cluster owns any more, by zone and name.
+    """
 
     wanted: Wanted = field(default_factory=Wanted)
     ports: dict[Ident, int] = field(default_factory=dict)
     members: dict[str, MemberState] = field(default_factory=dict)
     first_port: int = 0
+    leaked: dict[tuple[str, str], GroupHealth] = field(default_factory=dict)
 
 
 def save(path: Path, state: State) -> None:
@@ -41,6 +46,7 @@ def save(path: Path, state: State) -> None:
         "version": VERSION,
         "wanted": asdict(state.wanted),
         "first_port": state.first_port,
+        "leaked": [[group.zone, group.name, group.cluster] for group in state.leaked.values()],
         "ports": [[*ident, port] for ident, port in state.ports.items()],
         "members": {
             link: {
@@ -76,6 +82,7 @@ def _state(document: Mapping[str, Any]) -> State:
         {(kind, namespace, name): port for kind, namespace, name, port in document["ports"]},
         {link: _member(member) for link, member in document["members"].items()},
         document["first_port"],
+        {(zone, name): GroupHealth(name, zone, cluster) for zone, name, cluster in document.get("leaked", ())},
     )
 
 

@@ -32,8 +32,10 @@ SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 _REGION = r"[a-z]+-[a-z]+\d+"
 _LABEL = r"[a-z0-9_-]{0,63}"
+_API = r"[a-z]+\.googleapis\.com"
 _REQUIRED = ("project", "config_cluster", "clusters", "stock")
 _OPTIONAL = (
+    "apis",
     "name",
     "project_number",
     "regions",
@@ -60,10 +62,16 @@ def load_scenario(path: Path | None = None) -> Scenario:
     path = path or default_scenario()
     root = _root(read_document(path))
     project = root["project"].text(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "a project id (6 to 30 of a-z, 0-9, -)")
-    config = _cluster(root["config_cluster"], project)
-    clusters = tuple(_cluster(place, project) for place in root["clusters"].some())
+    config = None if root["config_cluster"].value is None else _cluster(root["config_cluster"], project)
+    # A project without a config cluster has none at all: members need one to be led by.
+    places = list(root["clusters"].items()) if config is None else root["clusters"].some()
+    if config is None and places:
+        raise root["config_cluster"].fault(
+            "is empty, and there are clusters", "name one, or leave 'clusters' empty too"
+        )
+    clusters = tuple(_cluster(place, project) for place in places)
     _distinct(root["clusters"], config, clusters)
-    world = _world(root, (config, *clusters))
+    world = _world(root, clusters if config is None else (config, *clusters))
     stock = tuple(read_stock(root["stock"], world))
     client = root.get("client_region")
     return Scenario(
@@ -81,10 +89,11 @@ def load_scenario(path: Path | None = None) -> Scenario:
         traces=root.read("traces", lambda place: tuple(read_traces(place, world)), ()),
         delays=root.read("delays", read_delays, Delays()),
         load_balancer=root.read("load_balancer", read_load_balancer, LoadBalancerSpec()),
-        client_region=clusters[0].region if client is None else world.region(client, client.text()),
+        client_region=_first_region(clusters, world) if client is None else world.region(client, client.text()),
         preempted_stock_returns=root.read("preempted_stock_returns", Place.flag, default=False),
         ip_space=root.read("ip_space", lambda place: read_ip_space(place, clusters), MappingProxyType({})),
         machine_types=root.read("machine_types", read_machine_types, MACHINE_TYPES),
+        apis=root.read("apis", lambda p: frozenset(each.text(_API, "an API") for each in p.items()), None),
     )
 
 
@@ -115,8 +124,12 @@ def _cluster(place: Place, project: str) -> ClusterSpec:
     return ClusterSpec(name, location, zones, project, MappingProxyType(labels))
 
 
-def _distinct(place: Place, config: ClusterSpec, clusters: tuple[ClusterSpec, ...]) -> None:
-    seen = {config.name}
+def _first_region(clusters: tuple[ClusterSpec, ...], world: World) -> str:
+    return clusters[0].region if clusters else next(iter(world.regions), "")
+
+
+def _distinct(place: Place, config: ClusterSpec | None, clusters: tuple[ClusterSpec, ...]) -> None:
+    seen = set() if config is None else {config.name}
     for cluster, where in zip(clusters, place.items(), strict=True):
         if cluster.name in seen:
             raise where.fault(f"cluster name '{cluster.name}' appears twice", "give each cluster a name of its own")

@@ -95,6 +95,7 @@ class Delays:
     refusal: until Compute Engine says that it has no capacity or quota for a VM.
     backoff_*: how long the autoscaler leaves a shape alone after a failure, and when it forgets.
     provision_timeout: the autoscaler's maxNodeProvisionTime.
+    cluster_create: until a new cluster runs, or a deleted one is gone; fleet_change: a membership's or feature's.
     scale_down: how long an empty node is kept. spot_grace: the longest a Pod may take to end on preemption.
     """
 
@@ -105,6 +106,7 @@ class Delays:
     scale_down: float = 10.0
     load_balancer: float = 1.0
     cluster_create: float = 2.0
+    fleet_change: float = 0.0
     spot_grace: float = 15.0
     provision_timeout: float = 900.0
     backoff_initial: float = 300.0
@@ -138,13 +140,17 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The whole world at the start."""
+    """The whole world at the start.
+
+    config_cluster: None in a project without clusters. apis: those that are enabled; None for all.
+    The fleet's features are enabled where there is a config cluster for them.
+    """
 
     name: str
     path: Path
     project: str
     project_number: int
-    config_cluster: ClusterSpec
+    config_cluster: ClusterSpec | None
     clusters: tuple[ClusterSpec, ...]
     regions: tuple[Region, ...]
     stock: tuple[StockEntry, ...]
@@ -158,11 +164,12 @@ class Scenario:
     preempted_stock_returns: bool = False
     ip_space: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     machine_types: tuple[MachineType, ...] = MACHINE_TYPES
+    apis: frozenset[str] | None = None
 
     @property
     def all_clusters(self) -> tuple[ClusterSpec, ...]:
-        """The config cluster, then the members."""
-        return (self.config_cluster, *self.clusters)
+        """The config cluster if there is one, then the members."""
+        return self.clusters if self.config_cluster is None else (self.config_cluster, *self.clusters)
 
     def accelerators_in(self, zone: str) -> tuple[str, ...]:
         """Give the GPU types that a zone offers, sold out or not, in alphabetical order."""

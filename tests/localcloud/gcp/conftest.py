@@ -21,7 +21,7 @@ from controlplane.localcloud.loadbalancer.resources import (
     ForwardingRule,
     GroupHealth,
 )
-from controlplane.localcloud.scenario import load_scenario
+from controlplane.localcloud.scenario import Delays, load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 
@@ -59,9 +59,16 @@ class Balancer:
     """A load balancer with one backend service."""
 
     services: dict[str, BackendServiceHealth] = field(default_factory=dict)
+    leaked: list[GroupHealth] = field(default_factory=list)
 
     def health(self):
         return self.services
+
+    def leaked_groups(self):
+        return self.leaked
+
+    def remove_leaked(self, zone, name):
+        self.leaked = [each for each in self.leaked if (each.zone, each.name) != (zone, name)]
 
     def forwarding_rules(self):
         return [
@@ -83,6 +90,7 @@ class Endpoints:
     grpc_port: int
     project: str
     loop: asyncio.AbstractEventLoop
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def credentials(self):
@@ -109,6 +117,14 @@ class Endpoints:
         import grpc
 
         return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+    def set_delays(self, **seconds):
+        """Have changes take so long from now on."""
+        self.delays = replace(self.delays, **seconds)
+
+    async def take_up(self, state):
+        """Give a restarted cloud's state to this one."""
+        self.cloud.from_state(state)
 
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -171,7 +187,14 @@ def serve_endpoints(
 
     async def start():
         cloud = GoogleCloud(
-            scenario, stock, clock, clusters=host, backends=balancer, faults=faults, tokens=TokenIssuer(clock, info)
+            scenario,
+            stock,
+            clock,
+            clusters=host,
+            backends=balancer,
+            faults=faults,
+            tokens=TokenIssuer(clock, info),
+            delays=lambda: made.delays,
         )
         grpc_port = await cloud.start_grpc("127.0.0.1", 0, pki and pki.cert_file, pki and pki.key_file)
         if front is not None:
@@ -188,7 +211,8 @@ def serve_endpoints(
     cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
     rest = f"https://localhost:{server.port}" if server is not None else f"http://127.0.0.1:{front.port}"
     info = {**info, "token_uri": f"{rest}/token"}
-    yield Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    made = Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
+    yield made
     asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
 
 

@@ -1,5 +1,6 @@
 """Clusters through the unmodified google-cloud-container client, over both transports."""
 
+import json
 import time
 
 import pytest
@@ -44,7 +45,8 @@ def test_lists_every_cluster_with_what_a_client_needs_to_reach_it(client, endpoi
     assert one.autopilot.enabled
     assert one.master_auth.cluster_ca_certificate == "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t"
     assert one.fleet.membership.endswith("/locations/us-east4/memberships/gpu-us-east4")
-    assert not one.control_plane_endpoints_config.dns_endpoint_config.endpoint
+    assert one.control_plane_endpoints_config.dns_endpoint_config.endpoint == "localhost:6443"
+    assert not one.control_plane_endpoints_config.dns_endpoint_config.allow_external_traffic
 
 
 def test_a_list_of_one_location_holds_that_location_only(client, endpoints):
@@ -101,6 +103,70 @@ def test_a_cluster_that_cannot_be_made_ends_in_error_and_can_be_deleted(client, 
     client.delete_cluster(name=name)
     with pytest.raises(x.NotFound):
         client.get_cluster(name=name)
+
+
+def test_a_new_cluster_has_the_endpoints_that_were_asked_for(client, endpoints):
+    """The DNS endpoint is open to the outside when the request says so, and an IP endpoint can be left out."""
+    config = k.ControlPlaneEndpointsConfig(
+        dns_endpoint_config=k.ControlPlaneEndpointsConfig.DNSEndpointConfig(allow_external_traffic=True),
+        ip_endpoints_config=k.ControlPlaneEndpointsConfig.IPEndpointsConfig(enabled=False),
+    )
+    operation = client.create_cluster(
+        parent=parent(endpoints, "us-east4"), cluster=new_cluster(control_plane_endpoints_config=config)
+    )
+    wait(client, endpoints, operation)
+    born = client.get_cluster(name=f"{parent(endpoints, 'us-east4')}/clusters/gpu-new")
+    dns = born.control_plane_endpoints_config.dns_endpoint_config
+    assert (dns.endpoint, dns.allow_external_traffic) == ("localhost:6444", True)
+    assert born.endpoint == ""
+
+
+def test_a_cluster_beyond_the_quota_is_refused_in_googles_words(client, endpoints):
+    """The fault `cluster-quota` strikes the cluster that it names, with the 403 that GKE gives, and nothing is made."""
+    endpoints.faults.add(Fault("gcp", "cluster-quota", path="us-east4/", times=1))
+    client.list_clusters(parent=parent(endpoints))
+    with pytest.raises(x.Forbidden, match="Insufficient regional quota to satisfy request"):
+        client.create_cluster(parent=parent(endpoints, "us-east4"), cluster=new_cluster())
+    assert len(client.list_clusters(parent=parent(endpoints)).clusters) == 5
+    client.create_cluster(parent=parent(endpoints, "us-east4"), cluster=new_cluster())
+
+
+def test_a_creation_can_end_in_an_error(client, endpoints):
+    """The fault `cluster-error`: the operation ends with Google's words, the cluster is in ERROR and says why."""
+    endpoints.set_delays(cluster_create=0.0)
+    endpoints.faults.add(Fault("gcp", "cluster-error"))
+    operation = client.create_cluster(
+        parent=parent(endpoints, "us-east4"), cluster=new_cluster(fleet=k.Fleet(project=endpoints.project))
+    )
+    assert "does not have enough resources" in wait(client, endpoints, operation).error.message
+    failed = client.get_cluster(name=f"{parent(endpoints, 'us-east4')}/clusters/gpu-new")
+    assert failed.status == k.Cluster.Status.ERROR
+    assert [each.code for each in failed.conditions] == [k.StatusCondition.Code.GCE_STOCKOUT]
+    assert not failed.fleet.membership
+    with pytest.raises(x.Conflict, match="Already exists: projects/gpu-hunter-local/locations/us-east4/clusters"):
+        client.create_cluster(parent=parent(endpoints, "us-east4"), cluster=new_cluster())
+
+
+def test_a_cluster_that_is_being_made_takes_no_second_operation(client, endpoints):
+    """Deleting it, or labelling it, has to wait, in GKE's words."""
+    client.create_cluster(parent=parent(endpoints, "us-east4"), cluster=new_cluster())
+    with pytest.raises(x.BadRequest, match="Cluster is running incompatible operation operation-"):
+        client.delete_cluster(name=f"{parent(endpoints, 'us-east4')}/clusters/gpu-new")
+
+
+def test_what_is_under_way_goes_on_after_a_restart(endpoints):
+    """A new daemon makes the cluster that the old one began, under the same operation; labels and fleet included."""
+    client = endpoints.client(k.ClusterManagerClient)
+    operation = client.create_cluster(
+        parent=parent(endpoints, "us-east4"), cluster=new_cluster(fleet=k.Fleet(project=endpoints.project))
+    )
+    state = json.loads(json.dumps(endpoints.cloud.to_state()))
+    endpoints.run(endpoints.cloud.close())
+    endpoints.run(endpoints.take_up(state))
+    assert not wait(client, endpoints, operation).error.message
+    born = client.get_cluster(name=f"{parent(endpoints, 'us-east4')}/clusters/gpu-new")
+    assert dict(born.resource_labels) == {"team": "a"}
+    assert born.fleet.membership.endswith("/memberships/gpu-new")
 
 
 def test_a_deleted_cluster_is_gone(client, endpoints):

@@ -1,7 +1,10 @@
 """The fleet through the unmodified google-cloud-gke-hub client, over both transports."""
 
+import time
+
 import pytest
 from google.api_core import exceptions as x
+from google.cloud import container_v1 as k
 from google.cloud import gkehub_v1 as h
 from google.cloud.gkehub_v1.services.gke_hub.transports import GkeHubGrpcTransport
 
@@ -19,6 +22,11 @@ def parent(endpoints, location="-"):
 
 def membership(link="//container.googleapis.com/projects/p/locations/us-east4/clusters/gpu-us-east4"):
     return h.Membership(endpoint=h.MembershipEndpoint(gke_cluster=h.GkeCluster(resource_link=link)))
+
+
+def ingress_feature(endpoints, member):
+    name = f"projects/{endpoints.project}/locations/{member}"
+    return h.Feature(spec={"multiclusteringress": {"config_membership": name}})
 
 
 def test_every_cluster_is_a_ready_member_of_its_region(client, endpoints):
@@ -50,7 +58,8 @@ def test_a_region_that_is_down_is_unreachable(client, endpoints):
 
 
 def test_a_membership_is_made_and_taken_away_by_finished_operations(client, endpoints):
-    """Both futures are done; what was made can be read, and then no more."""
+    """Both futures are done; what was made can be read, and then no more. An old name is one of `global`."""
+    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(timeout=5)
     made = client.create_membership(
         parent=parent(endpoints, "global"), membership_id="old-style", resource=membership()
     ).result(timeout=5)
@@ -90,25 +99,106 @@ def test_the_ingress_feature_names_the_config_membership(client, endpoints):
     feature = client.get_feature(name=feature.name)
     states = {key.rpartition("/")[2]: state.state.code for key, state in feature.membership_states.items()}
     assert states["gpu-us-east4"] == h.FeatureState.Code.WARNING
-    assert [each.name for each in client.list_features(parent=parent(endpoints, "global"))] == [feature.name]
+    names = [each.name.rpartition("/")[2] for each in client.list_features(parent=parent(endpoints, "global"))]
+    assert names == ["multiclusteringress", "multiclusterservicediscovery"]
 
 
-def test_a_cluster_that_is_gone_is_missing_from_its_membership(client, endpoints):
-    """A membership outlives its cluster and says so."""
-    client.create_membership(parent=parent(endpoints, "global"), membership_id="m", resource=membership()).result(5)
-    endpoints.run(endpoints.host.delete("gpu-us-east4", "us-east4"))
-    assert client.get_membership(
-        name=f"{parent(endpoints, 'global')}/memberships/m"
-    ).endpoint.gke_cluster.cluster_missing
+def test_a_membership_outlives_its_cluster_and_says_so(client, endpoints):
+    """A membership whose cluster was deleted is there until it is deleted too, and the ingress feature complains."""
+    name = f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4"
+    containers = endpoints.client(k.ClusterManagerClient)
+    containers.delete_cluster(name=f"{parent(endpoints, 'us-east4')}/clusters/gpu-us-east4")
+    while len(endpoints.host.clusters) == 5:
+        time.sleep(0.01)
+    assert client.get_membership(name=name).endpoint.gke_cluster.cluster_missing
+    feature = client.get_feature(name=f"{parent(endpoints, 'global')}/features/multiclusteringress")
+    states = {key.rpartition("/")[2]: state.state.code for key, state in feature.membership_states.items()}
+    assert states["gpu-us-east4"] == h.FeatureState.Code.ERROR
+    client.delete_membership(name=name).result(timeout=5)
+    assert len(list(client.list_memberships(parent=parent(endpoints)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        pytest.param("gpu-us-east4", "is already registered as", id="registered"),
+        pytest.param("nothing", "was not found", id="no-cluster"),
+    ],
+)
+def test_a_cluster_is_registered_once_and_must_be_there(client, endpoints, link, says):
+    """A second membership of a cluster and one of no cluster are refused, and nothing is made."""
+    resource = membership(f"//container.googleapis.com/projects/p/locations/us-east4/clusters/{link}")
+    with pytest.raises(x.BadRequest, match=says):
+        client.create_membership(parent=parent(endpoints, "global"), membership_id="m", resource=resource)
+    assert len(list(client.list_memberships(parent=parent(endpoints)))) == 5
+
+
+def test_a_feature_is_enabled_changed_and_disabled(client, endpoints):
+    """The ingress feature comes with a config membership, which can be another later; then it is gone."""
+    name = f"{parent(endpoints, 'global')}/features/multiclusteringress"
+    client.delete_feature(name=name).result(timeout=5)
+    assert endpoints.cloud.config_cluster() is None
+    with pytest.raises(x.NotFound):
+        client.get_feature(name=name)
+    made = client.create_feature(
+        parent=parent(endpoints, "global"),
+        feature_id="multiclusteringress",
+        resource=ingress_feature(endpoints, "us-west2/memberships/hunt-config"),
+    ).result(timeout=5)
+    assert made.spec.multiclusteringress.config_membership.endswith("us-west2/memberships/hunt-config")
+    assert endpoints.cloud.config_cluster() == "us-west2/hunt-config"
+    request = h.UpdateFeatureRequest(
+        name=name,
+        update_mask={"paths": ["spec.multiclusteringress.config_membership"]},
+        resource=ingress_feature(endpoints, "us-east4/memberships/gpu-us-east4"),
+    )
+    client.update_feature(request=request).result(timeout=5)
+    assert endpoints.cloud.config_cluster() == "us-east4/gpu-us-east4"
+
+
+def test_a_config_membership_that_is_not_there_is_an_error_of_the_feature(client, endpoints):
+    """The feature says so, and no cluster's ingress objects count."""
+    client.delete_membership(name=f"{parent(endpoints, 'us-west2')}/memberships/hunt-config").result(timeout=5)
+    feature = client.get_feature(name=f"{parent(endpoints, 'global')}/features/multiclusteringress")
+    assert feature.state.state.code == h.FeatureState.Code.ERROR
+    assert endpoints.cloud.config_cluster() is None
+
+
+def test_service_discovery_is_a_feature_of_its_own(client, endpoints):
+    """Services are exported while it is enabled; it needs no config membership."""
+    name = f"{parent(endpoints, 'global')}/features/multiclusterservicediscovery"
+    assert endpoints.cloud.exports_services()
+    client.delete_feature(name=name).result(timeout=5)
+    assert not endpoints.cloud.exports_services()
+    client.create_feature(
+        parent=parent(endpoints, "global"), feature_id="multiclusterservicediscovery", resource=h.Feature()
+    ).result(timeout=5)
+    assert endpoints.cloud.exports_services()
+
+
+@pytest.mark.parametrize(
+    ("feature", "member", "error"),
+    [
+        pytest.param("multiclusteringress", "us-west2/memberships/hunt-config", x.Conflict, id="exists"),
+        pytest.param("configmanagement", "us-west2/memberships/hunt-config", x.BadRequest, id="unknown"),
+    ],
+)
+def test_a_feature_that_makes_no_sense_is_refused(client, endpoints, feature, member, error):
+    """One that is enabled already, or that the local cloud does not have."""
+    with pytest.raises(error):
+        client.create_feature(
+            parent=parent(endpoints, "global"), feature_id=feature, resource=ingress_feature(endpoints, member)
+        )
 
 
 def test_state_brings_memberships_labels_and_addresses_back(endpoints):
     """What users made outlives the daemon."""
     client = endpoints.client(h.GkeHubClient)
+    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(5)
     client.create_membership(parent=parent(endpoints, "global"), membership_id="m", resource=membership()).result(5)
     client.delete_membership(name=f"{parent(endpoints, 'us-central1')}/memberships/gpu-us-central1").result(5)
     state = endpoints.cloud.to_state()
     client.delete_membership(name=f"{parent(endpoints, 'global')}/memberships/m").result(5)
     endpoints.cloud.from_state(state)
     names = {each.name.rpartition("/")[2] for each in client.list_memberships(parent=parent(endpoints))}
-    assert names == {"hunt-config", "gpu-us-east4", "gpu-europe-west4", "gpu-asia-southeast1", "m"}
+    assert names == {"hunt-config", "gpu-europe-west4", "gpu-asia-southeast1", "m"}

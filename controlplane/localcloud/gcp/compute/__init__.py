@@ -16,6 +16,7 @@ from controlplane.localcloud.gcp.compute.addresses import Addresses
 from controlplane.localcloud.gcp.compute.advice import AdviceApi
 from controlplane.localcloud.gcp.compute.balancing import Balancing
 from controlplane.localcloud.gcp.compute.catalogue import Catalogue
+from controlplane.localcloud.gcp.compute.groups import Groups
 from controlplane.localcloud.gcp.compute.lists import ListQuery, aggregated, named, plain
 from controlplane.localcloud.gcp.errors import GoogleError, not_found, unavailable
 from controlplane.localcloud.gcp.hosts import BackendHealth
@@ -42,6 +43,8 @@ _PERMISSIONS = (
     (r"POST regions/[^/]+/addresses/[^/]+/setLabels", "compute.addresses.setLabels"),
     (r"DELETE regions/[^/]+/addresses/[^/]+", "compute.addresses.delete"),
     (r"POST regions/[^/]+/advice/(\w+)", r"compute.advice.\1"),
+    (r"DELETE zones/[^/]+/networkEndpointGroups/[^/]+", "compute.networkEndpointGroups.delete"),
+    (r"(GET|POST) zones/[^/]+/operations/.+", "compute.zoneOperations.get"),
     (r"POST global/backendServices/[^/]+/getHealth", "compute.backendServices.get"),
     (r"POST zones/[^/]+/networkEndpointGroups/.+", "compute.networkEndpointGroups.get"),
     (r"GET global/forwardingRules", "compute.globalForwardingRules.list"),
@@ -67,6 +70,7 @@ class ComputeApi:
         self._catalogue = Catalogue(project)
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
+        self._groups = Groups(project, clock, self._balancing)
         self._addresses = {"global": Addresses(project, clock)}
         for number, region in enumerate(project.scenario.regions):
             scope = f"regions/{region.name}"
@@ -120,13 +124,8 @@ class ComputeApi:
                 return _reserved(self._addresses[f"regions/{region}"], (verb, *parts[2:]), path, query, body)
             case ("GET", "aggregated", str(kind)) if kind in self._zonal:
                 return self._aggregated(kind, path, query)
-            case ("GET", "zones", str(zone), str(kind), *rest) if kind in self._zonal and len(rest) < 2:
-                return self._in_zone(zone, kind, rest, path, query)
-            case ("POST", "zones", str(zone), "networkEndpointGroups", str(name), "listNetworkEndpoints"):
-                self._check_zone(zone)
-                items = self._balancing.list_endpoints(zone, name)
-                answer: Document = {"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": path}
-                return answer | ({"items": items} if items else {})
+            case (_, "zones", str(zone), *rest):
+                return self._zonally((verb, *rest), zone, path, query)
             case ("POST", "regions", str(region), "advice", "capacity"):
                 return self._advice.capacity(region, body)
             case ("POST", "regions", str(region), "advice", "capacityHistory"):
@@ -142,12 +141,24 @@ class ComputeApi:
             return named(items, rest[0], path)
         return plain(f"{kind.removesuffix('s')}List", path, items, ListQuery.of(query))
 
-    def _in_zone(self, zone: str, kind: str, rest: list[str], path: str, query: Mapping[str, str]) -> Document:
+    def _zonally(self, call: tuple[str, ...], zone: str, path: str, query: Mapping[str, str]) -> Document:
         self._check_zone(zone)
-        singular, items = self._zonal[kind]
-        if rest:
-            return named(items(zone), rest[0], path)
-        return plain(f"{singular}List", path, items(zone), ListQuery.of(query))
+        match call:
+            case ("GET", kind, *rest) if kind in self._zonal and len(rest) < 2:
+                singular, items = self._zonal[kind]
+                if rest:
+                    return named(items(zone), rest[0], path)
+                return plain(f"{singular}List", path, items(zone), ListQuery.of(query))
+            case ("POST", "networkEndpointGroups", name, "listNetworkEndpoints"):
+                found = self._balancing.list_endpoints(zone, name)
+                answer: Document = {"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": path}
+                return answer | ({"items": found} if found else {})
+            case ("DELETE", "networkEndpointGroups", name):
+                return self._groups.delete(zone, name)
+            case ("GET", "operations", name) | ("POST", "operations", name, "wait"):
+                return self._groups.operation(zone, name)
+            case _:
+                raise not_found("The requested URL was not found on this server.")
 
     def _aggregated(self, kind: str, path: str, query: Mapping[str, str]) -> Document:
         singular, items = self._zonal[kind]

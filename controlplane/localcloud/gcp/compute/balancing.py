@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from controlplane.localcloud.gcp.compute.catalogue import number
 from controlplane.localcloud.gcp.compute.lists import ROOT, named
-from controlplane.localcloud.gcp.errors import invalid
+from controlplane.localcloud.gcp.errors import GoogleError, invalid
 from controlplane.localcloud.gcp.hosts import BackendHealth
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, EndpointHealth, GroupHealth
@@ -42,9 +42,24 @@ class Balancing:
         raise invalid(f"Invalid value for field 'resource.group': '{wanted}'. It is no backend of '{name}'.")
 
     def groups(self, zone: str | None = None) -> list[Document]:
-        """Describe the network endpoint groups, of one zone or all."""
-        found = {(group.zone, group.name): group for service in self._services() for group in service.groups}
+        """Describe the network endpoint groups, of one zone or all, those that nobody owns any more included."""
+        found = {(group.zone, group.name): group for group in self._backends.leaked_groups()}
+        found |= self._used_groups()
         return [self._group(group) for _, group in sorted(found.items()) if zone in (None, group.zone)]
+
+    def delete_group(self, zone: str, name: str) -> None:
+        """Delete a group, unless a backend service still leads to it."""
+        path = f"projects/{self._project.name}/zones/{zone}/networkEndpointGroups/{name}"
+        named([{"name": group["name"]} for group in self.groups(zone)], name, path)
+        if (zone, name) in self._used_groups():
+            user = next(s.name for s in self._services() if any((g.zone, g.name) == (zone, name) for g in s.groups))
+            used = f"projects/{self._project.name}/global/backendServices/{user}"
+            text = f"The network_endpoint_group resource '{path}' is already being used by '{used}'"
+            raise GoogleError("INVALID_ARGUMENT", text, "resourceInUseByAnotherResource")
+        self._backends.remove_leaked(zone, name)
+
+    def _used_groups(self) -> dict[tuple[str, str], GroupHealth]:
+        return {(group.zone, group.name): group for service in self._services() for group in service.groups}
 
     def list_endpoints(self, zone: str, name: str) -> list[Document]:
         """Give a group's endpoints with their health."""
