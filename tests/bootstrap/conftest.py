@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+import controlplane.localcloud
 from controlplane.api.fleet import parse_fleet
 from controlplane.bootstrap import assembly
 from controlplane.bootstrap.run import Patience, Run
@@ -17,7 +18,6 @@ from controlplane.bootstrap.values import Address, Operation, Part, Seen, State
 from controlplane.gateways import access
 from controlplane.gateways.errors import AlreadyExists
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
-from controlplane.localcloud import scenarios
 from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.clock import SystemClock as CloudClock
 from controlplane.localcloud.faults import FaultBook
@@ -132,7 +132,7 @@ def runs(world, clock):
     return begin
 
 
-EMPTY = Path(scenarios.__file__).parent / "empty-project.yaml"
+EMPTY = Path(controlplane.localcloud.__file__).parent / "scenarios" / "empty-project.yaml"
 KEY = new_credentials("gpu-hunter-empty", "http://127.0.0.1:1/token")
 
 
@@ -163,9 +163,7 @@ class Host:
 
     async def delete(self, name, location):
         del self.clusters[location, name]
-        server, http = self.servers.pop((location, name))
-        await http.stop()
-        await server.close()
+        await self.servers.pop((location, name))[1].stop()
 
 
 class Balancer:
@@ -221,7 +219,7 @@ class Project:
         where = access.Project(self.name, _Everywhere(self.url), self.credentials)
         made = assembly.bootstrap(
             where, parse_fleet(fleet), fleet, clock=self.clock, say=lambda *said: self.told.append(said),
-            patience=Patience(first=0.01, longest=0.05), tag=tag,
+            patience=Patience(first=0.01, longest=0.05, settle=1.0, whole=60.0), tag=tag,
         )  # fmt: skip
         made.gateways = replace(made.gateways, connect=self.connect)
         return made
