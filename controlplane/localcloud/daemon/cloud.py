@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
+from controlplane.localcloud.control.gcloud import REST_APIS, gcloud_overrides
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
 from controlplane.localcloud.daemon.credentials import ensure_credentials
@@ -24,10 +25,11 @@ from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
+from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
 from controlplane.localcloud.kubelet.probes import Checker, check
-from controlplane.localcloud.kubelet.process import Runtime
+from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
@@ -161,8 +163,7 @@ class LocalCloud:
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
-        names = ("container", "compute", "gkehub", "connectgateway", "serviceusage", "cloudresourcemanager")
-        return {**dict.fromkeys(names, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+        return {**dict.fromkeys(REST_APIS, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
 
     def described(self) -> Sequence[Any]:
         """Give all clusters as container describes them, those that come, go or failed included."""
@@ -212,6 +213,12 @@ class LocalCloud:
         """Give which permissions were needed by whom, and how often, since this daemon started."""
         return {} if self._google is None else self._google.uses
 
+    def google(self) -> GoogleCloud:
+        """Give the Google Cloud endpoints; LocalCloudError while they are not up."""
+        if self._google is None:
+            raise LocalCloudError("the Google Cloud endpoints are not up yet; try again")
+        return self._google
+
     def token(self, account: str) -> str:
         """Give an access token of a service account; LocalCloudError where there is no such account."""
         if self._google is None or not self._google.has_account(account):
@@ -248,6 +255,15 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
+    def _surroundings(self) -> Mapping[str, str]:
+        """Give the variables by which a process finds this cloud where on Google Cloud it would need none."""
+        overrides = gcloud_overrides(self.endpoints())
+        return {
+            **overrides,
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(self.pki.ca_file),
+            "GPUHUNTER_PRICES": str(self.directory.prices_file),
+        }
+
     def _administers(self, user: str) -> bool:
         return self._google is None or self._google.administers(user)
 
@@ -275,6 +291,9 @@ class LocalCloud:
         cert, key = self.pki.cert_file, self.pki.key_file
         self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key, now=self.clock.now))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
+        folder = self.directory.run_folder / "cloudrun"
+        runtime = self._machine.runtime or ShimRuntime()
+        google.start_jobs(Workshop(folder, runtime, self.images, self._surroundings))
 
     def _prepare_balancer(self) -> LoadBalancer:
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy

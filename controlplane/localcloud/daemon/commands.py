@@ -25,10 +25,12 @@ class AdminCommands:
     def table(self) -> dict[str, Command]:
         """Give the commands by name."""
         return {
+            "build-fail": self.build_fail,
             "check-scenario": self.check_scenario,
             "clock-offset": self.clock_offset,
             "connection": self.connection,
             "deny-permissions": self.deny_permissions,
+            "executions": self.executions,
             "fault-add": self.fault_add,
             "fault-clear": self.fault_clear,
             "faults": self.faults,
@@ -104,6 +106,15 @@ class AdminCommands:
         """List which permissions were needed by whom since the start, granted or not, and how often."""
         rows = [{**asdict(use), "calls": count} for use, count in sorted(self._cloud.uses().items())]
         return {"permissions": [row for row in rows if account in ("", row["account"])]}
+
+    async def build_fail(self, why: str = "the build was told to fail") -> dict[str, Any]:
+        """Have the next build of Cloud Build fail."""
+        self._cloud.google().fail_build(why)
+        return {"why": why}
+
+    async def executions(self) -> dict[str, Any]:
+        """List the executions of Cloud Run jobs, oldest first, with the files of their containers' output."""
+        return {"executions": self._cloud.google().executions()}
 
     async def token(self, account: str) -> dict[str, Any]:
         """Give an access token of a service account, as its workloads get from the metadata server."""

@@ -18,6 +18,7 @@ from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.stock.ledger import Stock
 
 if TYPE_CHECKING:
+    from controlplane.localcloud.gcp.admin.workshop import Workshop
     from controlplane.localcloud.gcp.project import Use
 
 __all__ = [
@@ -104,6 +105,18 @@ class GoogleCloud:
             key=_read(key),
         )
         return bound
+
+    def start_jobs(self, workshop: "Workshop | None" = None) -> None:
+        """Begin to fire scheduled jobs; a Cloud Run job's containers run in this place."""
+        self._admin.start(workshop)
+
+    def fail_build(self, why: str) -> None:
+        """Have the next build fail, for this reason."""
+        self._admin.builds.failures.append(why)
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Give the executions of Cloud Run jobs, oldest first, each with the logs of its containers."""
+        return self._admin.executions()
 
     @property
     def uses(self) -> Mapping["Use", int]:

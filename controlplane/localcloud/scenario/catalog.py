@@ -29,6 +29,11 @@ class AcceleratorType:
             return f"NVIDIA_{self.family}_GPUS" if self.regional_quota else None
         return f"PREEMPTIBLE_NVIDIA_{self.family}_GPUS" if self.preemptible_quota else None
 
+    def family_quota(self, capacity: str) -> str | None:
+        """Give the quota that only Cloud Quotas shows, METRIC/FAMILY, or None where a regional metric counts."""
+        counted = capacity != "on-demand" or self.regional_quota
+        return None if counted else f"GPUS_PER_GPU_FAMILY/NVIDIA_{self.family}"
+
 
 @dataclass(frozen=True, slots=True)
 class MachineType:

@@ -23,7 +23,8 @@ from controlplane.localcloud.scenario.traces import read_trace
 
 NAME = r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?"
 ZONE = r"[a-z]+-[a-z]+\d+-[a-z0-9]+"
-_METRIC = r"[A-Z][A-Z0-9_]+"
+# With a family behind it where only Cloud Quotas shows the limit: GPUS_PER_GPU_FAMILY/NVIDIA_H100.
+_METRIC = r"[A-Z][A-Z0-9_]+(/[A-Z][A-Z0-9_]+)?"
 
 
 class World(NamedTuple):

@@ -17,7 +17,7 @@ class QuotaExceeded(Refused):
 
     def __init__(self, metric: str, limit: float, region: str) -> None:
         where = f"in region {region}" if region else "globally"
-        super().__init__(f"Quota '{metric}' exceeded.  Limit: {limit:.1f} {where}.")
+        super().__init__(f"Quota '{metric.partition('/')[0]}' exceeded.  Limit: {limit:.1f} {where}.")
         self.metric = metric
         self.limit = limit
         self.region = region
@@ -81,11 +81,11 @@ class Quotas:
 
 def _metric(pool: Pool) -> str | None:
     known = ACCELERATORS.get(pool.accelerator)
-    return known.quota_metric(pool.capacity) if known else None
+    return known.quota_metric(pool.capacity) or known.family_quota(pool.capacity) if known else None
 
 
 def _metrics() -> Iterator[str]:
     for accelerator in ACCELERATORS.values():
         for capacity in CAPACITIES:
-            if metric := accelerator.quota_metric(capacity):
+            if metric := accelerator.quota_metric(capacity) or accelerator.family_quota(capacity):
                 yield metric

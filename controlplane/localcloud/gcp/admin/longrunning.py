@@ -22,7 +22,7 @@ class LongRunning:
 
     def __init__(self, clock: Clock, changed: Callable[[], None]) -> None:
         self._clock = clock
-        self._changed = changed
+        self.changed = changed
         self._operations: dict[str, Document] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,6 +61,10 @@ class LongRunning:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def under_way(self) -> list[asyncio.Task[None]]:
+        """Give what is still running."""
+        return list(self._tasks)
+
     async def close(self) -> None:
         """Stop what is under way."""
         for task in tuple(self._tasks):
@@ -74,7 +78,7 @@ class LongRunning:
         except GoogleError as error:
             operation["error"] = {"code": rpc_code(error.status), "message": error.message}
         operation["done"] = True
-        self._changed()
+        self.changed()
 
     def _keep(self, operation: Document) -> None:
         self._operations[operation["name"]] = operation

@@ -5,7 +5,7 @@ one off is refused while another depends on it, unless that is to go off too.
 Source: https://cloud.google.com/service-usage/docs/reference/rest/v1/services.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from controlplane.localcloud.clock import new_uid
@@ -53,11 +53,12 @@ _TYPE = "type.googleapis.com/google.api.serviceusage.v1"
 
 
 class ServiceUsageApi:
-    """Lists APIs and switches them."""
+    """Lists APIs and switches them. `enabled` is told when some were switched on."""
 
-    def __init__(self, project: Project, operations: LongRunning) -> None:
+    def __init__(self, project: Project, operations: LongRunning, enabled: Callable[[], None]) -> None:
         self._project = project
         self._operations = operations
+        self._enabled = enabled
 
     def routes(self) -> Iterable[Route]:
         """Give the methods."""
@@ -106,6 +107,7 @@ class ServiceUsageApi:
         if not wanted & self._project.disabled:
             return self._operations.done("operations/noop.DONE_OPERATION", {"@type": kind, **response()})
         self._project.disabled -= wanted
+        self._enabled()
         return self._begin(apis, kind, response)
 
     def _disable(self, call: Call) -> Document:

@@ -134,6 +134,8 @@ class Catalogue:
         return [
             {"metric": quota.metric, "limit": quota.limit, "usage": quota.usage}
             for quota in self._project.stock.quotas(region)
+            # A quota by GPU family is none of the region's metrics: Cloud Quotas alone shows it.
+            if "/" not in quota.metric
         ]
 
 
