@@ -33,6 +33,7 @@ SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
+FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
@@ -48,6 +49,7 @@ _BY_KIND = {
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
+    ("gpuhunter.dev/v1alpha1", "Fleet"): FLEETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLES,
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,

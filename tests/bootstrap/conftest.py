@@ -189,6 +189,7 @@ class Project:
         self.loop, self.host, self.folder, self.told = loop, Host(), folder, []
         self.clock = QuickClock()
         scenario = load_scenario(EMPTY)
+        scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.1))
         self.faults = FaultBook()
         self.name = scenario.project
 

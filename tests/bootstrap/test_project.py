@@ -2,7 +2,80 @@
 
 import pytest
 
+from controlplane.bootstrap import project as bootstrapped
+from controlplane.bootstrap.emptying import WIRED
 from controlplane.bootstrap.remedies import Halted
+from controlplane.bootstrap.values import Cluster
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES
+from controlplane.model.offering import ClusterRef
+
+CONFIG, MEMBER = ClusterRef("us-west2", "hunt-config"), ClusterRef("us-central1", "gpu-us-central1")
+OWN = {"APIs"}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Deadly:
+    """A handler after whose first write the process ends."""
+
+    def __init__(self, handler):
+        self.handler = handler
+
+    def look(self, part):
+        return self.handler.look(part)
+
+    def make(self, part, seen):
+        self.handler.make(part, seen)
+        raise Killed(part.name)
+
+    def remove(self, part, seen):
+        self.handler.remove(part, seen)
+        raise Killed(part.name)
+
+
+@pytest.fixture
+def deadly(monkeypatch):
+    """Have every run end with its first write; `deadly.undo()` ends that."""
+    table = bootstrapped.handlers
+    monkeypatch.setattr(
+        bootstrapped, "handlers", lambda gateways: {kind: Deadly(each) for kind, each in table(gateways).items()}
+    )
+    return monkeypatch
+
+
+def until_it_ends(begin):
+    """Run again and again, each killed after its first write; give what each wrote."""
+    written = []
+    while True:
+        try:
+            begin()
+        except Killed as killed:
+            assert written.count(str(killed)) < 3, written
+            written.append(str(killed))
+        else:
+            return written
+
+
+def left(project):
+    """Give what is in the project beside what a new one has."""
+    state = project.google.to_state()
+    ours = f"@{project.name}.iam"
+    policy = project.call("POST", f"/v1/projects/{project.name}:getIamPolicy").json().get("bindings", [])
+    return {
+        "clusters": project.host.clusters,
+        "memberships": project.call("GET", f"/v1/projects/{project.name}/locations/-/memberships").json(),
+        "features": project.call("GET", f"/v1/projects/{project.name}/locations/global/features").json(),
+        "accounts": [each for each in state["admin"]["accounts"] if ours in each and "gpu-hunter" in each],
+        "roles": project.call("GET", f"/v1/projects/{project.name}/roles").json(),
+        "bindings": [each for each in policy if any("hunter" in m or "gcp-sa" in m for m in each["members"])],
+        "repositories": project.call("GET", f"/v1/projects/{project.name}/locations/us-west2/repositories").json(),
+        "jobs": project.call("GET", f"/v2/projects/{project.name}/locations/us-west2/jobs").json(),
+        "triggers": project.call("GET", f"/v1/projects/{project.name}/locations/us-west2/jobs").json(),
+        "buckets": state["admin"]["storage"]["buckets"],
+        "addresses": project.call("GET", f"/compute/v1/projects/{project.name}/global/addresses").json().get("items"),
+    }
 
 
 def test_an_empty_project_is_made_ready_and_empty_again(project):
@@ -10,5 +83,178 @@ def test_an_empty_project_is_made_ready_and_empty_again(project):
     first = project.bootstrap()
     survey = first.survey()
     assert {step.verb.value for step in survey.steps} <= {"create", "update", "look later"}
-    done = first.apply()
-    assert len(done.done) == len(first.parts())
+    before = left(project)
+    made = {name for name, _ in first.apply().done}
+    # Memberships come with their clusters; all else is made by itself.
+    assert made == {part.name for part in first.parts() if not part.name.startswith("membership")}
+    assert project.bootstrap().apply().done == ()
+    assert project.bootstrap().survey().changes == ()
+    names = [each["metadata"]["name"] for each in project.connect(CONFIG).list(CUSTOM_RESOURCE_DEFINITIONS)]
+    assert {"fleets.gpuhunter.dev", "gpuservices.gpuhunter.dev"} <= set(names)
+    project.bootstrap().destroy()
+    assert left(project) == before
+    assert project.bootstrap().destroy().done == ()
+
+
+def test_an_apply_that_is_killed_at_every_step_is_resumed(project, deadly):
+    """Each run dies right after its first write; together they make everything, and nothing twice."""
+    written = until_it_ends(lambda: project.bootstrap().apply())
+    parts = {part.name for part in project.bootstrap().parts() if not part.name.startswith("membership")}
+    assert sorted(written) == sorted(parts)
+    deadly.undo()
+    assert project.bootstrap().survey().changes == ()
+
+
+def test_a_destroy_that_is_killed_at_every_step_is_resumed(project, deadly):
+    """Each run dies right after its first write; in the end nothing is left."""
+    deadly.undo()
+    before = left(project)
+    project.bootstrap().apply()
+    with pytest.MonkeyPatch.context() as patched:
+        table = bootstrapped.handlers
+        patched.setattr(bootstrapped, "handlers", lambda g: {kind: Deadly(each) for kind, each in table(g).items()})
+        written = until_it_ends(lambda: project.bootstrap().destroy())
+    assert left(project) == before
+    assert len(written) == len(set(written))
+
+
+def test_a_new_version_of_the_code_changes_image_and_job_alone(project):
+    """The tag of the image is that of the code, so new code is a new image and a changed job."""
+    project.bootstrap().apply()
+    assert [name for name, _ in project.bootstrap(tag="v2").apply().done] == [
+        "image of the reconciler", "Cloud Run job gpu-hunter",
+    ]  # fmt: skip
+
+
+def test_what_others_changed_is_brought_back(project):
+    """A role that lost a permission, and a definition that is gone, differ and are mended."""
+    project.bootstrap().apply()
+    role = f"/v1/projects/{project.name}/roles/gpuHunter"
+    project.call("PATCH", f"{role}?updateMask=includedPermissions", {"includedPermissions": ["compute.regions.list"]})
+    survey = project.bootstrap().survey()
+    assert [(step.part.name, step.verb.value) for step in survey.changes] == [("role gpuHunter", "update")]
+    project.bootstrap().apply()
+    assert project.bootstrap().survey().changes == ()
+
+
+def test_a_cluster_of_that_name_is_never_adopted_in_silence(project):
+    """The line says how to hand it over; nothing was made, and destroy leaves it standing."""
+    project.run(project.host.create(CONFIG.name, CONFIG.location, {}))
+    with pytest.raises(Halted) as halt:
+        project.bootstrap().apply()
+    assert halt.value.message == "cluster us-west2/hunt-config: a cluster of that name is there already"
+    assert "--update-labels=gpu-hunter=bootstrap" in halt.value.hint
+    project.bootstrap().destroy()
+    assert list(project.host.clusters) == [(CONFIG.location, CONFIG.name)]
+
+
+def test_a_taken_bucket_is_one_line(project):
+    """Bucket names are one space for the whole world; the line names the part."""
+    project.google._admin._storage.taken.add(f"{project.name}-gpu-hunter-build")
+    with pytest.raises(Halted, match="bucket of the build: "):
+        project.bootstrap().apply()
+
+
+def test_missing_permissions_are_told_before_anything_is_made(project):
+    """All of them in one line, ahead of the first cluster."""
+    project.bootstrap().gateways.administration.write(
+        "serviceusage", "POST", f"/v1/projects/{project.name}/services:batchEnable",
+        {"serviceIds": ["cloudresourcemanager.googleapis.com", "iam.googleapis.com"]},
+    )  # fmt: skip
+    project.google.deny(["run.jobs.create", "iam.roles.create"])
+    with pytest.raises(Halted) as halt:
+        project.bootstrap().apply()
+    assert halt.value.message == "permissions: missing: iam.roles.create, run.jobs.create"
+    assert "roles/owner" in halt.value.hint
+    assert project.host.clusters == {}
+
+
+def test_an_api_that_may_not_be_enabled_is_one_line(project):
+    """The first part needs a permission of its own, and the line names it."""
+    project.google.deny(["serviceusage.services.enable"])
+    with pytest.raises(Halted) as halt:
+        project.bootstrap().apply()
+    assert halt.value.message.startswith("APIs: Permission")
+    assert "serviceusage.services.enable" in halt.value.hint
+
+
+def test_a_quota_that_is_used_up_is_told_with_what_stands(project):
+    """The cluster that failed is shown as such, with what to do; once mended and deleted, apply goes on."""
+    project.host.refuses = "Insufficient regional quota to satisfy request: resource 'CPUS': request requires '8.0'."
+    with pytest.raises(Halted) as halt:
+        project.bootstrap().apply()
+    assert "Insufficient regional quota" in halt.value.message
+    assert "quotas" in halt.value.hint or "delete it" in halt.value.hint
+    failed = {step.part.name: step for step in project.bootstrap().survey().steps if step.seen.state.value == "failed"}
+    assert set(failed) == {f"cluster {CONFIG.link}", f"cluster {MEMBER.link}"}
+    assert "gcloud container clusters delete" in failed[f"cluster {CONFIG.link}"].seen.remedy
+    project.host.refuses = ""
+    project.bootstrap().destroy()
+    project.bootstrap().apply()
+    assert len(project.host.clusters) == 2
+
+
+def test_a_project_that_cannot_be_seen_is_one_line(project):
+    """A mistyped project, or one in which nothing is granted."""
+    fleet = project.fleet()
+    fleet["spec"]["project"] = "another-project"
+    project.name = "another-project"
+    with pytest.raises(Halted, match="^project another-project: "):
+        project.bootstrap(fleet).survey()
+
+
+def test_gpuservices_keep_it_from_being_taken_down(project):
+    """A service that runs is named, and nothing is touched, trigger included."""
+    project.bootstrap().apply()
+    service = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", "metadata": {"name": "web"},
+               "spec": {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}}}  # fmt: skip
+    service["metadata"]["namespace"] = "default"
+    project.connect(CONFIG).create(GPU_SERVICES, service)
+    with pytest.raises(Halted, match="GPUServices: default/web would be taken down"):
+        project.bootstrap().destroy()
+    assert project.bootstrap().survey().changes == ()
+
+    def take():
+        (found,) = project.connect(CONFIG).list(GPU_SERVICES)
+        project.connect(CONFIG).delete(GPU_SERVICES, "web", namespace="default", uid=found["metadata"]["uid"])
+
+    project.bootstrap().destroy(take_services=take)
+    assert project.host.clusters == {}
+
+
+def test_clusters_that_the_fleet_no_longer_names_are_shown_and_taken_down(project):
+    """A region that was taken out of the Fleet leaves its cluster until destroy, which takes those made on demand too."""
+    project.bootstrap(project.fleet("us-central1", "us-east4")).apply()
+    project.run(project.host.create("gpu-europe-west4", "europe-west4", {"gpu-hunter": "on-demand"}))
+    survey = project.bootstrap().survey()
+    assert [ref.link for ref in survey.left_over] == ["europe-west4/gpu-europe-west4", "us-east4/gpu-us-east4"]
+    project.bootstrap().destroy()
+    assert project.host.clusters == {}
+
+
+def test_the_clusters_go_only_after_the_load_balancer_has_let_go(project):
+    """While an ingress object stands, destroy waits, and in the end says what holds it; features and clusters stand."""
+    project.bootstrap().apply()
+    mci = WIRED[0]
+    assert mci.plural == "multiclusteringresses"
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{mci.plural}.{mci.group}"},
+        "spec": {
+            "group": mci.group, "scope": "Namespaced",
+            "names": {"plural": mci.plural, "singular": "multiclusteringress", "kind": "MultiClusterIngress"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
+                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}],
+        },
+    }  # fmt: skip
+    api = project.connect(CONFIG)
+    api.apply(definition)
+    ingress = {"apiVersion": "networking.gke.io/v1", "kind": "MultiClusterIngress"}
+    api.create(mci, {**ingress, "metadata": {"name": "other", "namespace": "default"}, "spec": {}})
+    with pytest.raises(Halted, match="load balancer: still holds the ingress objects default/other"):
+        project.bootstrap().destroy()
+    states = {step.part.name: step.seen.state.value for step in project.bootstrap().survey().steps}
+    assert states["feature multiclusteringress"] == "present"
+    assert all(
+        states[part.name] == "present" for part in project.bootstrap().parts() if isinstance(part.thing, Cluster)
+    )

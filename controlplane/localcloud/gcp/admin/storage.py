@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from controlplane.localcloud.clock import Clock, rfc3339
 from controlplane.localcloud.gcp.admin.calls import Call, Document, Route, page, route
@@ -46,7 +45,8 @@ class StorageApi:
         yield route("GET", f"{one}/iam", self._policy)
         yield route("PUT", f"{one}/iam", self._set_policy)
         yield route("GET", f"{one}/o", self._list_objects)
-        yield route("DELETE", f"{one}/o/{{object}}", self._delete_object)
+        # Object names hold slashes, which come in the path as %2F.
+        yield Route("DELETE", re.compile(rf"{_ROOT}/(?P<bucket>[^/:]+)/o/(?P<object>.+)"), self._delete_object)
 
     def upload(self, bucket: str, name: str, data: bytes) -> Document:
         """Put an object, in the place of one of that name."""
@@ -130,7 +130,7 @@ class StorageApi:
 
     def _delete_object(self, call: Call) -> Document:
         self._find(call["bucket"], "storage.objects.delete")
-        name = unquote(call["object"])
+        name = call["object"]
         if name not in self._objects[call["bucket"]]:
             raise not_found(f"No such object: {call['bucket']}/{name}")
         del self._objects[call["bucket"]][name]
