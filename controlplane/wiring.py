@@ -159,7 +159,9 @@ def build(
     location, _, name = target.config_cluster.partition("/")
     cloud = google_cloud(project_of(target), Membership(ClusterRef(location, name)), clock=clock)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
-    gateways = Gateways(cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals)
+    gateways = Gateways(
+        cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals, cloud.access.meter
+    )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(
         gateways,

@@ -121,6 +121,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "message": report.message,
         "unknown": dict(report.unknown),
         "calls": dict(report.calls),
+        "googleCalls": report.google_calls,
         "strays": list(report.strays),
         "services": [_service_data(service) for service in report.services],
     }

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from controlplane.decide import capacity
 from controlplane.decide.candidates import Blocks, Candidate
-from controlplane.decide.quotas import quota_room
+from controlplane.decide.quotas import known_quotas, quota_room
 from controlplane.decide.scoring import ScoringContext
 from controlplane.decide.world import World
 from controlplane.model.facts import Known
@@ -206,7 +206,8 @@ def region_room(context: Context, candidate: Candidate) -> Refused | None:
 
 
 def _used(quota: Quota) -> str:
-    return f"{quota.usage:g} of {quota.limit:g} used"
+    least = "" if quota.told else "at least "
+    return f"{least}{quota.usage:g} of {quota.limit:g} used"
 
 
 FILTERS: tuple[Filter, ...] = (
@@ -244,7 +245,7 @@ def _all_offered(context: Context) -> bool:
 
 
 def _no_region_quota(context: Context) -> bool:
-    return not any(isinstance(s.quotas, Known) and s.quotas.value for s in context.observation.signals.values())
+    return not any(quotas for signals in context.observation.signals.values() for quotas in known_quotas(signals))
 
 
 def _roomy_project(context: Context) -> bool:

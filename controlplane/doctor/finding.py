@@ -126,13 +126,18 @@ class Asker:
     def _remedy(self, error: errors.GatewayError, api: str) -> str:
         if isinstance(error, errors.ConfigurationProblem | errors.AuthExpired):
             return LOGIN
-        if isinstance(error, errors.Forbidden) and _DISABLED.search(error.message):
+        if isinstance(error, errors.Forbidden) and api_disabled(error.message):
             return command("gcloud", "services", "enable", api, f"--project={self.project}")
         if isinstance(error, errors.Forbidden):
             return self.grant()
         if isinstance(error, errors.Unreachable | errors.DeadlineExceeded | errors.ServerFault | errors.Throttled):
             return command("curl", "--verbose", "--max-time", "10", f"https://{api}/")
         return command("gcloud", "projects", "describe", self.project)
+
+
+def api_disabled(message: str) -> bool:
+    """Say whether a refusal means that the API is not enabled, rather than that a permission lacks."""
+    return _DISABLED.search(message) is not None
 
 
 def missing_permission(error: errors.GatewayError) -> str:

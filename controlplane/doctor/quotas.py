@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from controlplane.decide.quotas import binding_quota, quota_metric
-from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.decide.quotas import binding_quota, known_quotas
+from controlplane.doctor.finding import Asker, Finding, State, api_disabled, command, well
+from controlplane.gateways.cloudquotas import SERVICE, quota_id
 from controlplane.gateways.signals import PROJECT_METRIC, ComputeSignals
-from controlplane.model.facts import Known, Unknown
+from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import Quota, RegionSignals
 from controlplane.model.offering import Accelerator, Capacity
+from controlplane.model.quotas import by_family, family_metric, regional_metric
 from controlplane.model.service import ServiceSpec
 
-_API = "compute.googleapis.com"
+PROJECT_QUOTA = "GPUS-ALL-REGIONS-per-project"
 
 
 def quotas(
@@ -20,7 +22,8 @@ def quotas(
     wanted = list(services)
     if not wanted:
         return []
-    seen = signals.regions(sorted(set(regions)))
+    types = {accelerator.type for service in wanted for accelerator in service.accelerators}
+    seen = signals.regions(sorted(set(regions)), sorted(types))
     found = [_project(signals, asker, most(wanted))]
     for service in wanted:
         found += _of_service(service, seen, asker)
@@ -40,7 +43,7 @@ def _project(signals: ComputeSignals, asker: Asker, needed: int) -> Finding:
         return Finding("quotas", PROJECT_METRIC, State.WARN, fact.message, "it may bind without being seen", listing)
     quota, what = fact.value, _room(fact.value)
     if quota.free < 1:
-        mend = _raise(asker, "GPUS-ALL-REGIONS-per-project", quota.limit + needed)
+        mend = _raise(asker, PROJECT_METRIC, quota.limit + needed)
         return Finding("quotas", PROJECT_METRIC, State.FAIL, what, breaks, mend)
     return well("quotas", PROJECT_METRIC, what)
 
@@ -75,46 +78,63 @@ def _offered(
     subject = f"{region} {accelerator}"
     if isinstance(signals.accelerators, Known) and accelerator.type not in signals.accelerators.value:
         return None
-    if isinstance(signals.quotas, Unknown):
+    if not list(known_quotas(signals)) and isinstance(signals.quotas, Unknown):
         what = f"cannot be told: {signals.quotas.message}"
         describe = command("gcloud", "compute", "regions", "describe", region, f"--project={asker.project}")
         return Finding("quotas", subject, State.WARN, what, "quota is met only when a node is refused", describe)
     told, enough, lacking, limit = [], False, "", 0.0
     for capacity in service.capacity_types:
-        bound = binding_quota(signals.quotas.value, accelerator.type, capacity)
+        bound = binding_quota(signals, accelerator.type, capacity)
         if bound is None:
-            told.append(f"{capacity.value}: cannot be told, no metric is published")
+            told.append(f"{capacity.value}: cannot be told, {_why_not(signals)}")
             continue
         metric, quota = bound
         told.append(f"{capacity.value}: {metric} {_room(quota)}")
         if quota.free >= accelerator.count:
             enough = True
         elif not lacking:
-            lacking, limit = _quota_id(metric), quota.limit
+            lacking, limit = metric, quota.limit
     if enough:
         return well("quotas", subject, "; ".join(told))
-    quota_id = lacking or _quota_id(_metric_of(accelerator, service.capacity_types[0]))
-    mend = _raise(asker, quota_id, limit + service.replicas * accelerator.count, region)
+    if not lacking:
+        look = _where_to_look(accelerator, service.capacity_types[0], signals, asker)
+        breaks = "quota is met only when a node is refused"
+        return Finding("quotas", subject, State.WARN, "; ".join(told), breaks, look)
+    mend = _raise(asker, lacking, limit + service.replicas * accelerator.count, region)
     return Finding("quotas", subject, State.WARN, "; ".join(told), f"no {accelerator.type} from {region}", mend)
 
 
-def _metric_of(accelerator: Accelerator, capacity: Capacity) -> str:
-    standard = quota_metric(accelerator.type)
-    return standard if capacity is Capacity.ON_DEMAND else f"PREEMPTIBLE_{standard}"
+def _why_not(signals: RegionSignals) -> str:
+    fact = signals.family_quotas
+    return fact.message if isinstance(fact, Unknown) and fact.message else "no metric is published"
 
 
-def _quota_id(metric: str) -> str:
-    """Give the id at the Cloud Quotas API of a regional metric."""
-    return f"{metric.replace('_', '-')}-per-project-region"
-
-
-def _raise(asker: Asker, quota_id: str, limit: float, region: str = "") -> str:
-    dimensions = (f"--dimensions=region={region}",) if region else ()
+def _where_to_look(accelerator: Accelerator, capacity: Capacity, signals: RegionSignals, asker: Asker) -> str:
+    """Give what makes a quota known that is not: what keeps Cloud Quotas from telling is mended, or it is asked."""
+    fact = signals.family_quotas
+    if isinstance(fact, Unknown) and fact.reason is UnknownReason.FORBIDDEN:
+        enable = command("gcloud", "services", "enable", "cloudquotas.googleapis.com", f"--project={asker.project}")
+        return enable if api_disabled(fact.message) else f"{asker.create_role()}; {asker.grant()}"
+    metric = (family_metric if by_family(accelerator.type) else regional_metric)(accelerator.type, capacity)
     return command(
-        "gcloud", "beta", "quotas", "preferences", "create", f"--service={_API}", f"--project={asker.project}",
-        f"--quota-id={quota_id}", *dimensions, f"--preferred-value={limit:.0f}", "--justification=GPU service",
+        "gcloud", "beta", "quotas", "info", "describe", quota_id(metric),
+        f"--service={SERVICE}", f"--project={asker.project}",
+    )  # fmt: skip
+
+
+def _raise(asker: Asker, metric: str, limit: float, region: str = "") -> str:
+    """Give the command that asks for a higher limit of a metric; one over families names its family too."""
+    family = metric.partition("/")[2]
+    named = {"region": region, "gpu_family": family}
+    dimensions = ",".join(f"{name}={value}" for name, value in named.items() if value)
+    return command(
+        "gcloud", "beta", "quotas", "preferences", "create", f"--service={SERVICE}", f"--project={asker.project}",
+        f"--quota-id={quota_id(metric) if region else PROJECT_QUOTA}",
+        *([f"--dimensions={dimensions}"] if dimensions else ()),
+        f"--preferred-value={limit:.0f}", "--justification=GPU service",
     )  # fmt: skip
 
 
 def _room(quota: Quota) -> str:
-    return f"{quota.free:g}/{quota.limit:g} free"
+    most = "" if quota.told else "at most "
+    return f"{most}{quota.free:g}/{quota.limit:g} free"

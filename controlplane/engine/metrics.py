@@ -26,6 +26,7 @@ class Metrics:
         self._calls = Counter(
             "gpuhunter_api_calls", "Kubernetes API calls by cluster", ["cluster"], registry=self.registry
         )
+        self._google = Counter("gpuhunter_google_api_calls", "Google Cloud API calls", registry=self.registry)
         self._replicas = Gauge(
             "gpuhunter_replicas", "Replicas by service and state", ["service", "state"], registry=self.registry
         )
@@ -49,6 +50,7 @@ class Metrics:
         self._seconds.observe(report.seconds)
         self._unknown.set(len(report.unknown))
         self._refused.clear()
+        self._google.inc(report.google_calls)
         for cluster, calls in report.calls.items():
             self._calls.labels(cluster).inc(calls)
         for key in self._shown - {service.key for service in report.services} if report.services else ():

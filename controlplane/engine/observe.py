@@ -5,7 +5,7 @@ Unknown with the reason; it is never taken for empty and never delays the others
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from controlplane.engine.ports import (
     MemberPool,
     SignalSource,
 )
+from controlplane.engine.usage import with_our_usage
 from controlplane.engine.wirings import Health, Wirings, WiringView, ingress_fact
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
@@ -124,9 +125,13 @@ class Observer:
         config: ConfigCluster,
         *,
         kinds: Collection[IngressKind],
+        accelerators: Collection[str] = (),
         left: float = float("inf"),
     ) -> View:
-        """See members, wiring, health and signals at once, in at most the seconds that are left of the pass."""
+        """See members, wiring, health and signals at once, in at most the seconds that are left of the pass.
+
+        `accelerators`: the GPU types that are wanted; some quotas are asked for only where one of them needs it.
+        """
         limits = self._limits
         listing = fleet.value if isinstance(fleet, Known) else self._last
         infos = listing.clusters if listing else ()
@@ -139,18 +144,20 @@ class Observer:
             fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
         fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
         regions = sorted({info.ref.region for info in infos})
-        fanout.start("signals", lambda: dict(self._signals.regions(regions)), seconds=min(limits.signals, left))
+        signals = partial(self._signals.regions, regions, accelerators)
+        fanout.start("signals", signals, seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
         fanout.wait([*handles, "wiring", "signals", "quota"])
         wiring, health = self._wiring_facts(fanout)
+        members = {info.ref: self._member_fact(info, fanout) for info in infos}
         return View(
             at=self._clock.now(),
             fleet=fleet,
-            members={info.ref: self._member_fact(info, fanout) for info in infos},
+            members=members,
             handles=handles,
             wiring=wiring,
             health=health,
-            signals=self._signal_facts(fanout, regions),
+            signals=with_our_usage(self._signal_facts(fanout, regions), _everything(members)),
             project_gpu_quota=self._fact(fanout, "quota"),
             calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
         )
@@ -241,7 +248,8 @@ def observation_of(
         for capacity in spec.capacity_types
     ]
     held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
-    advised = advice.advice(offerings) if advice is not None else {}
+    possible = [offering for offering in offerings if spec.regions.permits(offering.region)]
+    advised = advice.advice(possible) if advice is not None else {}
     priced = {
         offering: price
         for offering in {*offerings, *held, *remembered}
@@ -269,6 +277,14 @@ def _price(offering: Offering, prices: Prices, advice: Known[Advice] | Unknown |
         return listed
     live, on_demand = told / offering.accelerator.count, prices.get((kind, region, Capacity.ON_DEMAND), 0.0)
     return live if math.isfinite(live) and 0 < live <= DEAREST_SPOT * on_demand else listed
+
+
+def _everything(members: Mapping[ClusterRef, Known[Workloads] | Unknown]) -> Iterator[WorkloadFact]:
+    """Give the workloads of all services, as far as they are seen."""
+    for fact in members.values():
+        if isinstance(fact, Known):
+            for workloads in fact.value.values():
+                yield from workloads
 
 
 def _info(view: View, ref: ClusterRef) -> ClusterInfo:

@@ -78,7 +78,8 @@ class ServiceReport:
 class PassReport:
     """One pass.
 
-    held_by: another live run holds the lease. calls: API calls of this pass by cluster.
+    held_by: another live run holds the lease. calls: API calls of this pass by cluster; google_calls: those to Google
+    Cloud's APIs.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
 
@@ -94,3 +95,4 @@ class PassReport:
     calls: Mapping[str, int] = field(default_factory=dict)
     fence: int = 0
     strays: tuple[str, ...] = ()
+    google_calls: int = 0

@@ -115,7 +115,7 @@ class ConfigSource(Protocol):
 class SignalSource(Protocol):
     """Who knows what can be known before paying. Never raises: what is not known is Unknown."""
 
-    def regions(self, wanted: Iterable[str]) -> Mapping[str, RegionSignals]: ...
+    def regions(self, wanted: Iterable[str], accelerators: Iterable[str] = ()) -> Mapping[str, RegionSignals]: ...
 
     def project_gpu_quota(self) -> Known[Quota] | Unknown: ...
 
@@ -130,3 +130,12 @@ class HealthSource(Protocol):
     """Who knows which backends answer behind the load balancer."""
 
     def healthy(self, backend_services: Iterable[str]) -> Mapping[str, int]: ...
+
+
+class CallMeter(Protocol):
+    """Who counts the calls to Google Cloud's APIs."""
+
+    @property
+    def calls(self) -> int: ...
+
+    def begin(self) -> None: ...

@@ -18,6 +18,7 @@ from controlplane.engine.observe import Observer, Prices, View
 from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
+    CallMeter,
     ConfigCluster,
     ConfigSource,
     FleetSource,
@@ -29,6 +30,7 @@ from controlplane.engine.ports import (
 from controlplane.engine.report import exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
+from controlplane.engine.usage import accelerators_wanted
 from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
 from controlplane.model.decision import Decision
@@ -52,6 +54,7 @@ class Gateways:
     signals: SignalSource
     health: HealthSource
     advice: AdviceSource | None = None
+    meter: CallMeter | None = None
 
 
 class Reconciler:
@@ -95,7 +98,11 @@ class Reconciler:
         with structlog.contextvars.bound_contextvars(run_id=self.run_id):
             began, started = self._clock.monotonic(), self._clock.now()
             report = PassReport(self.run_id, started, 0.0, dry_run, ExitCode.OK)
+            meter = self._gateways.meter
+            before = 0 if meter is None else meter.calls
             try:
+                if meter is not None:
+                    meter.begin()
                 report = self._pass(report, dry_run=dry_run)
             except ConfigurationProblem as error:
                 report = replace(report, exit_code=ExitCode.BAD_CONFIGURATION, message=error.message)
@@ -109,7 +116,8 @@ class Reconciler:
             finally:
                 if not keep_lease:
                     self.release()
-            report = replace(report, seconds=self._clock.monotonic() - began)
+            asked = 0 if meter is None else meter.calls - before
+            report = replace(report, seconds=self._clock.monotonic() - began, google_calls=asked)
             self.metrics.record(report)
             self._summarise(report)
             return report
@@ -143,7 +151,13 @@ class Reconciler:
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, services), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
-        view = self._observer.view(fleet, config, kinds=kinds_in_use(services), left=fence.left)
+        view = self._observer.view(
+            fleet,
+            config,
+            kinds=kinds_in_use(services),
+            accelerators=accelerators_wanted(services),
+            left=fence.left,
+        )
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
@@ -205,6 +219,7 @@ class Reconciler:
             actions=tally,
             unknown=dict(report.unknown),
             calls=dict(report.calls),
+            google_calls=report.google_calls,
             fence=report.fence,
             detail=report.message,
         )

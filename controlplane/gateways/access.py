@@ -12,6 +12,7 @@ from typing import Any
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.errors import AuthExpired, ConfigurationProblem
+from controlplane.gateways.meter import Meter
 from controlplane.gateways.sanitise import sanitise
 
 CONNECTIONS = 32
@@ -44,10 +45,10 @@ class Identity:
 
 
 class GoogleAccess:
-    """Credentials and clients for one project."""
+    """Credentials and clients for one project; `meter` counts what is asked of its APIs."""
 
     def __init__(self, project: Project, clock: Clock | None = None) -> None:
-        self.project, self._clock = project, clock or SystemClock()
+        self.project, self._clock, self.meter = project, clock or SystemClock(), Meter()
         self._renewed_at: float | None = None
         self._credentials: Any = None
         self._session: Any = None
@@ -90,7 +91,7 @@ class GoogleAccess:
         # The clients offer no parameter for what follows but the process-wide REQUESTS_CA_BUNDLE.
         session = client.transport._session  # noqa: SLF001
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _adapter())
+            session.mount(scheme, _adapter(self.meter))
         if self.project.ca_file is not None:
             _trust_only(session, self.project.ca_file)
             refresher = getattr(session, "_auth_request_session", None)
@@ -111,6 +112,8 @@ class GoogleAccess:
         import requests
 
         session = requests.Session()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _adapter(self.meter))
         if self.project.ca_file is not None:
             _trust_only(session, self.project.ca_file)
         return session
@@ -138,11 +141,19 @@ class GoogleAccess:
         return self._credentials
 
 
-def _adapter() -> Any:
-    """Give a transport that keeps as many connections as calls are made at once; the usual ten would thrash."""
+def _adapter(meter: Meter) -> Any:
+    """Give a transport that counts its requests and keeps as many connections as calls are made at once.
+
+    The usual ten would thrash.
+    """
     from requests.adapters import HTTPAdapter
 
-    return HTTPAdapter(pool_maxsize=CONNECTIONS)
+    class Counting(HTTPAdapter):
+        def send(self, *arguments: Any, **options: Any) -> Any:
+            meter.count()
+            return super().send(*arguments, **options)
+
+    return Counting(pool_maxsize=CONNECTIONS)
 
 
 def _trust_only(session: Any, ca_file: Path) -> None:

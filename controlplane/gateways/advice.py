@@ -4,10 +4,15 @@ A preview that a project may not be in, asked one machine type at a time, and no
 an absent figure is not 0, one that cannot be (NaN, below nothing, a share above 1) is as good as absent, and all of it
 together gets a short time. What it expects (capacity) and what has been (history) are asked apart and side by side: one
 that hangs or is forbidden does not take the other along. It only orders what may be tried.
+
+It takes what the pass's calls leave: for the user's first GPU type first, and of all regions or of none, since what is
+known of some places only would draw replicas to them or away. The same is left out in every pass of a scheduled job, so
+that prices do not come and go; a process that watches has asked for all of it after a few passes.
 """
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -72,25 +77,34 @@ class CapacityAdvice:
     While it cannot be had again, what was heard stands for an hour: prices that came and went would move services.
     """
 
-    def __init__(self, clients: ComputeClients, clock: Clock, *, timeout: float) -> None:
+    def __init__(
+        self, clients: ComputeClients, clock: Clock, *, timeout: float, left: Callable[[int], int] | None = None
+    ) -> None:
         self._clients, self._clock, self._timeout = clients, clock, min(timeout, ALL_TOGETHER)
+        self._left = left or (lambda _regions: sys.maxsize)
         self._kept: dict[tuple[Part, Key], tuple[datetime, Known[Figures] | Unknown]] = {}
 
     def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Fact]:
-        """Give what is known for those offerings that can be asked for."""
-        now = self._clock.now()
-        asked = {o: (o.region, o.accelerator) for o in offerings if _askable(o)}
-        keys = sorted(set(asked.values()))
-        calls = {
-            (part, key): partial(self._ask, part, key, now)
-            for part in Part
-            for key in keys
-            if self._due(part, key, now)
-        }
+        """Give what is known for those offerings that can be asked for, the more wanted GPU types before the others."""
+        now, listed = self._clock.now(), list(offerings)
+        asked = {o: (o.region, o.accelerator) for o in listed if _askable(o)}
+        left = self._left(len({o.region for o in listed}))
+        calls: dict[tuple[Part, Key], Callable[[], Known[Figures] | Unknown]] = {}
+        for group in self._groups(asked.values(), now):
+            if len(group) <= left - len(calls):
+                calls.update({(part, key): partial(self._ask, part, key, now) for part, key in group})
         for (part, key), fact in together(calls, seconds=ALL_TOGETHER, clock=self._clock).items():
             heard = Unknown(fact.unknown, now, fact.message) if isinstance(fact, GatewayError) else fact
             self._kept[part, key] = (now, self._held(part, key, heard, now))
         return {offering: self._combined(key) for offering, key in asked.items()}
+
+    def _groups(self, asked: Iterable[Key], now: datetime) -> Iterator[list[tuple[Part, Key]]]:
+        """Give what is due of each GPU type and part, in the order in which it matters."""
+        keys = list(dict.fromkeys(asked))
+        for accelerator in dict.fromkeys(accelerator for _, accelerator in keys):
+            for part in Part:
+                of_type = sorted(key for key in keys if key[1] == accelerator)
+                yield [(part, key) for key in of_type if self._due(part, key, now)]
 
     def _due(self, part: Part, key: Key, now: datetime) -> bool:
         asked_at, fact = self._kept.get((part, key), (None, None))
@@ -107,7 +121,8 @@ class CapacityAdvice:
 
     def _combined(self, key: Key) -> Fact:
         """Put both parts together; it is as old as what it expects, since what has been hardly ages."""
-        capacity, history = (self._kept[part, key][1] for part in (Part.CAPACITY, Part.HISTORY))
+        nothing = Unknown(UnknownReason.NOT_ASKED, self._clock.now(), "no calls were left for it")
+        capacity, history = (self._kept.get((p, key), (None, nothing))[1] for p in (Part.CAPACITY, Part.HISTORY))
         if isinstance(capacity, Unknown):
             if isinstance(history, Unknown):
                 return capacity

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.balancer import EndpointGroups, LoadBalancerHealth
+from controlplane.gateways.cloudquotas import FamilyLimits
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.configcluster import ConfigCluster
 from controlplane.gateways.fleet import Fleet, Membership
@@ -13,17 +14,19 @@ from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import Members
 from controlplane.gateways.memberships import Memberships
 from controlplane.gateways.provisioning import Provisioning
+from controlplane.gateways.rest import Rest
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: to connect, for one answer, and for a read with its retries."""
+    """Seconds: to connect, for one answer, for a read with its retries, and for an answer that may be missing."""
 
     connect: float = 3.0
     answer: float = 6.0
     read: float = 8.0
+    extra: float = 3.0
 
 
 class ConfigConnection:
@@ -77,6 +80,8 @@ def google_cloud(
     access = GoogleAccess(project, clock)
     fleet = Fleet(access, membership, retrying=retrying, timeout=patience.answer)
     compute = ComputeClients(access)
+    once = Retrying(attempts=1, clock=clock)
+    quotas = Rest(access, retrying=once, timeouts=(patience.extra, patience.extra), clock=clock)
     return GoogleCloud(
         access=access,
         config=ConfigConnection(fleet, access, retrying, patience),
@@ -87,7 +92,14 @@ def google_cloud(
             timeouts=(patience.connect, patience.answer),
             refused=access.refused,
         ),
-        signals=ComputeSignals(compute, clock, retrying=retrying, timeout=patience.answer),
+        signals=ComputeSignals(
+            compute,
+            clock,
+            retrying=retrying,
+            timeout=patience.answer,
+            families=FamilyLimits(quotas, clock),
+            left=access.meter.left,
+        ),
         health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
         provisioning=Provisioning(access, retrying=retrying, timeout=patience.answer),
         memberships=Memberships(access, retrying=retrying, timeout=patience.answer),

@@ -7,18 +7,12 @@ here changes anything.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-from urllib.parse import quote
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess
-from controlplane.gateways.errors import Gone, Unreadable
-from controlplane.gateways.instants import ahead
+from controlplane.gateways.errors import Gone
+from controlplane.gateways.rest import Rest, inner
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.translate import of_http
-
-Json = dict[str, Any]
-_MOST_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,90 +35,54 @@ class ReservedAddress:
 
 
 class Inquiry:
-    """Asks Google Cloud's APIs over REST. Every method raises GatewayError.
-
-    ahead: how far the last server that answered is ahead of this machine; None while none has told.
-    """
+    """Asks Google Cloud's APIs over REST. Every method raises GatewayError."""
 
     def __init__(
         self, access: GoogleAccess, *, retrying: Retrying, timeouts: tuple[float, float], clock: Clock | None = None
     ) -> None:
-        self._access, self._retrying, self._timeouts = access, retrying, timeouts
-        self._clock = clock or SystemClock()
-        self.ahead: timedelta | None = None
+        self._rest = Rest(access, retrying=retrying, timeouts=timeouts, clock=clock or SystemClock())
+
+    @property
+    def ahead(self) -> timedelta | None:
+        """How far the last server that answered is ahead of this machine; None while none has told."""
+        return self._rest.ahead
 
     def enabled_apis(self) -> frozenset[str]:
         """Give the names of the APIs that are enabled, such as `container.googleapis.com`."""
-        path = f"/v1/projects/{self._project}/services?filter=state%3AENABLED&pageSize=200"
-        services = [each for page in self._pages("serviceusage", path) for each in page.get("services") or ()]
+        path = f"/v1/projects/{self._rest.project}/services?filter=state%3AENABLED&pageSize=200"
+        services = [each for page in self._rest.pages("serviceusage", path) for each in page.get("services") or ()]
         return frozenset(str(each.get("name", "")).rpartition("/")[2] for each in services)
 
     def granted(self, permissions: Iterable[str]) -> frozenset[str]:
         """Give those of the permissions that the caller has on the project."""
-        path = f"/v1/projects/{self._project}:testIamPermissions"
-        answer = self._call("cloudresourcemanager", "POST", path, {"permissions": sorted(permissions)})
+        path = f"/v1/projects/{self._rest.project}:testIamPermissions"
+        answer = self._rest.call("cloudresourcemanager", "POST", path, {"permissions": sorted(permissions)})
         return frozenset(map(str, answer.get("permissions") or ()))
 
     def ingress_feature(self) -> IngressFeature | None:
         """Give the feature `multiclusteringress`; None when it is not enabled."""
-        path = f"/v1/projects/{self._project}/locations/global/features/multiclusteringress"
+        path = f"/v1/projects/{self._rest.project}/locations/global/features/multiclusteringress"
         try:
-            found = self._call("gkehub", "GET", path)
+            found = self._rest.call("gkehub", "GET", path)
         except Gone:
             return None
-        state = _inner(found, "state", "state")
+        state = inner(found, "state", "state")
         members = found.get("membershipStates") or {}
         return IngressFeature(
-            config_membership=str(_inner(found, "spec", "multiclusteringress").get("configMembership", "")),
+            config_membership=str(inner(found, "spec", "multiclusteringress").get("configMembership", "")),
             code=str(state.get("code", "")),
             description=str(state.get("description", "")),
-            members={str(name): str(_inner(each, "state").get("code", "")) for name, each in members.items()},
+            members={str(name): str(inner(each, "state").get("code", "")) for name, each in members.items()},
         )
 
     def addresses(self) -> list[ReservedAddress]:
         """Give all reserved addresses, the global ones and those of regions."""
-        path = f"/compute/v1/projects/{self._project}/aggregated/addresses?maxResults=500&returnPartialSuccess=true"
+        path = (
+            f"/compute/v1/projects/{self._rest.project}/aggregated/addresses?maxResults=500&returnPartialSuccess=true"
+        )
         return [
             ReservedAddress(str(each.get("name", "")), str(each.get("address", "")), scope.rpartition("/")[2])
-            for page in self._pages("compute", path)
+            for page in self._rest.pages("compute", path)
             for scope, listed in (page.get("items") or {}).items()
             for each in listed.get("addresses") or ()
         ]
-
-    @property
-    def _project(self) -> str:
-        return quote(self._access.project.name, safe=":")
-
-    def _pages(self, api: str, path: str) -> list[Json]:
-        pages = [self._call(api, "GET", path)]
-        while (token := pages[-1].get("nextPageToken")) and len(pages) < _MOST_PAGES:
-            pages.append(self._call(api, "GET", f"{path}&pageToken={quote(str(token), safe='')}"))
-        return pages
-
-    def _call(self, api: str, method: str, path: str, body: Json | None = None) -> Json:
-        url = self._access.project.endpoints.get(api, f"https://{api}.googleapis.com") + path
-        return self._retrying.read(lambda: self._once(method, url, body))
-
-    def _once(self, method: str, url: str, body: Json | None) -> Json:
-        headers = {"Authorization": f"Bearer {self._access.token()}"}
-        if payer := self._access.identity().quota_project:
-            headers["x-goog-user-project"] = payer
-        before = self._clock.now()
-        with self._access.session() as session:
-            answer = session.request(
-                method, url, headers=headers, json=body, timeout=self._timeouts, allow_redirects=False
-            )
-        told = ahead(answer.headers, before, self._clock.now())
-        self.ahead = self.ahead if told is None else told
-        if answer.status_code != 200:
-            raise of_http(answer.status_code, answer.text, headers=answer.headers, write=False, phrase=answer.reason)
-        value = answer.json()
-        if not isinstance(value, dict):
-            raise Unreadable("the answer is not an object")
-        return value
-
-
-def _inner(value: Any, *path: str) -> Mapping[str, Any]:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}

@@ -1,28 +1,33 @@
-"""What the compute API says before anything is paid: GPU types by zone, quotas by region and for the project.
+"""What Google Cloud says before anything is paid: GPU types by zone, quotas by region, by family and for the project.
 
 All of it is a hint or a necessary condition, none proves capacity, and all of it may be missing: a permission that
 lacks, a zone that could not be asked. What is missing is Unknown, never 0 and never "not offered". The compute client
-takes over a second to import, so it is imported by the first call.
+takes over a second to import, so it is imported by the first call. Families without a regional metric are asked for at
+Cloud Quotas, where a service wants one, and after the rest: what keeps that API from answering costs nothing else.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from controlplane.clock import Clock
 from controlplane.gateways.advice import CapacityAdvice
+from controlplane.gateways.cloudquotas import FamilyLimits, Limits
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.retrying import Retrying
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import Advice, Quota, RegionSignals
-from controlplane.model.offering import Offering, region_of
+from controlplane.model.offering import Capacity, Offering, region_of
+from controlplane.model.quotas import by_family, family_metric, regional_metric
 
 CATALOGUE_LASTS = timedelta(minutes=10)
 PROJECT_METRIC = "GPUS_ALL_REGIONS"
+LATEST = 5.0
+"""Seconds after which Cloud Quotas is not asked any more, so that what is known by then is not lost with it."""
 ByRegion = Mapping[str, Mapping[str, Quota] | None]
 """Quotas by region and metric; None where the API says that it could not read them."""
 
@@ -55,15 +60,34 @@ class Catalogue:
 class ComputeSignals:
     """Reads the signals; the catalogue is kept for a while, since GPU types do not come and go by the minute."""
 
-    def __init__(self, clients: ComputeClients, clock: Clock, *, retrying: Retrying, timeout: float) -> None:
+    def __init__(
+        self,
+        clients: ComputeClients,
+        clock: Clock,
+        *,
+        retrying: Retrying,
+        timeout: float,
+        families: FamilyLimits | None = None,
+        left: Callable[[int], int] | None = None,
+    ) -> None:
         self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
+        self._families = families
         self._catalogue: Catalogue | None = None
-        self._advice = CapacityAdvice(clients, clock, timeout=timeout)
+        self._advice = CapacityAdvice(clients, clock, timeout=timeout, left=left)
 
-    def regions(self, wanted: Iterable[str]) -> dict[str, RegionSignals]:
-        """Give the signals of these regions."""
+    def regions(self, wanted: Iterable[str], accelerators: Iterable[str] = ()) -> dict[str, RegionSignals]:
+        """Give the signals of these regions. `accelerators`: for which GPU types the limits of families are asked."""
+        began, regions = self._clock.monotonic(), tuple(wanted)
         catalogue, quotas = self._catalogue_fact(), self._quotas_fact()
-        return {region: _signals(region, catalogue, quotas) for region in wanted}
+        found = {region: _signals(region, catalogue, quotas) for region in regions}
+        metrics = _lacking(accelerators, found.values())
+        if self._families is None or not metrics:
+            return found
+        if self._clock.monotonic() - began > LATEST:
+            late = Unknown(UnknownReason.DEADLINE_EXCEEDED, self._clock.now(), "there was no time left to ask")
+            return {region: replace(signals, family_quotas=late) for region, signals in found.items()}
+        limits = self._families.limits(metrics, regions)
+        return {region: _with_families(region, signals, limits) for region, signals in found.items()}
 
     def project_gpu_quota(self) -> Known[Quota] | Unknown:
         """Give the quota over all regions; 0 on new projects."""
@@ -82,8 +106,13 @@ class ComputeSignals:
         return Known(quotas[PROJECT_METRIC], now)
 
     def advice(self, offerings: Iterable[Offering]) -> dict[Offering, Known[Advice] | Unknown]:
-        """Give the capacity advice; see `advice`."""
-        return self._advice.advice(offerings)
+        """Give the capacity advice, of what the catalogue does not rule out; see `advice`."""
+        return self._advice.advice([offering for offering in offerings if self._may_offer(offering)])
+
+    def _may_offer(self, offering: Offering) -> bool:
+        kept = self._catalogue
+        offered = None if kept is None else kept.in_region(offering.region)
+        return not isinstance(offered, Known) or offering.accelerator.type in offered.value
 
     def _catalogue_fact(self) -> Known[Catalogue] | Unknown:
         now, kept = self._clock.now(), self._catalogue
@@ -139,6 +168,25 @@ def _signals(
         quotas=_of_region(region, quotas),
         zones={} if unknown or isinstance(offered, Unknown) else catalogue.value.by_type(region),  # type: ignore[union-attr]
     )
+
+
+def _lacking(accelerators: Iterable[str], found: Iterable[RegionSignals]) -> set[str]:
+    """Give the metrics over families that bind these GPU types, because some region has no metric of their own."""
+    published = [signals.quotas.value if isinstance(signals.quotas, Known) else {} for signals in found]
+    return {
+        family_metric(accelerator, capacity)
+        for accelerator in accelerators
+        if by_family(accelerator)
+        for capacity in (Capacity.ON_DEMAND, Capacity.SPOT)
+        if not all(regional_metric(accelerator, capacity) in quotas for quotas in published)
+    }
+
+
+def _with_families(region: str, signals: RegionSignals, limits: Known[Limits] | Unknown) -> RegionSignals:
+    if isinstance(limits, Unknown):
+        return replace(signals, family_quotas=limits)
+    told = {metric: Quota(limit, 0.0, told=False) for metric, limit in limits.value.get(region, {}).items()}
+    return replace(signals, family_quotas=Known(told, limits.at))
 
 
 def _of_region(region: str, quotas: Known[ByRegion] | Unknown) -> Known[Mapping[str, Quota]] | Unknown:

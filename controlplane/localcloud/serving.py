@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import uvicorn
@@ -87,6 +89,19 @@ class Server:
         self._socket.close()
 
 
+def _by_name(certificates: Mapping[str, tuple[Path, Path]]) -> Callable[[Any, str | None, ssl.SSLContext], None]:
+    contexts = {}
+    for name, (certificate, key) in certificates.items():
+        contexts[name] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        contexts[name].load_cert_chain(certificate, key)
+
+    def choose(connection: Any, name: str | None, _: ssl.SSLContext) -> None:
+        if name in contexts:
+            connection.context = contexts[name]
+
+    return choose
+
+
 async def serve(
     app: AsgiApp,
     host: str,
@@ -95,10 +110,12 @@ async def serve(
     keyfile: Path | None,
     *,
     now: Callable[[], datetime] | None = None,
+    by_name: Mapping[str, tuple[Path, Path]] = MappingProxyType({}),
 ) -> Server:
     """Serve on a loopback address (port 0: any free one) until stopped; OSError where the port is taken.
 
-    now: the time that answers carry as their Date; without it they carry none.
+    now: the time that answers carry as their Date; without it they carry none. by_name: the certificate and key for
+    clients that ask for one of these names (TLS' SNI, which those that were given an address do not send).
     """
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"{host} is no loopback address")
@@ -125,6 +142,9 @@ async def serve(
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
     )
+    config.load()
+    if config.ssl is not None and by_name:
+        config.ssl.sni_callback = _by_name(by_name)
     inner = _Uvicorn(config, now)
     task = asyncio.get_running_loop().create_task(inner.serve(sockets=[sock]))
     ready = asyncio.get_running_loop().create_task(inner.ready.wait())

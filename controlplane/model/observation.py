@@ -97,10 +97,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A quota metric's limit and usage, in GPUs."""
+    """A quota metric's limit and usage, in GPUs. told: False where nobody tells the usage, and it is what we hold."""
 
     limit: float
     usage: float
+    told: bool = True
 
     @property
     def free(self) -> float:
@@ -114,12 +115,15 @@ class RegionSignals:
 
     accelerators: the GPU types offered in any zone of the region.
     quotas: by metric name (`NVIDIA_L4_GPUS`, `PREEMPTIBLE_NVIDIA_L4_GPUS`); an absent metric is unknown, not 0.
+    family_quotas: limits of the families that have no regional metric (`GPUS_PER_GPU_FAMILY/NVIDIA_H100`); None where
+    no GPU type that is wanted calls for them.
     zones: by GPU type, the zones that offer it; a stock-out in some of them does not rule the region out.
     """
 
     accelerators: Known[frozenset[str]] | Unknown
     quotas: Known[Mapping[str, Quota]] | Unknown
     zones: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    family_quotas: Known[Mapping[str, Quota]] | Unknown | None = None
 
 
 @dataclass(frozen=True, slots=True)

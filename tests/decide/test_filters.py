@@ -28,6 +28,18 @@ def seen(**changes):
     return lambda t, o: replace(o, **{k: v(t, o) if callable(v) else v for k, v in changes.items()})
 
 
+def with_families(limit, usage, *, quotas):
+    """Set the limits over families of this service's GPU, of both capacity types, beside regional quotas."""
+
+    def change(t, o):
+        names = "GPUS_PER_GPU_FAMILY/NVIDIA_L4", "PREEMPTIBLE_GPUS_PER_GPU_FAMILY/NVIDIA_L4"
+        told = Known(dict.fromkeys(names, Quota(limit, usage, told=False)), t.now)
+        found = RegionSignals(Known(frozenset({"nvidia-l4"}), t.now), Known(quotas, t.now), family_quotas=told)
+        return replace(o, signals={HERE: found})
+
+    return change
+
+
 def with_signals(**kwargs):
     return seen(signals=lambda t, o: {**o.signals, HERE: signals(t, **kwargs)})
 
@@ -106,6 +118,7 @@ CASES = {
         with_signals(PREEMPTIBLE_NVIDIA_L4_GPUS=(0, 0), NVIDIA_L4_GPUS=(0, 0)),
         "QuotaExhausted",
     ),
+    "limit-over-families-used-up-by-ourselves": (with_families(8, 8, quotas={}), "QuotaExhausted"),
     "project-quota-used-up": (
         seen(project_gpu_quota=lambda t, o: Known(Quota(0, 0), t.now)),
         "ProjectQuotaExhausted",
@@ -149,6 +162,10 @@ PASSING = {
     ),
     "spot-draws-on-standard-quota-when-preemptible-was-never-granted": with_signals(
         PREEMPTIBLE_NVIDIA_L4_GPUS=(0, 0), NVIDIA_L4_GPUS=(4, 0)
+    ),
+    "limit-over-families-with-room": with_families(8, 7, quotas={}),
+    "a-regional-metric-comes-before-the-limit-over-families": with_families(
+        0, 0, quotas={"PREEMPTIBLE_NVIDIA_L4_GPUS": Quota(4, 0)}
     ),
     "catalogue-unknown": seen(signals={}),
     "price-unknown-without-a-cap": seen(prices={}),

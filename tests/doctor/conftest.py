@@ -28,7 +28,7 @@ from controlplane.wiring import Target, doctor_of
 from regional_deploy.runner import rights
 
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
-APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager")
+APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager", "cloudquotas")
 SECONDS = 15.0
 
 

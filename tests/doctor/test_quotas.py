@@ -75,3 +75,34 @@ def test_quotas_that_cannot_be_read_are_worth_knowing(project, examine):
     assert found
     assert {finding.state for finding in found} == {State.WARN}
     assert all("cannot be told" in finding.what for finding in found)
+
+
+H100 = Accelerator("nvidia-h100-80gb")
+ON_DEMAND = (Capacity.ON_DEMAND,)
+
+
+def test_quota_of_the_newest_types_comes_from_cloud_quotas(project, examine, service):
+    """Its limit is told beside the region; of the usage nobody knows, so it is the most that can be free."""
+    found = examine([replace(service, accelerators=(H100,), capacity_types=ON_DEMAND)])
+    assert found.amiss("quotas") == []
+    (told,) = [f for f in found if f.subject == "us-east4 nvidia-h100-80gb"]
+    assert told.what == "on-demand: GPUS_PER_GPU_FAMILY/NVIDIA_H100 at most 8/8 free"
+
+
+def test_more_of_a_quota_over_families_is_asked_for_with_its_family(project, examine, service):
+    """The dimensions name region and family, as Cloud Quotas wants them."""
+    project.call(lambda: project.stock.set_quota("GPUS_PER_GPU_FAMILY/NVIDIA_H100", 0, "us-east4"))
+    found = examine([replace(service, accelerators=(H100,), capacity_types=ON_DEMAND)]).amiss("quotas")
+    assert [finding.state for finding in found] == [State.WARN, State.FAIL]
+    assert "--quota-id=GPUS-PER-GPU-FAMILY-per-project-region" in found[0].mend
+    assert "--dimensions=region=us-east4,gpu_family=NVIDIA_H100" in found[0].mend
+
+
+def test_cloud_quotas_that_is_not_enabled_is_told_where_it_is_needed(project, examine, service):
+    """With the command that enables it; a service of older GPU types does not miss it."""
+    project.post("/v1/projects/gpu-hunter-local/services/cloudquotas.googleapis.com:disable")
+    wanted = replace(service, accelerators=(H100,), capacity_types=ON_DEMAND)
+    (found,) = examine([wanted]).amiss("quotas")
+    assert found.state is State.WARN
+    assert found.mend == "gcloud services enable cloudquotas.googleapis.com --project=gpu-hunter-local"
+    assert examine().amiss("quotas") == []

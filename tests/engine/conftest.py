@@ -179,7 +179,7 @@ class World:
     def member(self, ref, endpoint):
         return self.members[ref]
 
-    def regions(self, wanted):
+    def regions(self, wanted, _accelerators=()):
         offered = Known(frozenset({"nvidia-l4"}), self.clock.now())
         quotas = {"NVIDIA_L4_GPUS": Quota(16, 0), "PREEMPTIBLE_NVIDIA_L4_GPUS": Quota(16, 0)}
         return {region: RegionSignals(offered, Known(quotas, self.clock.now())) for region in wanted}

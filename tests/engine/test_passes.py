@@ -131,7 +131,8 @@ def test_the_report_stays_the_same_while_nothing_is_feasible(world):
     """Without quota nothing can be tried: it is said once, with exit code 3, and not written again (L6)."""
     quotas = {"NVIDIA_L4_GPUS": Quota(0, 0), "PREEMPTIBLE_NVIDIA_L4_GPUS": Quota(0, 0)}
     offered = Known(frozenset({"nvidia-l4"}), world.clock.now())
-    world.regions = lambda wanted: {r: RegionSignals(offered, Known(quotas, world.clock.now())) for r in wanted}
+    signals = RegionSignals(offered, Known(quotas, world.clock.now()))
+    world.regions = lambda wanted, _types: dict.fromkeys(wanted, signals)
     world.run(2)
     told, written = world.config.stored["web"]["status"], len(world.journal)
     report = world.run(60)

@@ -203,6 +203,34 @@ def test_history_is_asked_for_less_often_and_again_soon_when_it_failed():
     assert google.asked.count("capacity_history") == 3
 
 
+def asked_with(left, *kinds, regions=("us-east4", "us-west1")):
+    """Ask for advice on these GPU types, in order, with so many calls left; give what was asked."""
+    google, told = Google(capacity=SOUND, capacity_history=PAST), []
+    wanted = [Offering(ClusterRef(r, "gpu"), Accelerator(kind), Capacity.SPOT) for r in regions for kind in kinds]
+    advice = CapacityAdvice(google, Clock(), timeout=3, left=lambda count: told.append(count) or left)
+    found = advice.advice(wanted)
+    assert told == [len(regions)]
+    return sorted(google.asked), [found[offering] for offering in wanted]
+
+
+@pytest.mark.parametrize(
+    ("left", "capacity", "history"),
+    [
+        pytest.param(8, 4, 4, id="everything"),
+        pytest.param(7, 4, 2, id="the-second-types-history-is-left-out"),
+        pytest.param(2, 2, 0, id="capacity-of-the-first-type-alone"),
+        pytest.param(1, 0, 0, id="of-all-regions-or-of-none"),
+        pytest.param(0, 0, 0, id="nothing"),
+    ],
+)
+def test_advice_takes_what_the_pass_leaves(left, capacity, history):
+    """The user's first type first, each part of all regions or of none; what was not asked is unknown."""
+    asked, facts = asked_with(left, "nvidia-tesla-t4", "nvidia-l4")
+    assert (asked.count("capacity"), asked.count("capacity_history")) == (capacity, history)
+    assert isinstance(facts[0], Known) == isinstance(facts[2], Known) == (capacity > 0)
+    assert all(fact.reason is UnknownReason.NOT_ASKED for fact in facts if isinstance(fact, Unknown))
+
+
 class Regions(Google):
     """Lists one region with these quotas."""
 

@@ -4,12 +4,9 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import yaml
 
-import regional_deploy
 from controlplane.clock import SystemClock
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess, Project
@@ -281,52 +278,6 @@ def test_credentials_that_are_missing(tmp_path):
     access = GoogleAccess(Project("p", {}, tmp_path / "nothing.json"))
     with pytest.raises(errors.ConfigurationProblem, match=r"nothing\.json.*gcloud auth"):
         access.token()
-
-
-def test_the_google_cloud_role_is_what_is_called_and_no_more(google):
-    """Every method that is called has its permission in the custom role, and no permission is without a call (X2)."""
-    called = set()
-    original = google.access.client
-
-    def client(api, factory):
-        made = original(api, factory)
-
-        class Recording:
-            def __getattr__(self, method):
-                called.add((factory.__name__, method))
-                return getattr(made, method)
-
-        return Recording()
-
-    google.access.client = client
-    google.fleet().listing()
-    google.fleet().config_endpoint()
-    signals = google.signals()
-    signals.regions(["us-central1"])
-    signals.project_gpu_quota()
-    signals.advice([offering("europe-west4")])
-    google.balancer.services = {
-        "b": BackendServiceHealth("b", "default", "web", 80, (group("us-central1-a", True),), health_check="hc")
-    }
-    LoadBalancerHealth(google.compute, SystemClock(), retrying=google.retrying, timeout=3).healthy(["b"])
-    assert {PERMISSIONS[call] for call in called} | {"container.clusters.connect"} == set(
-        yaml.safe_load((Path(regional_deploy.__file__).parent / "rbac" / "google-cloud-role.yaml").read_text())[
-            "includedPermissions"
-        ]
-    )
-
-
-PERMISSIONS = {
-    ("ClusterManagerClient", "list_clusters"): "container.clusters.list",
-    ("ClusterManagerClient", "get_cluster"): "container.clusters.get",
-    ("AcceleratorTypesClient", "aggregated_list"): "compute.acceleratorTypes.list",
-    ("RegionsClient", "list"): "compute.regions.list",
-    ("ProjectsClient", "get"): "compute.projects.get",
-    ("AdviceClient", "capacity"): "compute.advice.capacity",
-    ("AdviceClient", "capacity_history"): "compute.advice.capacityHistory",
-    ("BackendServicesClient", "get"): "compute.backendServices.get",
-    ("BackendServicesClient", "get_health"): "compute.backendServices.get",
-}
 
 
 def test_a_refused_token_is_replaced_at_most_once_a_minute(google):

@@ -88,7 +88,9 @@ class LocalCloud:
         if self.state.stock:
             self.stock.from_state(self.state.stock)
         self.faults = FaultBook()
+        # Google's certificates come from public authorities, a cluster's from its own: who mixes them up is refused.
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
+        self._cluster_pki = ensure_pki(directory.pki_folder / "clusters", SystemClock().now(), name="clusters")
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
         self._background: set[asyncio.Task[None]] = set()
@@ -117,6 +119,8 @@ class LocalCloud:
             faults=self.faults,
             images=self.images,
             pki=self.pki,
+            cluster_pki=self._cluster_pki,
+            dns_refusal=self._dns_refusal,
             authenticate=self.tokens.authenticate,
             delays=lambda: self.delays,
             runtime=self._machine.runtime,
@@ -284,6 +288,7 @@ class LocalCloud:
             faults=self.faults,
             delays=lambda: self.delays,
             changed=self.save_soon,
+            servers=self.clusters.server,
         )
         if self.state.google:
             google.from_state(self.state.google)
@@ -317,6 +322,9 @@ class LocalCloud:
             raise LocalCloudError(str(error)) from error
         self._balancer = balancer
         return balancer
+
+    def _dns_refusal(self, link: str, user: str) -> str:
+        return "" if self._google is None else self._google.dns_refusal(link, user)
 
     def _balanced(self) -> Mapping[str, Api]:
         """Give the API of every cluster that the load balancer may lead to: those in the fleet."""

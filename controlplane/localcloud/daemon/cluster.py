@@ -16,6 +16,7 @@ from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.autopilot import Autopilot
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers import build_controllers
+from controlplane.localcloud.daemon.doors import DNS_NAME, DnsDoor, Refusal
 from controlplane.localcloud.daemon.pki import Pki
 from controlplane.localcloud.daemon.state import ClusterState
 from controlplane.localcloud.faults import FaultBook
@@ -42,14 +43,19 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all clusters of one local cloud share. Without a `runtime` containers are processes."""
+    """What all clusters of one local cloud share. Without a `runtime` containers are processes.
+
+    pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
+    """
 
     clock: Clock
     stock: Stock
     faults: FaultBook
     images: ImageMap
     pki: Pki
+    cluster_pki: Pki
     authenticate: Callable[[str], str | None]
+    dns_refusal: Refusal
     delays: Callable[[], Delays]
     runtime: Runtime | None = None
     checker: Checker = check
@@ -96,6 +102,7 @@ class RunningCluster:
             checker=around.checker,
         )
         self.server.add_pod_log_source(self.kubelet.logs)
+        self._app = DnsDoor(self.server.app, spec.link, authenticate=around.authenticate, refusal=around.dns_refusal)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: Server | None = None
         self._dark: socket.socket | None = None
@@ -109,7 +116,7 @@ class RunningCluster:
     async def start(self, *, down: bool = False) -> None:
         """Serve the API and run everything beside it."""
         runners: Sequence[Runs] = [
-            *build_controllers(self.api, self._clock, ca_pem=self._around.pki.ca_pem),
+            *build_controllers(self.api, self._clock, ca_pem=self._around.cluster_pki.ca_pem),
             *self.autopilot.runners(),
             self.kubelet,
         ]
@@ -151,16 +158,27 @@ class RunningCluster:
             self._down = False
 
     async def _serve(self) -> None:
-        pki, now = self._around.pki, self._clock.now
         try:
-            self._serving = await serve(self.server.app, HOST, self.state.port, pki.cert_file, pki.key_file, now=now)
+            self._serving = await self._serve_on(self.state.port)
         except OSError:
             if self.state.port == 0:
                 raise
             log.warning("%s: port %d is in use; taking another one", self.spec.name, self.state.port)
-            self._serving = await serve(self.server.app, HOST, 0, pki.cert_file, pki.key_file, now=now)
+            self._serving = await self._serve_on(0)
         self.state.port = self._serving.port
         self.server.announce(HOST, self._serving.port)
+
+    async def _serve_on(self, port: int) -> Server:
+        public, own = self._around.pki, self._around.cluster_pki
+        return await serve(
+            self._app,
+            HOST,
+            port,
+            own.cert_file,
+            own.key_file,
+            now=self._clock.now,
+            by_name={DNS_NAME: (public.cert_file, public.key_file)},
+        )
 
     async def _unserve(self) -> None:
         serving, self._serving = self._serving, None

@@ -13,6 +13,7 @@ from controlplane.localcloud.clock import rfc3339
 from controlplane.localcloud.daemon.cluster import HOST, Outage, RunningCluster, Surroundings
 from controlplane.localcloud.daemon.state import CloudState, ClusterState, StateDir
 from controlplane.localcloud.daemon.subnets import Subnets
+from controlplane.localcloud.faults import AsgiApp
 from controlplane.localcloud.gcp.hosts import HostedCluster
 from controlplane.localcloud.scenario import ClusterSpec, Scenario, region_of
 
@@ -38,7 +39,7 @@ class Clusters:
         self._clock = around.clock
         self._changed = changed
         self._subnets = Subnets()
-        self._ca_pem = around.pki.ca_pem
+        self._ca_pem = around.cluster_pki.ca_pem
         self._passing: dict[str, tuple[ClusterState, str]] = {}
 
     async def start(self, progress: Callable[[str], None]) -> None:
@@ -97,6 +98,11 @@ class Clusters:
     def members(self) -> Mapping[str, Api]:
         """Give the API of every cluster by its link."""
         return {link: cluster.api for link, cluster in self.running.items()}
+
+    def server(self, link: str) -> AsgiApp | None:
+        """Give a cluster's API server while it answers."""
+        cluster = self.running.get(link)
+        return None if cluster is None or cluster.down else cluster.server.app
 
     def reachable(self, link: str) -> bool:
         """Say whether a cluster answers."""

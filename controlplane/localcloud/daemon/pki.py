@@ -1,4 +1,4 @@
-"""Certificates: one authority per local cloud, and one serving certificate for everything it serves on loopback.
+"""Certificates: an authority, and one serving certificate from it for what is served on loopback.
 
 kubectl sends no token over plain HTTP and google-auth wants https, so there is TLS. The certificates carry what
 Python 3.13 and Go check strictly: subject and authority key identifiers, key usage, and critical basic constraints.
@@ -54,12 +54,12 @@ class Pki:
         return self.ca_file.read_text()
 
 
-def ensure_pki(folder: Path, now: datetime) -> Pki:
+def ensure_pki(folder: Path, now: datetime, *, name: str = "local cloud") -> Pki:
     """Make what is missing or about to expire; keep the rest, so that clients' copies of the authority stay good."""
     pki = Pki(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (pki.ca_file.exists() and pki.ca_key_file.exists()) or _expires(pki.ca_file) < now + RENEW_BEFORE:
-        _make_authority(pki, now)
+        _make_authority(pki, now, f"gpu-hunter {name}")
         pki.cert_file.unlink(missing_ok=True)
     if not (pki.cert_file.exists() and pki.key_file.exists()) or _expires(pki.cert_file) < now + RENEW_BEFORE:
         _make_serving(pki, now)
@@ -81,13 +81,13 @@ def _expires(path: Path) -> datetime:
     return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
 
 
-def _make_authority(pki: Pki, now: datetime) -> None:
+def _make_authority(pki: Pki, now: datetime, common_name: str) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gpu-hunter local cloud")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()

@@ -47,12 +47,14 @@ class GoogleCloud:
         tokens: TokenIssuer,
         delays: Callable[[], Delays] | None = None,
         changed: Callable[[], None] = lambda: None,
+        servers: Callable[[str], AsgiApp | None] = lambda _: None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
         from controlplane.localcloud.gcp.admin.api import Administration
         from controlplane.localcloud.gcp.admin.serviceusage import APIS
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
+        from controlplane.localcloud.gcp.connectgateway import ConnectGateway
         from controlplane.localcloud.gcp.container import ContainerApi
         from controlplane.localcloud.gcp.disturbances import disturbed
         from controlplane.localcloud.gcp.fleet import Fleet
@@ -82,7 +84,8 @@ class GoogleCloud:
         self._faults = faults
         self._grpc: Any = None
         self._admin = Administration(project, clock, tokens, changed)
-        app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin, changed=changed)
+        gateway = ConnectGateway(project, self._fleet, tokens, servers)
+        app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin, gateway=gateway, changed=changed)
         self.app: AsgiApp = disturbed(app, faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
@@ -157,6 +160,18 @@ class GoogleCloud:
     def config_cluster(self) -> str | None:
         """Give the link of the cluster whose ingress objects count; None while nobody's do."""
         return self._hub.features.config_cluster()
+
+    def dns_refusal(self, link: str, user: str) -> str:
+        """Say why a user may not come in by a cluster's DNS endpoint; empty when they may.
+
+        Only accounts are asked for a permission: the administrator of the kubeconfig is none of the project's.
+        """
+        if not self._container.access(link).dns:
+            return "the cluster's DNS endpoint takes no traffic from outside: allow_external_traffic is false"
+        needed = "container.clusters.connect"
+        if "@" in user and not self._project.allows(user, needed):
+            return f'Permission "{needed}" denied on "projects/{self._project.name}" for {user}'
+        return ""
 
     def exports_services(self) -> bool:
         """Say whether Services are exported between clusters."""

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from controlplane.localcloud.faults import AsgiApp
 from controlplane.localcloud.gcp.admin.api import Administration
 from controlplane.localcloud.gcp.admin.storage import UPLOAD
 from controlplane.localcloud.gcp.callers import caller
+from controlplane.localcloud.gcp.connectgateway import PATH
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
 from controlplane.localcloud.gcp.rpc import json_response
 from controlplane.localcloud.gcp.tokens import GRANT_TYPE, TokenError, TokenIssuer
@@ -25,9 +27,10 @@ def build_app(
     compute: Endpoint,
     administration: Administration,
     *,
+    gateway: AsgiApp,
     changed: Callable[[], None] = lambda: None,
 ) -> Starlette:
-    """Put the endpoints together. changed: is told of every call that may have changed something."""
+    """Put the endpoints together. gateway: the Connect gateway; changed: called when something may have changed."""
 
     async def by_path(request: Request) -> Response:
         return await (administration.rest if administration.takes(request) else rpc)(request)
@@ -65,6 +68,7 @@ def build_app(
     verbs = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     return Starlette(
         routes=[
+            Route(PATH, gateway, methods=verbs),
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
             Route("/storage/v1/{path:path}", guarded(administration.rest), methods=verbs),

@@ -229,3 +229,12 @@ def test_a_replayed_pool_is_short_by_what_stays_beyond_its_count(world):
     stock.give_back("gpu/n1", lost=True)
     assert stock.shortage(A) == 0
     assert stock.free(A) == 0
+
+
+def test_a_limit_over_families_binds_the_newest_types(world):
+    """As Compute Engine refuses it: the quota's name without the family, in the region."""
+    stock = Stock(world(quotas=(QuotaLimit("GPUS_PER_GPU_FAMILY/NVIDIA_H100", 0, "us-central1"),)))
+    with pytest.raises(
+        QuotaExceeded, match=r"Quota 'GPUS_PER_GPU_FAMILY' exceeded\.  Limit: 0\.0 in region us-central1"
+    ):
+        stock.take(Pool("us-central1-a", "nvidia-h100-80gb", "on-demand"), 1, "gpu/n1")

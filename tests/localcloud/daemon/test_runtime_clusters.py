@@ -4,12 +4,15 @@ The published Google Cloud clients ask it from this thread over its own ports, w
 """
 
 import asyncio
+import base64
 import json
 import socket
+import ssl
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 import yaml
 from google.cloud import compute_v1, container_v1, gkehub_v1
@@ -218,6 +221,21 @@ class Living:
     def status(self):
         return self.run(AdminCommands(self.cloud, pid=1).status())
 
+    def call(self, url, *, account=None, authority=None):
+        """Ask a URL as an account (the owner of the cloud by default), trusting the public authority or another."""
+        with self._http(account, authority) as client:
+            return client.get(url)
+
+    def first_line(self, url):
+        """Give the first line of a stream."""
+        with self._http(None, None) as client, client.stream("GET", url) as answer:
+            return next(answer.iter_lines())
+
+    def _http(self, account, authority):
+        token = self.cloud.tokens.issue(account or self.cloud.tokens.service_account)
+        verify = str(self.cloud.pki.ca_file) if authority is None else ssl.create_default_context(cadata=authority)
+        return httpx.Client(verify=verify, trust_env=False, headers={"Authorization": f"Bearer {token}"})
+
     def groups(self):
         listed = self.client(compute_v1.NetworkEndpointGroupsClient).aggregated_list(project=self.project)
         return [(scope, group.name) for scope, found in listed for group in found.network_endpoint_groups]
@@ -399,3 +417,54 @@ def test_a_cluster_outside_the_fleet_is_not_led_to(living):
     living.hub.create_membership(parent=living.place("global"), membership_id="old-style", resource=member)
     living.advance(3)
     assert living.groups()
+
+
+def open_to_outside():
+    config = container_v1.ControlPlaneEndpointsConfig
+    return config(dns_endpoint_config=config.DNSEndpointConfig(allow_external_traffic=True))
+
+
+def test_the_dns_endpoint_has_a_public_certificate_and_the_ip_endpoint_the_clusters_own(living):
+    """Each is trusted with its own authority and with that one only."""
+    made = living.make("us-east4", "gpu-us-east4", control_plane_endpoints_config=open_to_outside())
+    by_name = f"https://{made.control_plane_endpoints_config.dns_endpoint_config.endpoint}/version"
+    by_address = f"https://{made.endpoint}/version"
+    own = base64.b64decode(made.master_auth.cluster_ca_certificate).decode()
+    assert living.call(by_name).status_code == 200
+    assert living.call(by_address, authority=own).status_code == 200
+    with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+        living.call(by_name, authority=own)
+    with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+        living.call(by_address)
+
+
+def test_the_dns_endpoint_lets_in_whom_iam_and_the_cluster_allow(living):
+    """Nobody from outside unless that is allowed; then only accounts that may connect. The IP endpoint asks no IAM."""
+    made = living.make("us-east4", "gpu-us-east4")
+    dns = f"https://{made.control_plane_endpoints_config.dns_endpoint_config.endpoint}/version"
+    answer = living.call(dns)
+    assert (answer.status_code, answer.json()["kind"]) == (403, "Status")
+    update = container_v1.ClusterUpdate(desired_control_plane_endpoints_config=open_to_outside())
+    living.clusters.update_cluster(name=living.place("us-east4/clusters/gpu-us-east4"), update=update)
+    assert living.call(dns).status_code == 200
+    stranger = f"nobody@{living.project}.iam.gserviceaccount.com"
+    refused = living.call(dns, account=stranger)
+    assert (refused.status_code, "container.clusters.connect" in refused.text) == (403, True)
+    own = base64.b64decode(made.master_auth.cluster_ca_certificate).decode()
+    assert living.call(f"https://{made.endpoint}/version", account=stranger, authority=own).status_code == 200
+
+
+def test_the_connect_gateway_leads_to_a_members_api_server(living):
+    """By its membership, watches too; want of a permission, no member and no region are Google's errors."""
+    living.make("us-east4", "gpu-us-east4")
+    living.make("us-central1", "outside", fleet=False)
+    base = f"{living.cloud.endpoints()['connectgateway']}/v1/projects/100000000003/locations"
+    gateway = f"{base}/us-east4/gkeMemberships/gpu-us-east4"
+    assert "default" in living.call(f"{gateway}/api/v1/namespaces").text
+    assert json.loads(living.first_line(f"{gateway}/api/v1/namespaces?watch=1"))["type"] == "ADDED"
+    stranger = f"nobody@{living.project}.iam.gserviceaccount.com"
+    refused = living.call(f"{gateway}/version", account=stranger).json()["error"]
+    assert (refused["code"], "gkehub.gateway.get" in refused["message"]) == (403, True)
+    assert living.call(f"{base}/us-central1/gkeMemberships/outside/version").status_code == 404
+    living.run(living.cloud.region_down("us-east4"))
+    assert living.call(f"{gateway}/version").status_code == 503

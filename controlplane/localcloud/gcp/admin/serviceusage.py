@@ -40,10 +40,6 @@ APIS = tuple(
         "trafficdirector",
     )
 )
-# What is on in a new project, of these.
-NEW_PROJECT_APIS = tuple(
-    f"{name}.googleapis.com" for name in ("logging", "monitoring", "servicemanagement", "serviceusage", "storage")
-)
 _NEEDS = {
     "container.googleapis.com": ("compute.googleapis.com",),
 }
