@@ -6,6 +6,7 @@ belongs in the parsed object. The rights are those of `rbac/`, bound to the proj
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -53,8 +54,14 @@ def _text(folder: str, name: str) -> str:
     return resources.files("regional_deploy").joinpath(folder, f"{name}.yaml").read_text("utf-8")
 
 
+@cache
+def _parsed(folder: str, name: str) -> tuple[Json, ...]:
+    return tuple(document for document in yaml.safe_load_all(_text(folder, name)) if document is not None)
+
+
 def _documents(folder: str, name: str) -> list[Json]:
-    return [document for document in yaml.safe_load_all(_text(folder, name)) if document is not None]
+    """Give the documents of a file, as structures of one's own."""
+    return deepcopy(list(_parsed(folder, name)))
 
 
 def cloud_run_job(runner: Runner) -> Json:

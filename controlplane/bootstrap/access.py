@@ -1,5 +1,7 @@
 """The parts that say who may do what: accounts, the custom role, bindings. Each account may do what it is for alone."""
 
+from dataclasses import replace
+
 from controlplane.bootstrap.names import BUILDER, NAME, ROLE, Names
 from controlplane.bootstrap.values import MARK, Binding, Call, Json, Part, Rest, gcloud
 from regional_deploy.runner import role_definition
@@ -34,8 +36,8 @@ def agents(names: Names) -> tuple[Part, ...]:
     ingress = f"service-{names.number}@gcp-sa-multiclusteringress.iam.gserviceaccount.com"
     importer = f"serviceAccount:{names.pool}[gke-mcs/gke-mcs-importer]"
     return (
-        project_binding(names, "roles/container.admin", ingress, _FEATURES),
-        project_binding(names, "roles/compute.networkViewer", importer, _FEATURES),
+        replace(project_binding(names, "roles/container.admin", ingress, _FEATURES), follows=_FEATURES[0]),
+        replace(project_binding(names, "roles/compute.networkViewer", importer, _FEATURES), follows=_FEATURES[1]),
         _workload_identity(names),
     )
 

@@ -5,7 +5,7 @@ and judged by these very functions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controlplane.bootstrap.values import Part, Rest, Seen, State
@@ -53,7 +53,7 @@ def to_make(part: Part, seen: Seen) -> Verb:
 
 def to_remove(part: Part, seen: Seen) -> Verb:
     """Say what destroy does about a part: what is not ours stays, and what is unknown is not taken for gone."""
-    if part.kept or seen.state in (State.TAKEN, State.ABSENT, State.DISABLED):
+    if part.kept or not seen.ours or seen.state in (State.TAKEN, State.ABSENT, State.DISABLED):
         return Verb.KEEP
     if seen.state is State.UNKNOWN:
         return Verb.REFUSE
@@ -67,7 +67,16 @@ def apply_plan(parts: Sequence[Part], seen: Mapping[str, Seen]) -> tuple[Step, .
 
 def destroy_plan(parts: Sequence[Part], seen: Mapping[str, Seen]) -> tuple[Step, ...]:
     """Give what destroy does, in its order: whatever needs a part goes before it."""
-    return tuple(Step(part, seen[part.name], to_remove(part, seen[part.name])) for part in reversed(parts))
+    return tuple(
+        Step(part, seen[part.name], to_remove(part, owned(seen[part.name], seen.get(part.follows))))
+        for part in reversed(parts)
+    )
+
+
+def owned(seen: Seen, followed: Seen | None) -> Seen:
+    """Give how a part stands, as somebody else's where the part that it follows is not ours."""
+    foreign = followed is not None and not (followed.ours and followed.state in (State.PRESENT, State.GOING))
+    return replace(seen, ours=False) if foreign else seen
 
 
 def missing_needs(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from controlplane.gateways.administration import disabled
 from controlplane.gateways.errors import GatewayError
 
 LOGIN = "gcloud auth application-default login"
+_QUOTA = re.compile(r"\bquota", re.IGNORECASE)
 _PERMISSION = re.compile(r"\b[a-z]+(?:\.[a-zA-Z]+){2}\b(?!\.com)")
 
 
@@ -36,7 +37,7 @@ def remedy(error: GatewayError, *, api: str, project: str) -> str:
             f"grant {what} to the account that runs this, or an owner's role:"
             f" `gcloud projects add-iam-policy-binding {project} --member=user:EMAIL --role=roles/owner`"
         )
-    if isinstance(error, errors.QuotaExceeded | errors.StockOut):
+    if isinstance(error, errors.QuotaExceeded | errors.StockOut) or _QUOTA.search(error.message):
         return (
             "ask for more at https://console.cloud.google.com/iam-admin/quotas"
             f"?project={project}, or name another region in the Fleet"

@@ -9,7 +9,7 @@ is refused for such a reason is tried again for a while, if and only if somethin
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from controlplane.bootstrap.plan import Verb, to_make, to_remove
+from controlplane.bootstrap.plan import Verb, owned, to_make, to_remove
 from controlplane.bootstrap.ports import Handler, Operations
 from controlplane.bootstrap.remedies import Halted, halted, remedy
 from controlplane.bootstrap.values import Binding, Objects, Operation, Part, Rest, Seen, State, Thing
@@ -136,6 +136,9 @@ class Run:
 
     def _remove(self, part: Part) -> None:
         seen = Seen(State.PRESENT) if part.kept else self._calm(part)
+        if part.follows:
+            followed = next(each for each in self.parts if each.name == part.follows)
+            seen = owned(seen, self._known(followed))
         verb = to_remove(part, seen)
         if verb is Verb.KEEP:
             return
@@ -217,10 +220,7 @@ class Run:
 
     def _arrived(self, going: _Going, seen: Seen) -> bool:
         if going.verb is Verb.REMOVE:
-            # What others hold in the same place was left standing, such as a feature that they enabled.
-            return seen.state in (State.ABSENT, State.TAKEN) or (
-                going.operation is None and seen.state is State.PRESENT
-            )
+            return seen.state in (State.ABSENT, State.TAKEN)
         if seen.state in (State.FAILED, State.TAKEN):
             raise Halted(going.part.name, seen.detail, seen.remedy or "see the message")
         return seen.state is State.PRESENT

@@ -39,13 +39,15 @@ class Seen:
     """What was found of a part.
 
     detail: for people, one line: in what it differs, who has taken the name, why it is unknown.
-    found: the object as the API gave it. remedy: what a person can do about it.
+    found: the object as the API gave it. remedy: what a person can do about it. ours: we made it; what others made
+    serves as well, and stays.
     """
 
     state: State
     detail: str = ""
     found: Mapping[str, Any] = field(default_factory=dict, compare=False)
     remedy: str = ""
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class Part:
 
     name: what people read. thing: what is looked for and made. needs: names of the parts before it.
     commands: what does the same by hand; undo: what takes it away. permissions: what making it takes.
+    follows: the name of the part that tells whether this one is ours, where it does not tell by itself.
     kept: why destroy does not take it away by itself; empty means that it does.
     """
 
@@ -211,6 +214,7 @@ class Part:
     undo: tuple[Command, ...] = ()
     charges: tuple[Charge, ...] = ()
     permissions: tuple[str, ...] = ()
+    follows: str = ""
     kept: str = ""
 
 

@@ -28,6 +28,7 @@ class Administration:
 
     def __init__(self, access: GoogleAccess, *, retrying: Retrying, timeouts: tuple[float, float]) -> None:
         self._access, self._retrying, self._timeouts = access, retrying, timeouts
+        self._session: Any = None
 
     def get(self, api: str, path: str) -> Json | None:
         """Read a resource; None when it is not there."""
@@ -104,10 +105,11 @@ class Administration:
         content: dict[str, Any] = {"json": body}
         if isinstance(body, bytes):
             headers["Content-Type"], content = "application/octet-stream", {"data": body}
-        with self._access.session() as session:
-            answer = session.request(
-                method, url, headers=headers, timeout=self._timeouts, allow_redirects=False, **content
-            )
+        if self._session is None:  # one for all calls, which follow each other: connections are kept
+            self._session = self._access.session()
+        answer = self._session.request(
+            method, url, headers=headers, timeout=self._timeouts, allow_redirects=False, **content
+        )
         if answer.status_code == 204:
             return {}
         if answer.status_code != 200:

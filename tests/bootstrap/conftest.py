@@ -187,7 +187,7 @@ class Project:
 
     def __init__(self, loop, folder):
         self.loop, self.host, self.folder, self.told = loop, Host(), folder, []
-        self.clock = QuickClock()
+        self.clock, self.gateways = QuickClock(), None
         scenario = load_scenario(EMPTY)
         scenario = replace(scenario, delays=replace(scenario.delays, cluster_create=0.1))
         self.faults = FaultBook()
@@ -220,9 +220,11 @@ class Project:
         where = access.Project(self.name, _Everywhere(self.url), self.credentials)
         made = assembly.bootstrap(
             where, parse_fleet(fleet), fleet, clock=self.clock, say=lambda *said: self.told.append(said),
-            patience=Patience(first=0.01, longest=0.05, settle=1.0, whole=60.0), tag=tag,
+            patience=Patience(first=0.01, longest=0.05, settle=1.0, whole=10.0), tag=tag,
         )  # fmt: skip
-        made.gateways = replace(made.gateways, connect=self.connect)
+        # They remember nothing that matters, and clients take longer to build than all their calls.
+        self.gateways = self.gateways or replace(made.gateways, connect=self.connect)
+        made.gateways = self.gateways
         return made
 
     def connect(self, ref):

@@ -31,7 +31,7 @@ def handlers(gateways: Gateways) -> Mapping[type[Thing], Handler]:
         Rest: Resources(rest),
         Binding: Bindings(rest),
         Cluster: Clusters(gateways.provisioning),
-        Registration: Registrations(gateways.memberships),
+        Registration: Registrations(gateways.memberships, gateways.provisioning),
         Feature: Features(gateways.features),
         Address: Addresses(gateways.addresses),
         Objects: ClusterObjects(gateways.connect),

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from controlplane.bootstrap.values import LABEL, OURS, Cluster, Operation, Part, Registration, Seen, State, thing
-from controlplane.model.growth import ClusterSeen
+from controlplane.model.growth import ON_DEMAND, ClusterSeen
 from controlplane.model.offering import ClusterRef
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Clusters:
 class Registrations:
     """Memberships of clusters; one that a cluster got as it was made is as good as one that we make."""
 
-    def __init__(self, memberships: "Memberships") -> None:
-        self._memberships = memberships
+    def __init__(self, memberships: "Memberships", provisioning: "Provisioning") -> None:
+        self._memberships, self._provisioning = memberships, provisioning
 
     def look(self, part: Part) -> Seen:
         """Look for the membership that registers the cluster."""
@@ -61,10 +61,11 @@ class Registrations:
             if listing.unlisted:
                 return Seen(State.UNKNOWN, f"memberships of {', '.join(listing.unlisted)} could not be listed")
             return Seen(State.ABSENT)
-        seen = {"name": found.name}
+        seen, cluster = {"name": found.name}, self._provisioning.cluster(wanted.ref)
+        ours = cluster is None or cluster.labels.get(LABEL) in (OURS, ON_DEMAND)
         if found.state in ("CREATING", "DELETING", "UPDATING", "SERVICE_UPDATING"):
-            return Seen(State.GOING, found.state.lower(), seen)
-        return Seen(State.PRESENT, found=seen)
+            return Seen(State.GOING, found.state.lower(), seen, ours=ours)
+        return Seen(State.PRESENT, found=seen, ours=ours)
 
     def make(self, part: Part, seen: Seen) -> Operation | None:
         """Register the cluster."""

@@ -22,13 +22,13 @@ class Features:
         found = self._features.get(wanted.name)
         if found is None:
             return Seen(State.ABSENT)
-        kept = {"labels": dict(found.labels)}
+        ours = found.labels.get(LABEL) == OURS
         if found.state in _GOING:
-            return Seen(State.GOING, found.state.lower(), kept)
+            return Seen(State.GOING, found.state.lower(), ours=ours)
         if wanted.config is not None and not _same_membership(found.config_membership, wanted):
             what = f"its config membership is {found.config_membership or 'none'}"
-            return Seen(State.TAKEN, what, kept, _moved(wanted))
-        return Seen(State.PRESENT, found.description, kept)
+            return Seen(State.TAKEN, what, remedy=_moved(wanted), ours=ours)
+        return Seen(State.PRESENT, found.description, ours=ours)
 
     def make(self, part: Part, seen: Seen) -> Operation | None:
         """Enable it."""
@@ -38,9 +38,8 @@ class Features:
         return Operation("gkehub", f"/v1/{name}") if name else None
 
     def remove(self, part: Part, seen: Seen) -> Operation | None:
-        """Disable it, if we enabled it."""
-        if seen.found.get("labels", {}).get(LABEL) != OURS:
-            return None
+        """Disable it."""
+        del seen
         name = self._features.delete(thing(part, Feature).name)
         return Operation("gkehub", f"/v1/{name}") if name else None
 
