@@ -32,9 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n`, keep each file together, and all whole local clouds in one process.
+    """With `-n`, keep each file together, and the whole local clouds in two processes, each one after the other.
 
-    They share a port, and no two of them are to take the processor from each other.
+    They mostly wait, so two of them and a third process share two processors; more would take them from each other.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -43,7 +43,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByCloud(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "whole clouds" if file in clouds else file
+            if file not in clouds:
+                return file
+            return "runbooks" if file.startswith("tests/runbooks/") else "whole clouds"
 
     return ByCloud(config, log)
 

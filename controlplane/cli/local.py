@@ -22,6 +22,7 @@ def up(
         typer.Option(
             "--scenario",
             "-s",
+            envvar="GPUHUNTER_SCENARIO",
             help="Scenario file, or one that comes along by its name: default, realistic, trace, empty-project.",
         ),
     ] = None,
@@ -69,6 +70,30 @@ def kubeconfig(
 
     file = control.kubeconfig(local_dir(settings_of(context)))
     typer.echo(str(file) if path else file.read_text(encoding="utf-8").rstrip("\n"))
+
+
+@app.command()
+def gcloud(
+    context: typer.Context,
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="json or yaml instead of shell.")] = None,
+) -> None:
+    """Print what leads gcloud and kubectl to the local cloud: eval "$(gpuhunter local gcloud)"."""
+    import shlex
+
+    from controlplane.localcloud import control
+    from controlplane.localcloud.control.gcloud import IN_THE_WAY, gcloud_environment
+
+    where = local_dir(settings_of(context))
+    found = control.connection(where)
+    variables = gcloud_environment(
+        project=found.project,
+        endpoints=found.endpoints,
+        ca_file=found.ca_file,
+        credentials_file=found.credentials_file,
+        folder=where.resolve() / "gcloud",
+    )
+    lines = [f"unset {' '.join(IN_THE_WAY)}", *(f"export {key}={shlex.quote(v)}" for key, v in variables.items())]
+    emit({"set": variables, "unset": list(IN_THE_WAY)}, output or Output.TABLE, lambda: typer.echo("\n".join(lines)))
 
 
 @app.command()

@@ -22,6 +22,7 @@ STEADINESS = 7.5
 FAILURE, FAILURES_MOST = 3.0, 15.0
 LOSS = 8.0
 ADVICE = 6.0
+PREEMPTIONS, USUAL_SHARE = 4.0, 0.25
 LOSS_FADES = timedelta(hours=6)
 
 
@@ -95,6 +96,15 @@ def advice(_context: ScoringContext, candidate: Candidate) -> float:
     return ADVICE * (1 - obtainability)
 
 
+def preemptions(_context: ScoringContext, candidate: Candidate) -> float:
+    """Prefer where fewer than usual of the machines that stopped were preempted; not knowing is as usual.
+
+    It breaks ties and no more: a share of the ends does not say how long machines ran.
+    """
+    known = candidate.advice.preemption_rate if candidate.advice else None
+    return 0.0 if known is None or not 0 <= known <= 1 else PREEMPTIONS * (known - USUAL_SHARE)
+
+
 def steadiness(_context: ScoringContext, candidate: Candidate) -> float:
     """Stay with what serves unless the other is better by more than this."""
     return -STEADINESS if candidate.holding is not None and candidate.holding.serving else 0.0
@@ -109,6 +119,7 @@ SCORERS: Mapping[str, Scorer] = {
     "failures": failures,
     "losses": losses,
     "advice": advice,
+    "preemptions": preemptions,
     "steadiness": steadiness,
 }
 

@@ -13,6 +13,7 @@ from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
 from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
+from controlplane.doctor.gateway import gateway
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
 from controlplane.gateways.access import GoogleAccess
@@ -102,6 +103,8 @@ class Doctor:
             "address": lambda: google.addresses(inquiry, asker, services),
             "dns": lambda: surroundings.names(services, book.addresses, asker, self.resolve),
         }
+        if IngressKind.MULTI_CLUSTER_GATEWAY in kinds:
+            second["feature"] = lambda: gateway(inquiry, asker)
         round_two = self._start(second)
         for fanout, tasks in ((round_one, first), (round_two, second)):
             found += self._gather(fanout, tasks, asker)

@@ -6,7 +6,7 @@ from controlplane.doctor.finding import LOGIN, Asker, Finding, State, command, m
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
-from controlplane.gateways.inquiry import Inquiry, ReservedAddress
+from controlplane.gateways.inquiry import INGRESS, Inquiry, ReservedAddress
 from controlplane.gateways.retrying import guarded
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import IngressKind, ServiceSpec
@@ -109,7 +109,7 @@ def feature(inquiry: Inquiry, asker: Asker, config: ClusterRef) -> list[Finding]
     """Look at the fleet's ingress feature, and at whether the config cluster is its config membership."""
     breaks = "no global address is wired, whatever serves in the regions"
     try:
-        found = inquiry.ingress_feature()
+        found = inquiry.feature(INGRESS)
     except GatewayError as error:
         return [asker.refused("feature", "multiclusteringress", error, api=_HUB, breaks=breaks, optional=True)]
     membership = f"projects/{asker.project}/locations/{config.region}/memberships/{config.name}"
@@ -127,9 +127,8 @@ def feature(inquiry: Inquiry, asker: Asker, config: ClusterRef) -> list[Finding]
         what = f"{found.code}: {found.description}"
         describe = command("gcloud", "container", "fleet", "ingress", "describe", f"--project={asker.project}")
         return [Finding("feature", "multiclusteringress", state, what, breaks, describe)]
-    bad = sorted(name for name, code in found.members.items() if code not in ("", "OK"))
-    if bad:
-        what = f"not OK for {', '.join(name.rpartition('/')[2] for name in bad)}"
+    if bad := found.not_well:
+        what = f"not OK for {', '.join(bad)}"
         describe = command("gcloud", "container", "fleet", "ingress", "describe", f"--project={asker.project}")
         return [
             Finding("feature", "multiclusteringress", State.WARN, what, "no traffic is led to these clusters", describe)

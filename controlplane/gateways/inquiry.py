@@ -14,15 +14,25 @@ from controlplane.gateways.errors import Gone
 from controlplane.gateways.rest import Rest, inner
 from controlplane.gateways.retrying import Retrying
 
+INGRESS, DISCOVERY = "multiclusteringress", "multiclusterservicediscovery"
+
 
 @dataclass(frozen=True, slots=True)
 class IngressFeature:
-    """The fleet's feature. `config_membership` is `projects/P/locations/L/memberships/M`, `code` OK or worse."""
+    """A feature of the fleet that leads traffic: `code` is OK or worse, `members` the same by membership.
+
+    config_membership: the ingress feature's, as `projects/P/locations/L/memberships/M`; empty for the others.
+    """
 
     config_membership: str
     code: str
     description: str
     members: Mapping[str, str]
+
+    @property
+    def not_well(self) -> list[str]:
+        """Give the memberships, by their id, for which it does not work."""
+        return sorted(name.rpartition("/")[2] for name, code in self.members.items() if code not in ("", "OK"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +69,18 @@ class Inquiry:
         answer = self._rest.call("cloudresourcemanager", "POST", path, {"permissions": sorted(permissions)})
         return frozenset(map(str, answer.get("permissions") or ()))
 
-    def ingress_feature(self) -> IngressFeature | None:
-        """Give the feature `multiclusteringress`; None when it is not enabled."""
-        path = f"/v1/projects/{self._rest.project}/locations/global/features/multiclusteringress"
+    def feature(self, name: str) -> IngressFeature | None:
+        """Give a feature of the fleet; None when it is not enabled."""
         try:
-            found = self._rest.call("gkehub", "GET", path)
+            found = self._rest.call(
+                "gkehub", "GET", f"/v1/projects/{self._rest.project}/locations/global/features/{name}"
+            )
         except Gone:
             return None
         state = inner(found, "state", "state")
         members = found.get("membershipStates") or {}
         return IngressFeature(
-            config_membership=str(inner(found, "spec", "multiclusteringress").get("configMembership", "")),
+            config_membership=str(inner(found, "spec", INGRESS).get("configMembership", "")),
             code=str(state.get("code", "")),
             description=str(state.get("description", "")),
             members={str(name): str(inner(each, "state").get("code", "")) for name, each in members.items()},

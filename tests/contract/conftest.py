@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import secrets
+import selectors
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 READY_SECONDS = 60.0
+PACE = 10  # how much faster time passes for the local server: its watches and its patience end that much sooner
 MEDIA = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -50,6 +52,7 @@ class Target:
     token: str
     kubeconfig: Path
     version: tuple[int, int]
+    pace: int = 1  # how many of its seconds pass in one of ours
 
 
 class Http:
@@ -154,7 +157,7 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def finished(kind: str, url: str, pki: Pki, folder: Path) -> Target:
+def finished(kind: str, url: str, pki: Pki, folder: Path, pace: int = 1) -> Target:
     """Wait until a server is ready, and write its kubeconfig."""
     kubeconfig = folder / "kubeconfig"
     cluster = {
@@ -182,25 +185,47 @@ def finished(kind: str, url: str, pki: Pki, folder: Path) -> Target:
         assert time.monotonic() < end, f"{kind} did not become ready"
         time.sleep(0.1)
     version = httpx.get(f"{url}/version", verify=str(pki.ca_file), headers=headers).json()
-    return Target(kind, url, pki.ca_file, pki.token, kubeconfig, (int(version["major"]), int(version["minor"])))
+    number = int(version["major"]), int(version["minor"])
+    return Target(kind, url, pki.ca_file, pki.token, kubeconfig, number, pace)
+
+
+class Hasty(selectors.DefaultSelector):
+    """Waits a fraction of what it is told to."""
+
+    def select(self, timeout: float | None = None) -> Any:
+        return super().select(timeout / PACE if timeout else timeout)
+
+
+class HastyLoop(asyncio.SelectorEventLoop):
+    """An event loop for which time passes faster: timers and time-outs, but not what answers."""
+
+    def __init__(self) -> None:
+        super().__init__(Hasty())
+
+    def time(self) -> float:
+        return super().time() * PACE
 
 
 def local_server(folder: Path) -> Iterator[Target]:
-    """Run the local API server in a thread of its own."""
+    """Run the local API server in a thread of its own, in which time passes faster."""
     from controlplane.localcloud.apiserver.server import ApiServer
     from controlplane.localcloud.clock import SystemClock
     from controlplane.localcloud.faults import FaultBook
     from controlplane.localcloud.serving import serve
 
+    class HastyClock(SystemClock):
+        def monotonic(self) -> float:
+            return super().monotonic() * PACE
+
     pki = Pki(folder)
-    loop = asyncio.new_event_loop()
+    loop = HastyLoop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def start() -> Any:
         server = ApiServer(
             "contract",
-            clock=SystemClock(),
+            clock=HastyClock(),
             database=folder / "state.db",
             authenticate=lambda token: "admin" if token == pki.token else None,
             faults=FaultBook(),
@@ -209,7 +234,7 @@ def local_server(folder: Path) -> Iterator[Target]:
 
     api, running = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
     try:
-        yield finished("local", f"https://127.0.0.1:{running.port}", pki, folder)
+        yield finished("local", f"https://127.0.0.1:{running.port}", pki, folder, PACE)
     finally:
 
         async def stop() -> None:

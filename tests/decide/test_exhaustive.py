@@ -4,6 +4,7 @@ Small worlds find the bugs of big ones. The toy world judges each decision, and 
 """
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 import pytest
@@ -22,9 +23,15 @@ PHASES = {
 REGIONS = ("us-a1", "us-b1")
 
 
+@cache
+def spec_of(toy, replicas, cap):
+    """Give the spec, made once, for its fingerprints are made once."""
+    return toy.make_spec(replicas=replicas, capacity_types=(Capacity.SPOT,), max_hourly_cost=cap)
+
+
 def build(toy, states, dark, listed, *, replicas, health, cap):
     """Give a world that stands in just these states, and whose memory knows it."""
-    spec = toy.make_spec(replicas=replicas, capacity_types=(Capacity.SPOT,), max_hourly_cost=cap)
+    spec = spec_of(toy, replicas, cap)
     t = toy.Toy(REGIONS, spec, lag=toy.seconds(0))
     t.now += toy.seconds(3600)
     long_ago = t.now - toy.seconds(1800)

@@ -91,6 +91,7 @@ def test_the_score_is_the_sum_of_the_terms_told(story):
 def test_lower_terms_never_outweigh_a_higher_tier():
     """Spread, price, failures, losses and advice together are less than one step of capacity type."""
     lower = scoring.SPREAD_MOST + scoring.PRICE + scoring.FAILURES_MOST + scoring.LOSS + scoring.ADVICE
+    lower += scoring.PREEMPTIONS
     assert lower + scoring.STEADINESS <= scoring.CAPACITY + scoring.STEADINESS
     assert scoring.CAPACITY * 2 + lower < scoring.ACCELERATOR
 

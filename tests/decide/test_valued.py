@@ -132,6 +132,20 @@ def test_a_bridge_stays_until_spot_serves_and_then_goes(toy):
     assert [name.split()[1] for name in serving(t)] == ["spot"]
 
 
+def test_a_bridge_that_warms_is_kept_beside_spot_that_warms(toy):
+    """What warms may be lost before it serves; the bridge is then what serves."""
+    policy = Policy(Preset.AVAILABLE, max_spares=0)
+    t = toy.Toy(ABC, toy.make_spec(accelerators=(toy.L4,), policy=policy), warm=6 * toy.MINUTE)
+    t.run(6)
+    assert sorted(name.split()[1] for name in serving(t)) == ["on-demand", "spot"]
+    assert t.serving() == 0
+
+    t.set_stock(0, capacity=SPOT)
+    assert sum(t.preempt(region) for region in ABC) == 1
+    t.run(4)
+    assert t.serving() == 1
+
+
 def test_a_bridge_that_only_waits_goes_when_it_is_not_needed_any_more(toy):
     """Without waiting for its answer: what is asked for in vain may come, and then costs."""
     policy = Policy(Preset.AVAILABLE, max_spares=0)
@@ -159,6 +173,24 @@ def test_a_denied_region_s_prices_do_not_count(toy):
     t.run(40)
 
     assert [name.split()[1] for name in serving(t)] == ["spot"]
+
+
+def test_a_bridge_may_take_the_money_of_what_it_bridges_to_where_nothing_else_is_under_way(toy):
+    """The cap has room for on-demand or for Spot: while Spot is sold out, one that bridges is better than none."""
+    t = world(toy, policy=Policy(Preset.AVAILABLE, max_spares=0), max_hourly_cost=1.5)
+    t.set_stock(0, capacity=SPOT)
+    t.until(lambda w: w.serving() == 1)
+
+    assert {name.split()[1] for name in serving(t)} == {"on-demand"}
+
+
+def test_spot_that_is_cheaper_than_on_demand_beside_it_is_stood_on_where_the_cheapest_on_demand_is_sold_out(toy):
+    """The service stands on cheap on-demand of one region; without that, not on dear on-demand of another."""
+    t = toy.Toy(ABC, toy.make_spec(policy=NO_SPARES), price_of={"us-a1/gpu-1:nvidia-l4:1:on-demand": 0.5})
+    t.set_stock(0, "us-a1", toy.L4.type)
+    t.run(60)
+
+    assert [name.partition(" ")[2] for name in t.held_where()] == ["nvidia-l4 spot"]
 
 
 @pytest.mark.parametrize("only", [SPOT, ON_DEMAND], ids=lambda c: c.value)
@@ -220,6 +252,20 @@ def test_a_spare_is_told(toy):
 
 
 # giving back and moving
+
+
+@pytest.mark.parametrize(("saves", "goes"), [(0.97, False), (0.9, True)], ids=["nearly its price", "much less"])
+def test_a_spare_is_kept_until_it_saves_clearly_less_than_it_costs(toy, saves, goes):
+    """To get it back is not certain, so a few percent are no reason to let it go."""
+    t = world(toy, policy=Policy(missing_replica_cost=10_000.0, max_spares=1))
+    t.until(lambda w: w.serving() == 2)
+    t.run(60)
+    hazard = max(t.verdict(offering).hazard for offering in t.serving_offerings())
+    hours, missing = 3 / 60, 5 / 3  # until a lost one is replaced; what one missing of one counts
+    cost = saves * t.price(t.serving_offerings()[0]) / (hazard * hours * missing)
+    t.respec(policy=Policy(missing_replica_cost=cost, max_spares=1))
+
+    assert bool(t.think().plan) is goes
 
 
 def test_of_what_is_too_much_the_dearest_goes(toy):
@@ -441,6 +487,25 @@ def test_a_score_is_the_lower_the_better(toy, policy):
 
     assert min(spot, key=lambda v: v.score).standing is Standing.CHOSEN or policy.valued
     assert t.verdict(t.offering("us-b1"), t.think()).standing is Standing.CHOSEN
+
+
+@pytest.mark.parametrize(
+    ("rates", "first"),
+    [
+        pytest.param({"us-a1": 0.4, "us-b1": 0.1}, "us-b1", id="the-lower-rate"),
+        pytest.param({"us-a1": 0.1, "us-b1": 0.4}, "us-a1", id="the-other-way-round"),
+        pytest.param({"us-a1": 0.4}, "us-b1", id="unknown-before-much"),
+        pytest.param({"us-b1": 0.05}, "us-b1", id="little-before-unknown"),
+        pytest.param({"us-b1": float("nan")}, "us-a1", id="absurd-is-unknown"),
+    ],
+)
+def test_of_equals_the_one_that_was_preempted_less_is_tried_first(toy, rates, first):
+    """The history breaks a tie in the user's order, and no more than that."""
+    t = world(toy, policy=Policy(), replicas=1)
+    for region, rate in rates.items():
+        t.advice[t.offering(region)] = Advice(0.5, None, rate)
+    spot = [v for v in t.think().verdicts if v.offering.capacity is SPOT and v.offering.region in {"us-a1", "us-b1"}]
+    assert min((v for v in spot if v.score is not None), key=lambda v: v.score).offering.region == first
 
 
 def test_advice_that_lies_does_not_keep_a_service_down(toy):

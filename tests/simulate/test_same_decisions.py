@@ -56,8 +56,8 @@ from controlplane.simulate.reading import read_trace, write_trace
 from controlplane.simulate.replay import replay
 from controlplane.simulate.trace import Trace, Zone
 
-# A whole local cloud, though nothing waits on the wall clock: it must not take the processor from those that do.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+# A whole local cloud, though nothing waits on the wall clock.
+pytestmark = pytest.mark.timeout(300)
 
 MINUTE = 60
 INTERVAL = 5

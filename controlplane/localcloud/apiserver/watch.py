@@ -84,7 +84,10 @@ class WatchStream:
         await send({"type": "http.response.body", "body": b""})
 
     async def _follow(self, position: int, send: Send) -> None:
-        while not self._over:
+        """Tell what happens until the end; what had happened before it is told even when the end comes first."""
+        over = False
+        while not over:
+            over = self._over
             self._wake.clear()
             try:
                 events = self._shelf.since(position)
@@ -104,7 +107,7 @@ class WatchStream:
                 lines.append(self._bookmark(position))
             if lines:
                 await send({"type": "http.response.body", "body": b"".join(lines), "more_body": True})
-            elif not self._wake.is_set():
+            elif not over and not self._wake.is_set():
                 await self._wake.wait()
 
     def _initial(self) -> list[bytes]:

@@ -64,7 +64,7 @@ class StateDir:
 
     def occupied(self) -> str | None:
         """Name something of somebody else's that stands where a new local cloud would put, and later wipe, its own."""
-        names = ("pki", "run", "clusters", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
+        names = ("pki", "run", "clusters", "gcloud", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
         return None if self.ours else next((name for name in names if (self.folder / name).exists()), None)
 
     def wipe(self) -> None:
@@ -75,6 +75,7 @@ class StateDir:
             self.pki_folder,
             self.run_folder,
             self.folder / "clusters",
+            self.folder / "gcloud",
             self.folder / "loadbalancer",
         ):
             shutil.rmtree(path, ignore_errors=True)

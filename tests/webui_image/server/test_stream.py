@@ -103,14 +103,12 @@ class TestLines:
     def test_a_waiting_request_knows_its_place(self, client, engine):
         """The second of two is told how many are before it."""
         engine.hold()
-        with (
-            client.stream("POST", "/api/generate", json={"prompt": "one"}),
-            client.stream("POST", "/api/generate", json={"prompt": "two"}) as two,
-        ):
-            assert engine.wait_until(lambda: len(engine.submitted) == 2)
-            first, second = (json.loads(line) for _, line in zip(range(2), two.iter_lines(), strict=False))
-            assert (first["type"], second) == ("accepted", {"type": "queued", "position": 0})
-            engine.release()
+        with client.stream("POST", "/api/generate", json={"prompt": "one"}):
+            assert engine.wait_until(lambda: engine.status().running == 1)
+            with client.stream("POST", "/api/generate", json={"prompt": "two"}) as two:
+                first, second = (json.loads(line) for _, line in zip(range(2), two.iter_lines(), strict=False))
+                assert (first["type"], second) == ("accepted", {"type": "queued", "position": 0})
+                engine.release()
 
 
 class TestRequest:
