@@ -5,6 +5,7 @@ import pytest
 from controlplane.bootstrap import project as bootstrapped
 from controlplane.bootstrap.emptying import WIRED
 from controlplane.bootstrap.remedies import Halted
+from controlplane.bootstrap.run import Patience
 from controlplane.bootstrap.values import Cluster
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES
 from controlplane.model.offering import ClusterRef
@@ -102,7 +103,7 @@ def test_an_empty_project_is_made_ready_and_empty_again(project):
 
 
 def test_what_is_killed_at_every_step_is_resumed(project, deadly):
-    """Each run dies right after its first write; together they make all, nothing twice, and in the end leave nothing."""
+    """Each run dies right after its first write; together they make all, nothing twice, and then leave nothing."""
     written = until_it_ends(lambda: project.bootstrap().apply())
     parts = {part.name for part in project.bootstrap().parts() if not part.name.startswith("membership")}
     assert sorted(written) == sorted(parts)
@@ -184,7 +185,7 @@ def test_a_project_that_cannot_be_seen_is_one_line(project):
     fleet = project.fleet()
     fleet["spec"]["project"] = "another-project"
     project.name = "another-project"
-    with pytest.raises(Halted, match="^project another-project: "):
+    with pytest.raises(Halted, match=r"^project another-project: "):
         project.bootstrap(fleet).survey()
 
 
@@ -236,8 +237,10 @@ def test_the_clusters_go_only_after_the_load_balancer_has_let_go(project):
     api.apply(definition)
     ingress = {"apiVersion": "networking.gke.io/v1", "kind": "MultiClusterIngress"}
     api.create(mci, {**ingress, "metadata": {"name": "other", "namespace": "default"}, "spec": {}})
+    impatient = project.bootstrap()
+    impatient.patience = Patience(first=0.01, longest=0.05, whole=0.3)
     with pytest.raises(Halted, match=r"load balancer: still holds the ingress objects default/other"):
-        project.bootstrap().destroy()
+        impatient.destroy()
     states = {step.part.name: step.seen.state.value for step in project.bootstrap().survey().steps}
     assert states["feature multiclusteringress"] == "present"
     assert all(
