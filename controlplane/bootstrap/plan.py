@@ -14,7 +14,7 @@ from controlplane.bootstrap.values import Part, Rest, Seen, State
 class Verb(StrEnum):
     """What is done.
 
-    WAIT: it is being made already. REFUSE: nothing can be done about it by us. LATER: its API has to be enabled first.
+    WAIT: it is being made already. REFUSE: nothing can be done about it by us. LATER: it is looked at again once its API is enabled.
     """
 
     KEEP = "keep"
@@ -23,7 +23,7 @@ class Verb(StrEnum):
     WAIT = "wait"
     REMOVE = "remove"
     REFUSE = "refuse"
-    LATER = "look later"
+    LATER = "create if absent"
 
 
 @dataclass(frozen=True, slots=True)

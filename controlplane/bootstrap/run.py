@@ -73,7 +73,10 @@ class Run:
             if isinstance(part.thing, Objects) and lacking:
                 state = seen[lacking[0]].state
                 absent = state in (State.ABSENT, State.GOING, State.DISABLED)
-                seen[part.name] = Seen(State.ABSENT if absent else State.UNKNOWN, f"{lacking[0]} is {state.value}")
+                seen[part.name] = Seen(
+                    State.ABSENT if absent else State.UNKNOWN,
+                    f"{lacking[0]} is {'not there yet' if absent else state.value}",
+                )
             else:
                 seen[part.name] = self.look_at(part)
         return seen
@@ -162,11 +165,15 @@ class Run:
         return seen
 
     def _known(self, part: Part) -> Seen:
-        """Look; where an API was enabled in this run, until its calls are let through."""
+        """Look; where something was made in this run, until it answers: an API, a cluster's name."""
+        told = False
         for _ in self._waiting(self.patience.settle):
             seen = self.look_at(part)
             if seen.state not in (State.DISABLED, State.UNKNOWN) or not self.done:
                 return seen
+            if not told and seen.state is State.UNKNOWN:
+                told = True
+                self.say(part.name, f"{seen.detail}: trying for {self.patience.settle:.0f} s")
         return seen
 
     def _begun(self, part: Part, call: Callable[[], Operation | None]) -> Operation | None:

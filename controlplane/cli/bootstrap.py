@@ -140,13 +140,13 @@ def _apply(asked: _Asked, *, yes: bool) -> None:
     opened = asked.open()
     survey = opened.survey()
     data = _data(survey, asked, opened)
-    if survey.changes and asked.output is Output.TABLE:
+    if survey.changes and asked.output is Output.TABLE and not yes:
         _show(survey, data)
     _stop_if_blocked(survey)
+    if survey.changes:
+        note(f"{len(survey.changes)} parts to make, in all about {data['monthly']:.2f} USD a month without GPUs")
     if survey.changes and not yes:
-        typer.confirm(
-            f"Make these in project {asked.spec.project}, at about {data['monthly']:.2f} USD a month?", abort=True
-        )
+        typer.confirm(f"Make these in project {asked.spec.project}?", abort=True)
     outcome = opened.apply()
     done = [{"part": part, "done": what} for part, what in outcome.done]
     emit({"project": asked.spec.project, "done": done}, asked.output, lambda: _show_done(done, "made", asked))
