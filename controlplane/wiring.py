@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from controlplane.api import SpecError, parse_service
-from controlplane.api.crd import custom_resource_definition
-from controlplane.api.loading import load_documents
-from controlplane.api.prices import DEFAULT_TABLE, check_affordable, load_prices
+from controlplane.api import SpecError, parse_fleet, parse_service
+from controlplane.api.crd import definitions
+from controlplane.api.files import read_objects
+from controlplane.api.parse import KIND as SERVICE_KIND
+from controlplane.api.prices import DEFAULT_TABLE, load_prices
 from controlplane.api.problems import Problem
 from controlplane.clock import Clock, SystemClock
+from controlplane.engine.fleet import FleetDesk, FleetRead, held_clusters
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
@@ -24,10 +26,11 @@ from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
 from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.errors import GatewayError, Gone
-from controlplane.gateways.factory import ConfigConnection, google_cloud
-from controlplane.gateways.fleet import Membership
+from controlplane.gateways.factory import GoogleCloud, google_cloud
+from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import list_installed
-from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES, resource_of
+from controlplane.model.fleet import EndpointChoice, FleetSeen, FleetSpec
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import ServiceSpec
 from ingress import WIRINGS
@@ -42,7 +45,7 @@ CRD_PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which cloud: `config_cluster` is LOCATION/NAME; the rest is None or empty for Google's own."""
+    """Which cloud: `config_cluster` is LOCATION/NAME; the rest is None or empty for Google's own. fleet: of a file."""
 
     project: str
     config_cluster: str
@@ -50,13 +53,40 @@ class Target:
     ca_file: Path | None = None
     credentials_file: Path | None = None
     prices_file: Path | None = None
+    fleet: FleetSpec | None = None
+
+    @property
+    def config(self) -> ClusterRef:
+        """Give the config cluster."""
+        location, _, name = self.config_cluster.partition("/")
+        return ClusterRef(location, name)
+
+    @property
+    def desk(self) -> FleetDesk:
+        """Give who reads the Fleet."""
+        return FleetDesk(FleetSpec(self.project, self.config), self.fleet)
+
+    @property
+    def choice(self) -> EndpointChoice:
+        """Give by which endpoint the config cluster is called: only a file can say, it is not in there yet."""
+        return self.fleet.endpoint if self.fleet else EndpointChoice.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFound:
+    """The project's clusters, and by what Fleet they were judged. source: `config cluster`, `file` or `defaults`."""
+
+    spec: FleetSpec
+    source: str
+    seen: FleetSeen | None
+    warnings: tuple[str, ...] = ()
 
 
 class App:
     """What a user can do with a target."""
 
-    def __init__(self, config: ConfigConnection, reconciler: Reconciler, clock: Clock) -> None:
-        self._config, self._clock = config, clock
+    def __init__(self, target: Target, cloud: GoogleCloud, reconciler: Reconciler, clock: Clock) -> None:
+        self._target, self._cloud, self._config, self._clock = target, cloud, cloud.config, clock
         self.reconciler = reconciler
 
     def run_pass(self, *, dry_run: bool = False, keep_lease: bool = False) -> PassReport:
@@ -98,21 +128,50 @@ class App:
             return []
         return [service for service in found if name in (None, service["metadata"]["name"])]
 
-    def apply(self, services: list[Json]) -> list[Json]:
-        """Store GPUServices, after their definition and their namespaces."""
+    def apply(self, objects: list[Json]) -> list[Json]:
+        """Store GPUServices and the Fleet, after their definitions and their namespaces. Raises SpecError."""
+        for each in objects:
+            if each["kind"] != SERVICE_KIND:
+                self._check_ours(parse_fleet(each))
         api = self._config.api()
-        api.apply(custom_resource_definition())
+        for definition in definitions():
+            api.apply(definition)
         self._wait_established()
-        applied = []
-        for service in services:
-            metadata = service["metadata"]
-            namespace = metadata.setdefault("namespace", "default")
+        return [self._store(api, each) for each in objects]
+
+    def _check_ours(self, fleet: FleetSpec) -> None:
+        """Refuse a Fleet that is for another project or config cluster than the one that it would be stored in."""
+        here = self._target
+        for path, said, wanted in (
+            ("spec.project", fleet.project, here.project),
+            ("spec.configCluster", fleet.config.link, here.config.link),
+        ):
+            if said != wanted:
+                what = f"is {said}, and this command talks to {wanted}"
+                raise SpecError([Problem(f"Fleet default: {path}", what, "name the file with --fleet, or correct it")])
+
+    def _store(self, api: KubernetesApi, item: Json) -> Json:
+        kind, metadata = resource_of(item), item["metadata"]
+        namespace = metadata.setdefault("namespace", "default") if kind.namespaced else None
+        if namespace is not None:
             api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-            before = api.get(GPU_SERVICES, metadata["name"], namespace=namespace)
-            after = api.apply(service)
-            row = {"kind": service["kind"], "namespace": namespace, "name": metadata["name"]}
-            applied.append({**row, "change": _change(before, after), "generation": after["metadata"].get("generation")})
-        return applied
+        before = api.get(kind, metadata["name"], namespace=namespace)
+        after = api.apply(item)
+        row = {"kind": item["kind"], "namespace": namespace, "name": metadata["name"]}
+        return {**row, "change": _change(before, after), "generation": after["metadata"].get("generation")}
+
+    def fleet(self) -> FleetFound:
+        """Look at the project's clusters, and at which belong and why. Writes nothing."""
+        read = self._target.desk.read(self._config.open())
+        if read.spec is None:
+            raise SpecError([Problem("", read.problem, "correct it with `gpuhunter apply -f`")])
+        source = "config cluster" if read.stored is not None else "file" if self._target.fleet else "defaults"
+        listing = self._cloud.fleet.listing(read.spec, held_clusters(self.services()))
+        return FleetFound(read.spec, source, listing.seen, read.warnings)
+
+    def stored_fleet(self) -> Json | None:
+        """Give the Fleet as it stands in the config cluster, with its status; None when there is none."""
+        return self._config.open().fleet()
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         """Ask for another number of replicas."""
@@ -140,15 +199,16 @@ class App:
         return found
 
     def _wait_established(self) -> None:
-        """Wait until the API server serves the kind: a definition that was just written is not served at once."""
+        """Wait until the API server serves our kinds: a definition that was just written is not served at once."""
         api, end = self._config.api(), self._clock.monotonic() + CRD_PATIENCE
-        name = custom_resource_definition()["metadata"]["name"]
-        while self._clock.monotonic() < end:
-            found = api.get(CUSTOM_RESOURCE_DEFINITIONS, name) or {}
+        waiting = [definition["metadata"]["name"] for definition in definitions()]
+        while waiting and self._clock.monotonic() < end:
+            found = api.get(CUSTOM_RESOURCE_DEFINITIONS, waiting[0]) or {}
             conditions = found.get("status", {}).get("conditions", [])
             if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
-                return
-            self._clock.sleep(0.1)
+                waiting.pop(0)
+            else:
+                self._clock.sleep(0.1)
 
 
 def build(
@@ -156,11 +216,17 @@ def build(
 ) -> App:
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
-    location, _, name = target.config_cluster.partition("/")
-    cloud = google_cloud(project_of(target), Membership(ClusterRef(location, name)), clock=clock)
+    cloud = google_cloud(project_of(target), target.config, clock=clock, choice=target.choice)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(
-        cloud.config, cloud.fleet, cloud.members, cloud.signals, cloud.health, cloud.signals, cloud.access.meter
+        cloud.config,
+        cloud.fleet,
+        cloud.members,
+        cloud.signals,
+        cloud.health,
+        target.desk,
+        advice=cloud.signals,
+        meter=cloud.access.meter,
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(
@@ -173,7 +239,7 @@ def build(
         stop=Stop(),
         run_id=run_id,
     )
-    return App(cloud.config, reconciler, clock)
+    return App(target, cloud, reconciler, clock)
 
 
 def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef], str] | None = None) -> "Doctor":
@@ -182,11 +248,11 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
     from controlplane.gateways.inquiry import Inquiry
     from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
     from controlplane.gateways.retrying import Retrying
+    from controlplane.gateways.together import together
 
     clock = SystemClock()
-    location, _, name = target.config_cluster.partition("/")
-    config = ClusterRef(location, name)
-    cloud = google_cloud(project_of(target), Membership(config), clock=clock)
+    config = target.config
+    cloud = google_cloud(project_of(target), config, clock=clock, choice=target.choice)
     once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
     access = cloud.access
 
@@ -204,9 +270,18 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
                 unreadable[key] = str(error.problems[0])
         return Stored(tuple(specs), unreadable, {key: bare_address(url) for key, url in addresses.items() if url})
 
+    def wanted() -> FleetRead:
+        """Read the Fleet in half the time of a check; when that fails, which another one tells, the file stands in."""
+        answer = together({"": lambda: target.desk.read(cloud.config.open())}, seconds=seconds / 2, clock=clock)[""]
+        return FleetRead(target.fleet or target.desk.connected) if isinstance(answer, GatewayError) else answer
+
     inquiry = Inquiry(access, retrying=once, timeouts=timeouts, clock=clock)
     return Doctor(
-        Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored), config, clock, seconds, kubectl=kubectl
+        Cloud(access, inquiry, cloud.fleet, cloud.signals, connect, stored, wanted),
+        config,
+        clock,
+        seconds,
+        kubectl=kubectl,
     )
 
 
@@ -235,20 +310,8 @@ def project_of(target: Target) -> Project:
 
 
 def read_services(file: Path, *, prices: Path | None) -> list[Json]:
-    """Read a file of GPUServices and check them all. Raises SpecError that names every line that is wrong."""
-    table = load_prices(prices or DEFAULT_TABLE)
-    problems: list[Problem] = []
-    services = []
-    for document in load_documents(file):
-        try:
-            spec = parse_service(document.object)
-            check_affordable(spec, table, source="")
-            services.append(dict(document.object))
-        except SpecError as error:
-            problems += [replace(problem, source=document.place(problem.path)) for problem in error.problems]
-    if problems:
-        raise SpecError(problems)
-    return services
+    """Read the GPUServices of a file and check all of it. Raises SpecError that names every line that is wrong."""
+    return [each for each in read_objects(file, prices=prices) if each["kind"] == SERVICE_KIND]
 
 
 def configure_logs(*, machine: bool, verbose: bool) -> None:

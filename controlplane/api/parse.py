@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.api.checking import checked
-from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec
+from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ProbeSpec
 from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
+    Https,
+    Iap,
     Ingress,
     IngressKind,
     PodTemplate,
@@ -134,7 +136,7 @@ def _probe(probe: ProbeSpec | None, port: int) -> dict[str, Any] | None:
 
 
 def _ingress(spec: GPUServiceSpec) -> Ingress:
-    ingress = spec.ingress
+    ingress, https, iap = spec.ingress, spec.ingress.https, spec.ingress.iap
     return Ingress(
         kind=IngressKind(ingress.kind),
         static_address=ingress.static_address,
@@ -144,4 +146,11 @@ def _ingress(spec: GPUServiceSpec) -> Ingress:
         timeout_seconds=round(ingress.timeout.total_seconds()),
         draining_seconds=round(ingress.draining.total_seconds()),
         check_interval_seconds=round(ingress.check_interval.total_seconds()),
+        https=None if https is None else _https(https),
+        security_policy=ingress.security_policy,
+        iap=None if iap is None else Iap(iap.oauth_secret, iap.client_id),
     )
+
+
+def _https(https: HttpsSpec) -> Https:
+    return Https(tuple(https.certificates), https.certificate_map, https.ssl_policy, redirect=https.redirect)

@@ -17,12 +17,11 @@ from controlplane.gateways.administration import Administration
 from controlplane.gateways.balancer import EndpointGroups
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.factory import google_cloud
-from controlplane.gateways.fleet import Membership
 from controlplane.gateways.fleetparts import FleetFeatures, GlobalAddresses
 from controlplane.gateways.memberships import Memberships
 from controlplane.gateways.provisioning import Provisioning
 from controlplane.gateways.retrying import Retrying
-from controlplane.model.fleet import FleetSpec
+from controlplane.model.fleet import EndpointChoice, FleetSpec
 from controlplane.model.offering import ClusterRef
 from regional_deploy.runner import rights
 
@@ -54,7 +53,7 @@ def bootstrap(
         groups=EndpointGroups(compute, retrying=retrying, timeout=_ANSWER),
         features=FleetFeatures(access, retrying=retrying, timeout=_ANSWER),
         addresses=GlobalAddresses(access, compute, retrying=retrying, timeout=_ANSWER),
-        connect=_Connections(project, clock).open,
+        connect=_Connections(project, fleet.endpoint, clock).open,
         source=source.archive,
     )
     return Bootstrap(fleet, documents(fleet, fleet_object), tag or source.tag(), gateways, clock, say, patience)
@@ -63,14 +62,14 @@ def bootstrap(
 class _Connections:
     """One connection to each cluster's API server, as the passes make theirs to the config cluster."""
 
-    def __init__(self, project: Project, clock: Clock) -> None:
-        self._project, self._clock = project, clock
+    def __init__(self, project: Project, choice: EndpointChoice, clock: Clock) -> None:
+        self._project, self._choice, self._clock = project, choice, clock
         self._opened: dict[ClusterRef, Callable[[], ClusterApi]] = {}
         self._lock = threading.Lock()
 
     def open(self, ref: ClusterRef) -> ClusterApi:
         with self._lock:
             if ref not in self._opened:
-                self._opened[ref] = google_cloud(self._project, Membership(ref), clock=self._clock).config.api
+                self._opened[ref] = google_cloud(self._project, ref, clock=self._clock, choice=self._choice).config.api
             opened = self._opened[ref]
         return opened()

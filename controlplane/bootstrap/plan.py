@@ -14,7 +14,8 @@ from controlplane.bootstrap.values import Part, Rest, Seen, State
 class Verb(StrEnum):
     """What is done.
 
-    WAIT: it is being made already. REFUSE: nothing can be done about it by us. LATER: it is looked at again once its API is enabled.
+    WAIT: it is being made already. REFUSE: nothing can be done about it by us. LATER: it is looked at again once its
+    API is enabled.
     """
 
     KEEP = "keep"

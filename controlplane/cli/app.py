@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import bench, bootstrap, demo, doctor, drill, hunt, local, runner, show, simulate
+from controlplane.cli import bench, bootstrap, demo, doctor, drill, fleet, hunt, local, runner, show, simulate
 from controlplane.cli.connect import Settings
 from controlplane.cli.logs import LogFormat, speak_in_log_lines
 from controlplane.cli.output import fail_line, note
@@ -38,6 +38,7 @@ app.add_typer(drill.recover_app, name="recover")
 app.add_typer(runner.app, name="runner")
 hunt.register(app)
 show.register(app)
+fleet.register(app)
 doctor.register(app)
 demo.register(app)
 bench.register(app)
@@ -74,6 +75,12 @@ def root(
     config_cluster: Annotated[
         str | None, typer.Option(envvar="GPUHUNTER_CONFIG_CLUSTER", help="Config cluster as LOCATION/NAME.")
     ] = None,
+    fleet_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--fleet", envvar="GPUHUNTER_FLEET", help="Fleet (YAML) that names project, config cluster and members."
+        ),
+    ] = None,
     prices: Annotated[
         Path | None,
         typer.Option(envvar="GPUHUNTER_PRICES", help="Price table (YAML) to use instead of the built-in one."),
@@ -92,7 +99,7 @@ def root(
 ) -> None:
     """Keep the options that hold for every command."""
     log_lines = speak_in_log_lines(log_format, project or "", verbose=verbose)
-    context.obj = Settings(state_dir, project or None, config_cluster, prices, verbose, log_lines)
+    context.obj = Settings(state_dir, project or None, config_cluster, fleet_file, prices, verbose, log_lines)
 
 
 def run(arguments: list[str]) -> int:

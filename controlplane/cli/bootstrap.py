@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def bootstrap(
     context: typer.Context,
     fleet: Annotated[
-        Path | None, typer.Option("--fleet", "-f", envvar="GPUHUNTER_FLEET", help="The Fleet: what there is to be.")
+        Path | None, typer.Option("--fleet", "-f", help="The Fleet: what there is to be; as before the command.")
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what there is, what would be made, what it costs.")
@@ -93,9 +93,10 @@ class _Asked:
         from controlplane.api import Problem, SpecError
         from controlplane.api.project_prices import DEFAULT_TABLE, load_project_prices
 
+        fleet = fleet or settings.fleet
         if fleet is None:
             raise SpecError([Problem("--fleet", "is missing", "name the file of the Fleet, or set GPUHUNTER_FLEET")])
-        self.settings, self.output, self.tag = settings, output, image_tag
+        self.settings, self.output, self.tag = replace(settings, fleet=fleet), output, image_tag
         self.spec, self.object = _read_fleet(fleet)
         self.prices = load_project_prices(prices or DEFAULT_TABLE)
         self.file = fleet
@@ -191,26 +192,26 @@ def _stop_if_blocked(survey: "Survey") -> None:
 
 
 def _target(settings: Settings, spec: "FleetSpec") -> Any:
-    """Give the cloud to talk to: the Fleet names project and config cluster."""
+    """Give the cloud to talk to: the Fleet names project and config cluster, which need not be there yet."""
     from controlplane.cli.connect import target_of
 
-    if settings.local:
-        from controlplane.api import Problem, SpecError
+    if not settings.local:
+        return target_of(settings)
+    from controlplane.api import Problem, SpecError
 
-        target = target_of(settings)
-        if target.project != spec.project:
-            what = f"is {spec.project}, and the local cloud's project is {target.project}"
-            raise SpecError([Problem("spec.project", what, "correct the Fleet, or give --project for Google Cloud")])
-        return replace(target, config_cluster=spec.config.link)
-    return target_of(replace(settings, project=spec.project, config_cluster=spec.config.link))
+    target = target_of(replace(settings, fleet=None))
+    if target.project != spec.project:
+        what = f"is {spec.project}, and the local cloud's project is {target.project}"
+        raise SpecError([Problem("spec.project", what, "correct the Fleet, or start another local cloud")])
+    return replace(target, config_cluster=spec.config.link, fleet=spec)
 
 
 def _read_fleet(file: Path) -> "tuple[FleetSpec, dict[str, Any]]":
-    from controlplane.api.fleet import parse_fleet
+    from controlplane.api.files import read_fleet
     from controlplane.api.loading import load_documents
 
-    (document,) = load_documents(file)[:1]
-    return parse_fleet(document.object, source=str(file)), dict(document.object)
+    spec = read_fleet(file)
+    return spec, next(dict(each.object) for each in load_documents(file) if each.object.get("kind") == "Fleet")
 
 
 def _mode(*, plan: bool, apply: bool, destroy: bool) -> Mode:

@@ -15,10 +15,13 @@ import typer
 from controlplane.cli.output import note
 
 if TYPE_CHECKING:
+    from controlplane.model.fleet import FleetSpec
     from controlplane.wiring import Target
 
 
 OVERRIDES = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
+LOCAL_PROJECT = "gpu-hunter-local"
+"""The project that the local cloud's own scenarios are; a Fleet file that names it means the local cloud."""
 CA_FILE = "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"
 
 
@@ -29,14 +32,26 @@ class Settings:
     state_dir: Path | None = None
     project: str | None = None
     config_cluster: str | None = None
+    fleet: Path | None = None
     prices: Path | None = None
     verbose: bool = False
     log_lines: bool = False
 
     @property
     def local(self) -> bool:
-        """No project is named, so the local cloud is meant."""
-        return self.project is None
+        """No project is named but the local cloud's own, so it is meant; endpoints of one's own are not it."""
+        if self.project is not None:
+            return False
+        return self.fleet is None or (named_fleet(self).project == LOCAL_PROJECT and not endpoint_overrides(os.environ))
+
+
+def named_fleet(settings: Settings) -> "FleetSpec":
+    """Read the Fleet file that the options name. Raises SpecError."""
+    from controlplane.api.files import read_fleet
+
+    if settings.fleet is None:
+        raise ValueError("no Fleet file is named")
+    return read_fleet(settings.fleet)
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -69,8 +84,27 @@ def target_of(settings: Settings) -> "Target":
     if control.status(where) is None:
         note("No Google Cloud project is configured: using the local cloud, which is not running. Starting it ...")
         control.up(where, None, progress=note)
-    target = local_target(where)
+    return local_with(settings, local_target(where))
+
+
+def local_with(settings: Settings, target: "Target") -> "Target":
+    """Give the local cloud with what the options say besides. Raises SpecError for a Fleet of another one."""
+    if settings.fleet is not None:
+        fleet = named_fleet(settings)
+        _agree(settings.fleet, "spec.project", fleet.project, "the local cloud is", target.project)
+        # A project that begins empty has no config cluster until the Fleet's is made.
+        there = target.config_cluster or None
+        _agree(settings.fleet, "spec.configCluster", fleet.config.link, "the local cloud has", there)
+        target = replace(target, config_cluster=fleet.config.link, fleet=fleet)
     return replace(target, prices_file=settings.prices) if settings.prices else target
+
+
+def _agree(file: Path, path: str, said: str, other: str, wanted: str | None) -> None:
+    if wanted is not None and said != wanted:
+        from controlplane.api import Problem, SpecError
+
+        what = f"is {said}, and {other} {wanted}"
+        raise SpecError([Problem(path, what, "name one of them, or make them the same", str(file))])
 
 
 def google_target(settings: Settings) -> "Target":
@@ -78,12 +112,19 @@ def google_target(settings: Settings) -> "Target":
     from controlplane.api import Problem, SpecError
     from controlplane.wiring import Target
 
-    if not settings.config_cluster or settings.config_cluster.count("/") != 1:
+    fleet, project, config = None, settings.project, settings.config_cluster
+    if settings.fleet is not None:
+        fleet = named_fleet(settings)
+        _agree(settings.fleet, "spec.project", fleet.project, "--project is", project)
+        _agree(settings.fleet, "spec.configCluster", fleet.config.link, "--config-cluster is", config)
+        project, config = fleet.project, fleet.config.link
+    if not config or config.count("/") != 1:
         problem = Problem("--config-cluster", "is missing or not LOCATION/NAME", "give it, such as us-west1/gpu-config")
         raise SpecError([problem])
     return Target(
-        project=settings.project or "",
-        config_cluster=settings.config_cluster,
+        project=project or "",
+        config_cluster=config,
+        fleet=fleet,
         endpoints=endpoint_overrides(os.environ),
         ca_file=Path(ca_file) if (ca_file := os.environ.get(CA_FILE)) else None,
         prices_file=settings.prices,

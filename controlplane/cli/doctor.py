@@ -2,14 +2,13 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from controlplane.cli.connect import Settings, google_target, local_dir, settings_of
+from controlplane.cli.connect import Settings, google_target, local_dir, local_with, settings_of
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, table
 
@@ -63,8 +62,7 @@ def _target(settings: Settings) -> "tuple[Target, Callable[[ClusterRef], str] | 
     from controlplane.demo.stage import local_target
 
     where = local_dir(settings)
-    target = local_target(where)
-    target = replace(target, prices_file=settings.prices) if settings.prices else target
+    target = local_with(settings, local_target(where))
     config = shlex.quote(str(where / "kubeconfig"))
     return target, lambda ref: f"kubectl --kubeconfig {config} --context {shlex.quote(ref.name)}"
 

@@ -24,23 +24,24 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     context: typer.Context,
-    file: Annotated[Path, typer.Option("--filename", "-f", help="YAML file with one or more GPUServices.")],
+    file: Annotated[Path, typer.Option("--filename", "-f", help="YAML file with GPUServices, a Fleet, or both.")],
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Check GPUServices and store them in the config cluster. Nothing is written unless all of the file is right."""
-    from controlplane.wiring import build, read_services
+    """Check GPUServices and a Fleet, and store them in the config cluster. Nothing is written unless all is right."""
+    from controlplane.api.files import read_objects
+    from controlplane.wiring import build
 
     settings = settings_of(context)
-    read_services(file, prices=settings.prices)  # a wrong file is refused before anything is started
+    read_objects(file, prices=settings.prices)  # a wrong file is refused before anything is started
     target = target_of(settings)
-    services = read_services(file, prices=target.prices_file)
-    applied = build(target).apply(services)
+    applied = build(target).apply(read_objects(file, prices=target.prices_file))
     emit(applied, output, lambda: _show_applied(applied))
 
 
 def _show_applied(applied: list[dict[str, Any]]) -> None:
     for row in applied:
-        console.print(f"{row['kind']} {row['namespace']}/{row['name']} {row['change']}")
+        place = f"{row['namespace']}/" if row["namespace"] else ""
+        console.print(f"{row['kind']} {place}{row['name']} {row['change']}")
 
 
 def delete(
@@ -103,11 +104,15 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
 
 
 def crd(output: OutputOption = Output.YAML) -> None:
-    """Print the CustomResourceDefinition of GPUService, for `kubectl apply -f -`; `apply` installs it by itself."""
-    from controlplane.api.crd import custom_resource_definition
+    """Print the definitions of GPUService and Fleet, for `kubectl apply -f -`; `apply` installs them by itself."""
+    from controlplane.api.crd import definitions
 
-    definition = custom_resource_definition()
-    emit(definition, Output.YAML if output is Output.TABLE else output, lambda: None)
+    if output is Output.JSON:
+        emit({"apiVersion": "v1", "kind": "List", "items": definitions()}, output, lambda: None)
+        return
+    for definition in definitions():
+        typer.echo("---")
+        emit(definition, Output.YAML, lambda: None)
 
 
 def pass_data(report: Any) -> dict[str, Any]:
@@ -123,6 +128,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "calls": dict(report.calls),
         "googleCalls": report.google_calls,
         "strays": list(report.strays),
+        "warnings": list(report.warnings),
         "services": [_service_data(service) for service in report.services],
     }
 
@@ -149,6 +155,8 @@ def _service_data(service: Any) -> dict[str, Any]:
 def _show_pass(report: Any) -> None:
     if report.message:
         console.print(report.message)
+    for warning in report.warnings:
+        console.print(f"[yellow]fleet[/yellow] {warning}")
     for link, why in report.unknown.items():
         console.print(f"[yellow]unknown[/yellow] {link}: {why}")
     for stray in report.strays:

@@ -1,12 +1,13 @@
 """`status` and `explain`: what stands, and why each offering is or is not used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.fleet import left_out, show_stored
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
@@ -28,10 +29,12 @@ def status(
     """Show what the last pass left: replicas, placements, conditions, address. Reads the config cluster only."""
     from controlplane.wiring import build
 
-    services = build(target_of(settings_of(context))).services(namespace, name)
+    app = build(target_of(settings_of(context)))
+    services = app.services(namespace, name)
     if name and not services:
         raise _no_such(name, namespace)
-    emit([_brief(service) for service in services], output, lambda: _show_all(services))
+    stored = app.stored_fleet() if name is None else None
+    emit([_brief(service) for service in services], output, lambda: _show_all(services, stored))
 
 
 def explain(
@@ -48,7 +51,12 @@ def explain(
     found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
     if name and not found:
         raise _no_such(name, namespace)
-    emit([_explained(service) for service in found], output, lambda: _show_verdicts(found))
+    outside = left_out(report.fleet)
+    emit(
+        [{**_explained(service), "clustersLeftOut": outside} for service in found],
+        output,
+        lambda: _show_verdicts(found, outside, report.warnings),
+    )
 
 
 def _no_such(name: str, namespace: str | None) -> Exception:
@@ -74,11 +82,13 @@ def _brief(service: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _show_all(services: list[dict[str, Any]]) -> None:
+def _show_all(services: list[dict[str, Any]], fleet: Mapping[str, Any] | None = None) -> None:
     if not services:
         console.print("no GPUService; write one and `apply -f` it")
     for service in services:
         _show(_brief(service))
+    if fleet is not None:
+        show_stored(fleet.get("status") or {})
 
 
 def _show(service: Mapping[str, Any]) -> None:
@@ -134,7 +144,9 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
     }
 
 
-def _show_verdicts(services: list[Any]) -> None:
+def _show_verdicts(
+    services: list[Any], outside: Sequence[Mapping[str, str]] = (), warnings: Sequence[str] = ()
+) -> None:
     if not services:
         console.print("no GPUService; write one and `apply -f` it")
     wide = console.width >= WIDE
@@ -149,6 +161,11 @@ def _show_verdicts(services: list[Any]) -> None:
         for verdict in service.decision.verdicts:
             grid.add_row(*_verdict_cells(verdict, wide=wide))
         console.print(grid)
+    if outside:
+        console.rule("[bold]clusters left out[/bold]", align="left")
+        table(("CLUSTER", "WHY"), [[each["cluster"], each["why"]] for each in outside])
+    for warning in warnings:
+        console.print(f"[yellow]fleet[/yellow] {warning}", soft_wrap=True)
 
 
 def _verdict_cells(verdict: Any, *, wide: bool) -> tuple[Any, ...]:

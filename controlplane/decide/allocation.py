@@ -46,7 +46,14 @@ def reclaim(world: World, need: int) -> World:
     """Take back placements that are draining but still ready, when replicas are missing: nothing is quicker."""
     holdings = list(world.holdings)
     for index, holding in sorted(enumerate(holdings), key=lambda item: (-item[1].ready, item[1].key)):
-        if need > 0 and holding.draining and holding.permitted and holding.visible and holding.ready > 0:
+        if (
+            need > 0
+            and holding.draining
+            and holding.permitted
+            and not holding.leaving
+            and holding.visible
+            and holding.ready > 0
+        ):
             holdings[index] = replace(
                 holding,
                 draining=False,

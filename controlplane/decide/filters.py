@@ -101,7 +101,8 @@ def usable(context: Context, candidate: Candidate) -> Refused | None:
     """Leave alone clusters that are being made, being deleted or broken."""
     if candidate.cluster not in context.world.unusable:
         return None
-    return Refused(Reason.CLUSTER_NOT_USABLE, f"{candidate.cluster} is not running")
+    what = "leaves the fleet" if candidate.cluster in context.world.leaving else "is not running"
+    return Refused(Reason.CLUSTER_NOT_USABLE, f"{candidate.cluster} {what}")
 
 
 def readable(context: Context, candidate: Candidate) -> Refused | None:

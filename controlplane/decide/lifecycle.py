@@ -63,21 +63,22 @@ def _advanced(spec: ServiceSpec, world: World, holding: Holding, now: datetime) 
 
 
 def expel(world: World, now: datetime) -> World:
-    """Begin to drain what stands where the user no longer allows it; nothing in flight is cut off for that."""
+    """Begin to drain what stands where it may not be any more; nothing in flight is cut off for that."""
 
     def expelled(holding: Holding) -> Holding:
-        if holding.permitted or holding.draining or not holding.visible:
+        if (holding.permitted and not holding.leaving) or holding.draining or not holding.visible:
             return holding
+        why = "its cluster leaves the fleet" if holding.permitted else "its region is not allowed any more"
         return replace(
             holding,
             draining=True,
             since=now,
             unwired_at=None,
             attempt=None,
-            reason="its region is not allowed any more",
+            reason=why,
         )
 
-    if all(h.permitted for h in world.holdings):
+    if all(h.permitted and not h.leaving for h in world.holdings):
         return world
     return world.swap(tuple(expelled(h) for h in world.holdings))
 

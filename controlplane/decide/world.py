@@ -26,6 +26,7 @@ class Holding:
     """A placement as this pass sees it.
 
     visible: its cluster was read in this pass. lost: it was not, for longer than the grace.
+    leaving: its cluster stops being a member; it stays until its replacement serves.
     target: replicas it is meant to hold; scheduled >= ready >= serving of them have come that far.
     impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
     yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
@@ -51,6 +52,7 @@ class Holding:
     unwired_at: datetime | None = None
     impaired_since: datetime | None = None
     reason: str = ""
+    leaving: bool = False
     rolling: bool = False
 
     @property
@@ -71,7 +73,7 @@ class Holding:
     @property
     def kept(self) -> bool:
         """The service means to keep it."""
-        return not self.draining and self.permitted
+        return not self.draining and self.permitted and not self.leaving
 
     @property
     def hunting(self) -> int:
@@ -122,6 +124,7 @@ class World:
     second: IngressFact | None = None
     unknown_since: Mapping[str, datetime] = field(default_factory=dict)
     unknown_why: Mapping[str, str] = field(default_factory=dict)
+    leaving: frozenset[ClusterRef] = frozenset()
 
     def at(self, key: str) -> Holding | None:
         """Give the holding of an offering."""
@@ -176,14 +179,14 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
     health = ingress.healthy.value if ingress and isinstance(ingress.healthy, Known) else None
     whole_fleet = isinstance(observation.fleet, Known) and not observation.unlisted
     unknown = [c for c in dark if c not in infos or infos[c].usable]
+    leaving = frozenset(ref for ref, info in infos.items() if info.leaving)
     world = World(
         holdings=(),
         removing={w.offering.key: w for w in workloads if w.deleting},
         clusters=clusters,
         visible=visible,
-        unusable=frozenset(
-            c for c in clusters if (c in infos and not infos[c].usable) or (whole_fleet and c not in infos)
-        ),
+        unusable=leaving
+        | {c for c in clusters if (c in infos and not infos[c].usable) or (whole_fleet and c not in infos)},
         gone=frozenset(
             c.link for c in dark if whole_fleet and c not in infos and now - unknown_since[c.link] >= GONE_AFTER
         ),
@@ -200,6 +203,7 @@ def look(spec: ServiceSpec, observation: Observation, memory: Memory, now: datet
             for ref, member in observation.members.items()
             if isinstance(member.workloads, Unknown)
         },
+        leaving=leaving,
     )
     live = {w.offering: w for w in workloads if not w.deleting}
     return world.swap(_holdings(spec, memory, world, live, now))
@@ -248,7 +252,8 @@ def _holdings(
             workload = live.get(offering)
             if workload is None and (attempt is None or past is None or world.removing.get(offering.key)):
                 continue
-            holdings.append(_seen(spec, offering, workload, past=past, attempt=attempt, now=now))
+            seen = _seen(spec, offering, workload, past=past, attempt=attempt, now=now)
+            holdings.append(replace(seen, leaving=True) if offering.cluster in world.leaving else seen)
         elif past and offering.cluster.link not in world.gone:
             dark = now - world.unknown_since[offering.cluster.link] >= spec.timing.unreachable_grace
             holdings.append(_unseen(spec, past, attempt, lost=dark))

@@ -1,13 +1,16 @@
 """Checks of the fleet and of each cluster: is it there, does it answer, has it the kinds, may we do what we do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from controlplane.api.crd import NAME as CRD_NAME
-from controlplane.api.crd import custom_resource_definition
+from controlplane.api.crd import definitions
+from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.clock import Clock
 from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.doctor.fleet import nothing_selected, outside
+from controlplane.engine.fleet import FleetRead
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Fleet, Listing
@@ -21,6 +24,7 @@ from regional_deploy.runner import rights
 
 SLOW = 1.0
 """Seconds that an API server may take for its version until that is worth knowing."""
+_UNTOLD = "which clusters belong is not what the file says"
 _API = "container.googleapis.com"
 _INGRESS_KINDS = (
     ("networking.gke.io", "v1", ("multiclusteringresses", "multiclusterservices")),
@@ -49,11 +53,12 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True)
 class ClusterChecks:
-    """The checks, with what they need. `connect` opens an API server."""
+    """The checks, with what they need. `connect` opens an API server, `wanted` reads the Fleet."""
 
     fleet: Fleet
     asker: Asker
     connect: Callable[[Endpoint], KubernetesApi]
+    wanted: Callable[[], FleetRead]
     clock: Clock
     seconds: float
 
@@ -77,27 +82,29 @@ class ClusterChecks:
         """List the members."""
         breaks = "there is no cluster in which GPUs could be asked for"
         try:
-            listing = found.listing = self.fleet.listing()
+            read = self.wanted()
+            if read.spec is None:
+                return [Finding("fleet", "default", State.FAIL, read.problem, breaks, self._edited())]
+            listing = found.listing = self.fleet.listing(read.spec)
         except GatewayError as error:
             return [self.asker.refused("fleet", self.asker.project, error, api=_API, breaks=breaks)]
-        findings = []
+        findings = [Finding("fleet", "default", State.WARN, each, _UNTOLD, self._edited()) for each in read.warnings]
         if listing.unlisted:
             what = f"the listing leaves out {', '.join(listing.unlisted)}"
             listed = command("gcloud", "container", "clusters", "list", f"--project={self.asker.project}")
             findings.append(
                 Finding("fleet", self.asker.project, State.WARN, what, "clusters there are unknown for now", listed)
             )
-        for info in listing.clusters:
-            if not info.usable:
-                describe = self._describe(info.ref)
-                what = f"is {info.status}"
-                findings.append(Finding("fleet", info.ref.link, State.WARN, what, "nothing is placed there", describe))
+        standings = listing.seen.standings if listing.seen else ()
+        findings += [outside(each, read.spec, self.asker) for each in standings if not each.usable]
+        if not listing.clusters and (nothing := nothing_selected(standings, read.spec, self.asker)):
+            return [*findings, nothing]
         if not listing.clusters:
             mend = command(
                 "gcloud", "container", "clusters", "create-auto", "gpu-us-central1", "--location=us-central1",
                 f"--project={self.asker.project}", f"--fleet-project={self.asker.project}",
             )  # fmt: skip
-            what = "no Autopilot cluster is registered in the fleet, besides the config cluster"
+            what = "no Autopilot cluster belongs to the fleet, besides the config cluster"
             return [*findings, Finding("fleet", self.asker.project, State.FAIL, what, breaks, mend)]
         names = ", ".join(info.ref.link for info in listing.clusters)
         return [*findings, well("fleet", self.asker.project, f"{len(listing.clusters)} members: {names}")]
@@ -129,7 +136,8 @@ class ClusterChecks:
         return findings
 
     def _kinds(self, ref: ClusterRef, api: KubernetesApi) -> Iterator[Finding]:
-        yield self._definition(ref, api)
+        for definition in definitions():
+            yield self._definition(ref, api, definition)
         membership = f"projects/{self.asker.project}/locations/{ref.region}/memberships/{ref.name}"
         mend = command(
             "gcloud", "container", "fleet", "ingress", "enable",
@@ -153,28 +161,31 @@ class ClusterChecks:
             )
             yield _served(ref, api, SERVICE_EXPORT.group, SERVICE_EXPORT.version, (SERVICE_EXPORT.plural,), mend=mend)
 
-    def _definition(self, ref: ClusterRef, api: KubernetesApi) -> Finding:
+    def _definition(self, ref: ClusterRef, api: KubernetesApi, definition: Mapping[str, Any]) -> Finding:
         """Compare the definition that is stored with this version's, as far as that may be read."""
         mend = self.asker.applied(ref, "gpuhunter crd")
-        wanted = custom_resource_definition()["spec"]["versions"]
+        kind, plural = (definition["spec"]["names"][each] for each in ("kind", "plural"))
+        wanted = definition["spec"]["versions"]
         names = [version["name"] for version in wanted]
         try:
-            stored = api.get(CUSTOM_RESOURCE_DEFINITIONS, CRD_NAME)
+            stored = api.get(CUSTOM_RESOURCE_DEFINITIONS, definition["metadata"]["name"])
         except errors.Forbidden as error:
-            if any("gpuservices" in api.served(CRD_NAME.partition(".")[2], name) for name in names):
-                what = f"GPUService is served; whether it is this version's cannot be read: {error.message}"
+            if any(plural in api.served(definition["spec"]["group"], name) for name in names):
+                what = f"{kind} is served; whether it is this version's cannot be read: {error.message}"
                 breaks = "a field that the stored definition lacks is dropped"
                 return Finding("kinds", ref.link, State.WARN, what, breaks, mend)
             stored = None
         if stored is None:
-            what = "the definition of GPUService is not installed"
-            return Finding("kinds", ref.link, State.FAIL, what, "no GPUService can be stored or read", mend)
+            what = f"the definition of {kind} is not installed"
+            needed = kind == SERVICE_KIND
+            breaks = f"no {kind} can be stored or read" + ("" if needed else ", so no cluster is made on demand")
+            return Finding("kinds", ref.link, State.FAIL if needed else State.WARN, what, breaks, mend)
         there = {version["name"]: version for version in stored.get("spec", {}).get("versions", ())}
         if differing := [each["name"] for each in wanted if not _same(each, there.get(each["name"]))]:
-            what = f"the definition of GPUService {', '.join(differing)} is another version's"
+            what = f"the definition of {kind} {', '.join(differing)} is another version's"
             breaks = "fields that only one of the two knows are dropped or refused"
             return Finding("kinds", ref.link, State.FAIL, what, breaks, mend)
-        return well("kinds", ref.link, f"GPUService {', '.join(names)} as this version defines it")
+        return well("kinds", ref.link, f"{kind} {', '.join(names)} as this version defines it")
 
     def _rights(self, ref: ClusterRef, api: KubernetesApi, role: str) -> Finding:
         wanted = [
@@ -206,6 +217,9 @@ class ClusterChecks:
             "gcloud", "container", "clusters", "update", ref.name, f"--location={ref.location}",
             f"--project={self.asker.project}", "--enable-dns-access",
         )  # fmt: skip
+
+    def _edited(self) -> str:
+        return self.asker.gpuhunter("apply", "-f", "FLEET.yaml")
 
     def _describe(self, ref: ClusterRef) -> str:
         place = f"--location={ref.location}"

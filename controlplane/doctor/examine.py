@@ -16,6 +16,7 @@ from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
 from controlplane.doctor.gateway import gateway
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
+from controlplane.engine.fleet import FleetRead
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Fleet
@@ -60,6 +61,7 @@ class Cloud:
     signals: ComputeSignals
     connect: Callable[[Endpoint], KubernetesApi]
     stored: Callable[[], Stored]
+    wanted: Callable[[], FleetRead]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Doctor:
         if not account.usable:
             return [*found, *self._not_asked(CHECKS[2:], account.findings[0].mend)]
         asker, clusters, inquiry = account.asker, Clusters(self.config), self.cloud.inquiry
-        checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.clock, self.seconds)
+        checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.cloud.wanted, self.clock, self.seconds)
         stored: list[Stored] = []
         first: dict[Hashable, Task] = {
             "apis": lambda: google.apis(inquiry, asker),

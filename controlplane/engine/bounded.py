@@ -73,6 +73,12 @@ class BoundedConfig:
     def services(self) -> list[Json]:
         return self._time.within(self._config.services)
 
+    def fleet(self) -> Json | None:
+        return self._time.within(self._config.fleet)
+
+    def write_fleet_status(self, fleet: Manifest, status: Manifest) -> Json:
+        return self._time.within(lambda: self._config.write_fleet_status(fleet, status), write=True)
+
     def get(self, manifest: Manifest) -> Json | None:
         return self._time.within(lambda: self._config.get(manifest))
 

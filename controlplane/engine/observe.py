@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from controlplane.clock import Clock
 from controlplane.engine.fanout import Fanout
+from controlplane.engine.fleet import FleetRead
 from controlplane.engine.limits import Limits
 from controlplane.engine.ports import (
     AdviceSource,
@@ -110,11 +111,16 @@ class Observer:
         self._silent_since: dict[ClusterRef, datetime] = {}
         self._last: Listing | None = None
 
-    def listing(self) -> Known[Listing] | Unknown:
-        """Ask for the fleet. The last answer's endpoints serve for reading while the GKE API is silent."""
+    def listing(self, read: FleetRead, held: Collection[ClusterRef] = ()) -> Known[Listing] | Unknown:
+        """Ask for the fleet. The last answer's endpoints serve for reading while the GKE API is silent.
+
+        held: clusters in which placements are remembered. A Fleet that cannot be read makes the fleet unknown.
+        """
         now = self._clock.now()
+        if read.spec is None:
+            return Unknown(UnknownReason.UNREADABLE, now, read.problem)
         try:
-            self._last = self._fleet.listing()
+            self._last = self._fleet.listing(read.spec, held)
         except GatewayError as error:
             return Unknown(error.unknown, now, error.message)
         return Known(self._last, now)

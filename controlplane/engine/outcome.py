@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from controlplane.model.decision import Action, Decision
+from controlplane.model.facts import Known, Unknown
+from controlplane.model.fleet import FleetSeen
 from controlplane.model.observation import Observation
 from controlplane.model.service import ServiceSpec
 
@@ -80,6 +82,7 @@ class PassReport:
 
     held_by: another live run holds the lease. calls: API calls of this pass by cluster; google_calls: those to Google
     Cloud's APIs.
+    warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
 
@@ -96,3 +99,5 @@ class PassReport:
     fence: int = 0
     strays: tuple[str, ...] = ()
     google_calls: int = 0
+    warnings: tuple[str, ...] = ()
+    fleet: Known[FleetSeen] | Unknown | None = None

@@ -1,11 +1,12 @@
 """What the engine needs of the outside. The gateways fulfil these with the real clients, tests with doubles."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
 from controlplane.model.facts import Known, Unknown
+from controlplane.model.fleet import FleetSpec
 from controlplane.model.observation import Advice, Quota, RegionSignals, WorkloadFact
 from controlplane.model.offering import ClusterRef, Offering
 from ingress.wiring import Kind
@@ -17,7 +18,7 @@ Manifest = Mapping[str, Any]
 class FleetSource(Protocol):
     """Who knows the clusters."""
 
-    def listing(self) -> Listing: ...
+    def listing(self, wanted: FleetSpec, held: Collection[ClusterRef] = ()) -> Listing: ...
 
 
 class Watched(Protocol):
@@ -71,6 +72,14 @@ class ServiceBook(Protocol):
     def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json: ...
 
 
+class FleetBook(Protocol):
+    """Where the Fleet and its status are."""
+
+    def fleet(self) -> Json | None: ...
+
+    def write_fleet_status(self, fleet: Manifest, status: Manifest) -> Json: ...
+
+
 class LeaseStore(Protocol):
     """Where the Lease is. Raises AlreadyExists or Conflict when another was faster."""
 
@@ -97,7 +106,7 @@ class WiringStore(Protocol):
     def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
 
 
-class ConfigCluster(ServiceBook, LeaseStore, EventSink, WiringStore, Protocol):
+class ConfigCluster(ServiceBook, FleetBook, LeaseStore, EventSink, WiringStore, Protocol):
     """The config cluster."""
 
     @property

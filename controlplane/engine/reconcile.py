@@ -11,6 +11,7 @@ from controlplane.clock import Clock, new_run_id
 from controlplane.engine.act import Executor
 from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
+from controlplane.engine.fleet import FleetDesk, FleetStatus, held_clusters, seen_of
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
@@ -53,6 +54,7 @@ class Gateways:
     members: MemberPool
     signals: SignalSource
     health: HealthSource
+    desk: FleetDesk
     advice: AdviceSource | None = None
     meter: CallMeter | None = None
 
@@ -80,6 +82,7 @@ class Reconciler:
         self._gateways, self._wirings, self._clock = gateways, wirings, clock
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
+        self._desk = gateways.desk
         self._lease: Lease | None = None
         self._time = PassTime(clock)
         self._observer = Observer(
@@ -146,8 +149,11 @@ class Reconciler:
             self._lease = lease  # kept while another holds it, since it watches how long that one is silent
             if not lease.acquire():
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
-        fleet = self._time.within(self._observer.listing)
         services = config.services()
+        read = self._desk.read(config)
+        if read.foreign:
+            raise ConfigurationProblem(read.problem)
+        fleet = self._time.within(lambda: self._observer.listing(read, held_clusters(services)))
         if self._lease is not None:
             self._lease.raise_above(max(map(_fence_of, services), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
@@ -161,7 +167,11 @@ class Reconciler:
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
+        if not dry_run:
+            FleetStatus(config, fence, self._clock).write(read, fleet)
         codes = [service.exit_code for service in reports]
+        if read.problem:
+            codes.append(ExitCode.BAD_CONFIGURATION)
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
             codes.append(ExitCode.CUT_OFF)
         return replace(
@@ -172,6 +182,9 @@ class Reconciler:
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
             strays=view.strays({_key_of(service) for service in services}),
+            message=read.problem,
+            warnings=read.warnings,
+            fleet=seen_of(fleet, view.at),
         )
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
@@ -223,6 +236,8 @@ class Reconciler:
             fence=report.fence,
             detail=report.message,
         )
+        for warning in report.warnings:
+            self._log.warning(warning)
         if report.strays:
             self._log.warning("workloads without a GPUService", workloads=report.strays)
 

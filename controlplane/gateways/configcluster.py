@@ -6,7 +6,8 @@ from typing import Any
 from controlplane.gateways.errors import AlreadyExists, ConfigurationProblem, Gone, ListExpired
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import KindLike, delete_if_ours, list_installed
-from controlplane.gateways.resources import EVENTS, GPU_SERVICES, LEASES, NAMESPACES, Resource, resource_of
+from controlplane.gateways.resources import EVENTS, FLEETS, GPU_SERVICES, LEASES, NAMESPACES, Resource, resource_of
+from controlplane.model.fleet import FLEET_NAME
 
 Json = dict[str, Any]
 NOT_INSTALLED = (
@@ -41,6 +42,15 @@ class ConfigCluster:
             raise ConfigurationProblem(NOT_INSTALLED) from error
         whole = [{"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", **item} for item in found]
         return sorted(whole, key=lambda item: (item["metadata"].get("creationTimestamp") or "", _name(item)))
+
+    def fleet(self) -> Json | None:
+        """Read the Fleet; None when there is none, or not even its definition."""
+        found = self._api.get(FLEETS, FLEET_NAME)
+        return None if found is None else {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "Fleet", **found}
+
+    def write_fleet_status(self, fleet: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
+        """Replace the Fleet's status, only if it is still the one that was read."""
+        return self._api.replace(FLEETS, {**fleet, "status": dict(status)}, subresource="status")
 
     def write_status(self, service: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
         """Replace the status, only if the GPUService is still the one that was read."""

@@ -9,7 +9,8 @@ from controlplane.gateways.balancer import EndpointGroups, LoadBalancerHealth
 from controlplane.gateways.cloudquotas import FamilyLimits
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.configcluster import ConfigCluster
-from controlplane.gateways.fleet import Fleet, Membership
+from controlplane.gateways.fleet import Fleet
+from controlplane.gateways.hub import Hub
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import Members
 from controlplane.gateways.memberships import Memberships
@@ -17,6 +18,8 @@ from controlplane.gateways.provisioning import Provisioning
 from controlplane.gateways.rest import Rest
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
+from controlplane.model.fleet import EndpointChoice
+from controlplane.model.offering import ClusterRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class GoogleCloud:
     access: GoogleAccess
     config: ConfigConnection
     fleet: Fleet
+    hub: Hub
     members: Members
     signals: ComputeSignals
     health: LoadBalancerHealth
@@ -72,13 +76,19 @@ class GoogleCloud:
 
 
 def google_cloud(
-    project: Project, membership: Membership, *, clock: Clock | None = None, patience: Patience | None = None
+    project: Project,
+    config: ClusterRef,
+    *,
+    clock: Clock | None = None,
+    patience: Patience | None = None,
+    choice: EndpointChoice = EndpointChoice.AUTO,
 ) -> GoogleCloud:
-    """Build them. Nothing is imported or connected before the first call."""
+    """Build them. Nothing is imported or connected before the first call. choice: of the config cluster's endpoint."""
     clock, patience = clock or SystemClock(), patience or Patience()
     retrying = Retrying(patience=patience.read, clock=clock)
     access = GoogleAccess(project, clock)
-    fleet = Fleet(access, membership, retrying=retrying, timeout=patience.answer)
+    hub = Hub(access, clock, retrying, patience.answer)
+    fleet = Fleet(access, config, hub, clock=clock, retrying=retrying, timeout=patience.answer, choice=choice)
     compute = ComputeClients(access)
     once = Retrying(attempts=1, clock=clock)
     quotas = Rest(access, retrying=once, timeouts=(patience.extra, patience.extra), clock=clock)
@@ -86,6 +96,7 @@ def google_cloud(
         access=access,
         config=ConfigConnection(fleet, access, retrying, patience),
         fleet=fleet,
+        hub=hub,
         members=Members(
             access.token,
             retrying=retrying,

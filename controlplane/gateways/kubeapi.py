@@ -10,17 +10,19 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from controlplane.gateways import errors
 from controlplane.gateways.instants import ahead
 from controlplane.gateways.resources import ACCESS_REVIEWS, Resource, resource_of
 from controlplane.gateways.retrying import Retrying, guarded
+from controlplane.gateways.sanitise import sanitise
 from controlplane.gateways.translate import of_http, translate
 from controlplane.model.naming import FIELD_MANAGER
 
 Json = dict[str, Any]
+T = TypeVar("T")
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
@@ -32,10 +34,15 @@ _IMPORTING = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an API server is and how it proves itself. `ca_pem` None means the public authorities (DNS endpoints)."""
+    """Where an API server is and how it proves itself. `ca_pem` None means the public authorities (DNS endpoints).
+
+    kind: which of its endpoints it is. fallback: what to call while this one cannot be connected to.
+    """
 
     url: str
     ca_pem: str | None = None
+    kind: str = ""
+    fallback: "Endpoint | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class KubernetesApi:
         timeouts: tuple[float, float] = (3.0, 8.0),
         refused: Callable[[str], bool] = lambda _token: False,
     ) -> None:
-        self._endpoint = endpoint
+        self._first = self._endpoint = endpoint
         self._token = token
         self._refused = refused
         self._retrying = retrying or Retrying()
@@ -169,7 +176,7 @@ class KubernetesApi:
         token = guarded(self._token, write=False)
 
         def ask() -> Pong:
-            client = self._open()
+            endpoint, client = self._open()
             headers = {
                 "Accept": "application/json",
                 "Authorization": f"Bearer {token}",
@@ -177,13 +184,13 @@ class KubernetesApi:
             }
             clock = self._retrying.clock
             before, began = clock.now(), clock.monotonic()
-            url = f"{self._endpoint.url}/version"
+            url = f"{endpoint.url}/version"
             answer = client.rest_client.request("GET", url, headers=headers, _request_timeout=self._timeouts)
             seconds = clock.monotonic() - began
             version = str(_parse(answer, write=False).get("gitVersion", ""))
             return Pong(version, seconds, ahead(dict(answer.headers), before, clock.now()))
 
-        return guarded(ask, write=False)
+        return guarded(lambda: self._connected(ask, write=False), write=False)
 
     def may(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
         """Ask whether the caller may do this in every namespace. Nothing is stored, so it is a read."""
@@ -252,30 +259,53 @@ class KubernetesApi:
         self.counter.add(verb, f"{resource.group}/{resource.plural}{label}")
         # The token first: without one nothing is sent, so that failure is never an ambiguous write.
         token = guarded(self._token, write=False)
+        write = method != "GET"
         try:
-            return self._send(method, path, body, content_type, token)
+            return self._connected(lambda: self._send(method, path, body, content_type, token), write=write)
         except Exception as error:
             # Who was not let in has done nothing, so with a new token even a write may be sent again.
-            if not isinstance(translate(error, write=method != "GET"), errors.AuthExpired) or not self._refused(token):
+            if not isinstance(translate(error, write=write), errors.AuthExpired) or not self._refused(token):
                 raise
         self.counter.add(verb, f"{resource.group}/{resource.plural}{label}")
-        return self._send(method, path, body, content_type, guarded(self._token, write=False))
+        renewed = guarded(self._token, write=False)
+        return self._connected(lambda: self._send(method, path, body, content_type, renewed), write=write)
+
+    def _connected(self, send: Callable[[], T], *, write: bool) -> T:
+        """Send; where no connection is had, nothing got through, so the endpoints behind the first are tried."""
+        used, seen = self._endpoint, {self._endpoint.url}
+        while True:
+            try:
+                return send()
+            except Exception as error:
+                if not isinstance(translate(error, write=write), errors.Unreachable):
+                    raise
+                used = self._turn(used)
+                if used.url in seen:
+                    raise
+                seen.add(used.url)
+
+    def _turn(self, used: Endpoint) -> Endpoint:
+        """Turn to the endpoint behind the one that was used, after the last to the first; unless another call did."""
+        with self._lock:
+            if self._endpoint is used and self._first.fallback is not None:
+                self._endpoint, self._client = used.fallback or self._first, None
+            return self._endpoint
 
     def _send(self, method: str, path: str, body: Json | None, content_type: str, token: str) -> Json:
-        client = self._open()
+        endpoint, client = self._open()
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}", "User-Agent": client.user_agent}
         if body is not None:
             headers["Content-Type"] = content_type
         answer = client.rest_client.request(
-            method, self._endpoint.url + path, headers=headers, body=body, _request_timeout=self._timeouts
+            method, endpoint.url + path, headers=headers, body=body, _request_timeout=self._timeouts
         )
         return _parse(answer, write=method != "GET")
 
-    def _open(self) -> Any:
+    def _open(self) -> tuple[Endpoint, Any]:
         with self._lock:
             if self._client is None:
                 self._client = _api_client(self._endpoint)
-            return self._client
+            return self._endpoint, self._client
 
 
 def _api_client(endpoint: Endpoint) -> Any:
@@ -298,6 +328,9 @@ def _api_client(endpoint: Endpoint) -> Any:
 def _parse(answer: Any, *, write: bool) -> Json:
     raw = answer.data if getattr(answer, "data", None) is not None else answer.read()
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw or "")
+    if answer.status == 404 and _from_google(text):
+        # The Connect gateway does not know the way; that says nothing about what stands in the cluster.
+        raise errors.Unreachable(f"the gateway does not lead there: {sanitise(text, 200)}")
     if not 200 <= answer.status <= 299:
         raise of_http(answer.status, text, headers=dict(answer.headers), write=write, phrase=str(answer.reason or ""))
     try:
@@ -309,6 +342,17 @@ def _parse(answer: Any, *, write: bool) -> Json:
     if not isinstance(value, dict):
         raise errors.Unreadable("the answer is not an object")
     return value
+
+
+def _from_google(text: str) -> bool:
+    """Say whether an error is Google's own, in JSON or as a page, and not the API server's."""
+    if text.lstrip().startswith("<"):
+        return True
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "error" in value and "kind" not in value
 
 
 def _place(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,8 @@ _BY_KIND = {
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
+    ("networking.gke.io/v1beta1", "FrontendConfig"): Resource("networking.gke.io", "v1beta1", "frontendconfigs"),
+    ("networking.gke.io/v1", "GCPGatewayPolicy"): Resource("networking.gke.io", "v1", "gcpgatewaypolicies"),
     ("cloud.google.com/v1", "BackendConfig"): Resource("cloud.google.com", "v1", "backendconfigs"),
     ("gateway.networking.k8s.io/v1", "Gateway"): Resource("gateway.networking.k8s.io", "v1", "gateways"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): Resource("gateway.networking.k8s.io", "v1", "httproutes"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from controlplane.model.facts import Known, Unknown
 from controlplane.model.offering import ClusterRef
 
 FLEET_NAME = "default"
@@ -77,3 +78,58 @@ class FleetSpec:
     def cluster(self, region: str) -> ClusterRef:
         """Give the cluster that we create in a region; Autopilot clusters are regional."""
         return ClusterRef(region, self.cluster_name(region))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStanding:
+    """A cluster of the project as it was found, whether it belongs, and why not.
+
+    state: GKE's word for it, such as RUNNING. why: why it does not belong, or belongs and is not used; else empty.
+    leaving: it stops belonging, so what stands there is moved away. version: of its control plane.
+    membership: LOCATION/NAME of what registers it in the fleet, empty where nothing does.
+    endpoint: by which endpoint it is called (`dns`, `ip`, `connectGateway`), empty where none can be.
+    ingress: what the fleet's ingress feature says of it when that is not well, such as ERROR; else empty.
+    uid: its id, which a cluster made anew under the same name does not have. labels: its resource labels.
+    """
+
+    ref: ClusterRef
+    state: str = "RUNNING"
+    belongs: bool = True
+    why: str = ""
+    leaving: bool = False
+    version: str = ""
+    membership: str = ""
+    endpoint: str = ""
+    ingress: str = ""
+    uid: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is a member in which something can be placed."""
+        return self.belongs and not self.why
+
+
+@dataclass(frozen=True, slots=True)
+class IngressFeatureSeen:
+    """The fleet's ingress feature. ours: its config membership is that of the config cluster; None where unknown."""
+
+    enabled: bool
+    membership: str = ""
+    ours: bool | None = None
+    code: str = ""
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSeen:
+    """The project's clusters as a pass saw them.
+
+    standings: every cluster but the config cluster. unlisted: locations that could not be asked.
+    memberships: Known, or why the hub did not tell them; then the GKE API's word stands in.
+    """
+
+    standings: tuple[ClusterStanding, ...]
+    unlisted: tuple[str, ...]
+    memberships: Known[int] | Unknown
+    feature: Known[IngressFeatureSeen] | Unknown

@@ -11,11 +11,15 @@ from controlplane.model.service import IngressKind
 
 @dataclass(frozen=True, slots=True)
 class ClusterInfo:
-    """A member cluster of the fleet. `usable` is False while it is provisioning, stopping or broken."""
+    """A member cluster of the fleet. `usable` is False while it is provisioning, stopping or broken.
+
+    leaving: it stops being a member, so nothing is placed there any more and what stands there is drained.
+    """
 
     ref: ClusterRef
     usable: bool = True
     status: str = "RUNNING"
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ COMMANDS = [
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["bootstrap"],
+    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["fleet"], ["bootstrap"],
 ]  # fmt: skip
 
 
@@ -132,9 +132,11 @@ def test_a_wrong_file_starts_nothing_and_names_every_line(tmp_path: Path, capsys
 
 @pytest.mark.parametrize("output", ["yaml", "json", "table"])
 def test_the_definition_is_printed_for_kubectl(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The definition of GPUService comes as a whole object in every form."""
+    """The definitions of GPUService and Fleet come as whole objects in every form."""
     assert run(["crd", "--output", output]) == 0
-    definition = yaml.safe_load(capsys.readouterr().out)
+    printed = list(yaml.safe_load_all(capsys.readouterr().out))
+    definition, fleet = printed[0]["items"] if output == "json" else printed
+    assert fleet["metadata"]["name"] == "fleets.gpuhunter.dev"
     assert definition["metadata"]["name"] == "gpuservices.gpuhunter.dev"
     assert definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"]
 

@@ -12,12 +12,14 @@ import pytest
 import structlog
 
 from controlplane.engine import Gateways, LeaseName, Limits, Reconciler
+from controlplane.engine.fleet import FleetDesk
 from controlplane.gateways import errors
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
 from controlplane.gateways.workloads import RawMember, workloads_by_service
 from controlplane.model import naming
 from controlplane.model.facts import Known
+from controlplane.model.fleet import ClusterStanding, FleetSeen, FleetSpec, IngressFeatureSeen
 from controlplane.model.observation import ClusterInfo, Quota, RegionSignals
 from controlplane.model.offering import Capacity, ClusterRef
 from ingress import WIRINGS
@@ -59,6 +61,7 @@ class World:
         self.obtainable = set(regions)
         self.listing_error = None
         self.unlisted = ()
+        self.fleet_file, self.asked, self.standings, self.leaving = None, [], None, set()
         self.balanced, self.exported = {}, {}
         self.config = Config(self)
         self.members = {ref: Member(self, ref) for ref in self.refs}
@@ -138,7 +141,8 @@ class World:
     # --- the engine on it
     def reconciler(self, **options):
         self.crashed = False
-        gateways = Gateways(self.config_source, self, self, self, self)
+        desk = FleetDesk(FleetSpec("project", ClusterRef("us-west2", "hunt-config")), self.fleet_file)
+        gateways = Gateways(self.config_source, self, self, self, self, desk)
         options = {"limits": Limits(member=0.5, signals=0.5, config=2.0), "lease": LeaseName(seconds=60), **options}
         prices = {
             ("nvidia-l4", ref.region, capacity): 0.5
@@ -170,11 +174,16 @@ class World:
         return report
 
     # --- protocols: fleet, pool, signals, health
-    def listing(self):
+    def listing(self, wanted, held=()):
+        self.asked.append((wanted, frozenset(held)))
         if self.listing_error is not None:
             raise self.listing_error
-        infos = tuple(ClusterInfo(ref) for ref in self.refs)
-        return Listing(infos, {ref: Endpoint(f"https://{ref.name}") for ref in self.refs}, self.unlisted)
+        infos = tuple(ClusterInfo(ref, leaving=ref in self.leaving) for ref in self.refs)
+        standings = self.standings or tuple(ClusterStanding(ref, endpoint="dns", version="1.37") for ref in self.refs)
+        now = self.clock.now()
+        feature = Known(IngressFeatureSeen(True, ours=True), now)
+        seen = FleetSeen(standings, self.unlisted, Known(len(standings), now), feature)
+        return Listing(infos, {ref: Endpoint(f"https://{ref.name}") for ref in self.refs}, self.unlisted, seen)
 
     def member(self, ref, endpoint):
         return self.members[ref]
@@ -321,6 +330,20 @@ class Config(Store):
     def __init__(self, world):
         super().__init__(world, "config")
         self.stored, self.lease, self.events = {}, None, []
+        self.stored_fleet = None
+
+    def fleet(self):
+        self._read()
+        return copy.deepcopy(self.stored_fleet)
+
+    def write_fleet_status(self, fleet, status):
+        def change():
+            self._check(self.stored_fleet, fleet["metadata"]["resourceVersion"])
+            self.stored_fleet["status"] = copy.deepcopy(status)
+            self._stamp(self.stored_fleet)
+
+        self._read()
+        self.world.write("config fleet status", change)
 
     def services(self):
         self._read()
@@ -390,7 +413,7 @@ class Config(Store):
 
     def delete_owned(self, kind, namespace, name, labels):
         self._read()
-        if kind.name in self.objects:
+        if self.objects.get(kind.name, {"metadata": {"name": ""}})["metadata"]["name"] == name:
             self.world.write(f"config delete {kind.name}", lambda: self.objects.pop(kind.name))
         return True
 

@@ -127,7 +127,7 @@ def credentials_file(world, tmp):
     key = tmp / f"{MARK}.json"
     key.write_text(json.dumps({"type": "service_account", "private_key": TOKEN, "client_email": SECRET}))
     access = GoogleAccess(Project("p", {}, key, None), world.clock)
-    world.listing = access.token
+    world.listing = lambda *_: access.token()
 
 
 CHANNELS = [

@@ -28,7 +28,10 @@ def progressing(cloud: World) -> dict:
 def images(cloud: World) -> list[str]:
     """Give the images that the Deployments of all members ask for."""
     gateways = cloud.app.reconciler._gateways
-    members = [gateways.members.member(ref, place) for ref, place in gateways.fleet.listing().endpoints.items()]
+    members = [
+        gateways.members.member(ref, place)
+        for ref, place in gateways.fleet.listing(gateways.desk.connected).endpoints.items()
+    ]
     bodies = [body for member in members for body in member._api.list(DEPLOYMENTS)]
     return sorted(body["spec"]["template"]["spec"]["containers"][0]["image"] for body in bodies)
 

@@ -6,7 +6,7 @@ import importlib.resources
 import pytest
 import yaml
 
-from controlplane.api.crd import custom_resource_definition
+from controlplane.api.crd import definitions
 from controlplane.clock import SystemClock
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.retrying import Retrying
@@ -93,7 +93,7 @@ def config(make_server):
     folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
     files = ("crds.yaml", "crds_gateway.yaml")
     kinds = [kind for file in files for kind in yaml.safe_load_all(folder.joinpath(file).read_text())]
-    server.install(custom_resource_definition(), *kinds)
+    server.install(*definitions(), *kinds)
     return server
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,8 @@ from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.advice import CapacityAdvice
 from controlplane.gateways.balancer import LoadBalancerHealth
 from controlplane.gateways.compute import ComputeClients
-from controlplane.gateways.fleet import Fleet, Membership
+from controlplane.gateways.fleet import Fleet
+from controlplane.gateways.hub import Hub
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
 from controlplane.localcloud.clock import SystemClock as CloudClock
@@ -24,8 +27,10 @@ from controlplane.localcloud.scenario import load_scenario
 from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.fleet import EndpointChoice, FleetSpec
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 
+APIS = ("container", "compute", "gkehub")
 CONFIG = ClusterRef("us-west2", "hunt-config")
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 
@@ -47,6 +52,9 @@ class Balancer:
 
     def health(self):
         return self.services
+
+    def leaked_groups(self):
+        return []
 
     def forwarding_rules(self):
         return []
@@ -71,7 +79,7 @@ class Google:
         url = f"http://127.0.0.1:{self.http.port}"
         key = folder / "key.json"
         key.write_text(json.dumps({**KEY, "token_uri": f"{url}/token"}))
-        self.access = GoogleAccess(Project(scenario.project, dict.fromkeys(("container", "compute"), url), key))
+        self.access = GoogleAccess(Project(scenario.project, dict.fromkeys(APIS, url), key))
         self.retrying = Retrying(attempts=2, patience=2.0, first_wait=0.02)
         self.compute = ComputeClients(self.access)
 
@@ -84,8 +92,21 @@ class Google:
 
         self.run(add())
 
-    def fleet(self, **options):
-        return Fleet(self.access, Membership(CONFIG, **options), retrying=self.retrying, timeout=3)
+    def fleet(self, config=CONFIG, choice=EndpointChoice.AUTO, clock=None, **options):
+        """Give the gateway as a pass with such a Fleet uses it; one object keeps what the hub told."""
+        clock = clock or SystemClock()
+        hub = Hub(self.access, clock, self.retrying, 3)
+        fleet = Fleet(
+            self.access,
+            config,
+            hub,
+            clock=clock,
+            retrying=self.retrying,
+            timeout=3,
+            choice=options.get("endpoint", choice),
+        )
+        wanted = FleetSpec(self.access.project.name, CONFIG, **options)
+        return SimpleNamespace(listing=partial(fleet.listing, wanted), config_endpoint=fleet.config_endpoint)
 
     def signals(self):
         return ComputeSignals(self.compute, SystemClock(), retrying=self.retrying, timeout=3)
@@ -146,6 +167,12 @@ def test_the_config_cluster_must_exist(google):
     google.host.clusters = google.host.clusters[1:]
     with pytest.raises(errors.ConfigurationProblem, match="us-west2/hunt-config"):
         google.fleet().config_endpoint()
+
+
+def test_a_project_without_a_config_cluster_is_told_what_to_do(google):
+    """As an empty project of the local cloud has none; no API is asked for what has no name."""
+    with pytest.raises(errors.ConfigurationProblem, match="no multiclusteringress feature names one; enable it"):
+        google.fleet(ClusterRef("", "")).config_endpoint()
 
 
 @pytest.mark.parametrize(

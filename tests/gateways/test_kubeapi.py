@@ -171,3 +171,65 @@ def test_a_token_that_cannot_be_renewed_is_not_tried_again(served):
     with pytest.raises(errors.AuthExpired):
         api.apply(account())
     assert api.counter.total == 1
+
+
+def closed_port():
+    """Give a URL at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def behind(url, served, **options):
+    chain = Endpoint(closed_port(), kind="dns", fallback=Endpoint(url, kind="ip"))
+    options = {"timeouts": (1.0, 1.0), "retrying": Retrying(attempts=1, patience=2.0), **options}
+    return KubernetesApi(chain, lambda: "admin-token", **options)
+
+
+def test_an_endpoint_that_takes_no_connection_gives_way_to_the_next(served):
+    """Reads and writes go through by the one behind it, and stay there."""
+    api = behind(served.url, served)
+    assert api.apply(account())["metadata"]["name"] == "web"
+    assert api.get(SERVICE_ACCOUNTS, "web", namespace="default") is not None
+    assert api.ping().version
+
+
+def test_without_a_second_endpoint_the_first_is_unreachable():
+    """Only who has a choice turns to another one; when none answers, the first is tried again later."""
+    dead = KubernetesApi(Endpoint(closed_port()), lambda: "t", retrying=Retrying(attempts=1), timeouts=(1.0, 1.0))
+    with pytest.raises(errors.Unreachable):
+        dead.list(SERVICE_ACCOUNTS)
+    both = behind(closed_port(), None)
+    with pytest.raises(errors.Unreachable):
+        both.list(SERVICE_ACCOUNTS)
+
+
+def test_a_server_that_answers_is_never_left_for_another(served):
+    """Its errors are its own: what it refuses is not asked of another door."""
+    served.fail("403")
+    chain = Endpoint(served.url, fallback=Endpoint(closed_port()))
+    api = KubernetesApi(chain, lambda: "admin-token", retrying=Retrying(attempts=1), timeouts=(1.0, 1.0))
+    with pytest.raises(errors.Forbidden):
+        api.list(SERVICE_ACCOUNTS)
+    served.heal()
+    assert api.list(SERVICE_ACCOUNTS) is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "gone"),
+    [
+        pytest.param('{"error": {"code": 404, "message": "membership not found"}}', False, id="the-gateways"),
+        pytest.param("<!DOCTYPE html><title>Error 404</title>", False, id="a-front-ends"),
+        pytest.param("404 page not found\n", True, id="of-a-kind-that-is-not-served"),
+        pytest.param('{"kind": "Status", "code": 404, "reason": "NotFound"}', True, id="of-an-object"),
+    ],
+)
+def test_not_found_counts_only_when_the_api_server_says_it(body, gone):
+    """A gateway that does not know the way says nothing about what stands in the cluster."""
+    from types import SimpleNamespace
+
+    from controlplane.gateways.kubeapi import _parse
+
+    answer = SimpleNamespace(status=404, data=body.encode(), headers={}, reason="Not Found")
+    with pytest.raises(errors.Gone if gone else errors.Unreachable):
+        _parse(answer, write=False)

@@ -15,7 +15,7 @@ from controlplane.gateways.members import MemberCluster
 from controlplane.gateways.resources import DEPLOYMENTS, EVENTS, NODES, PODS
 from controlplane.model import naming
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import IngressKind, PodTemplate, ServiceSpec
+from controlplane.model.service import Https, Iap, IngressKind, PodTemplate, ServiceSpec
 from ingress import WIRINGS
 
 REF = ClusterRef("us-central1", "gpu-1")
@@ -185,6 +185,14 @@ def test_what_is_not_ours_is_not_deleted(served):
     assert member.get(manifest) is not None
 
 
+FLEET = {
+    "apiVersion": "gpuhunter.dev/v1alpha1",
+    "kind": "Fleet",
+    "metadata": {"name": "default"},
+    "spec": {"project": "my-project", "configCluster": "us-west2/hunt-config"},
+}
+
+
 def granted(file):
     """Give the (verb, group/resource) pairs that a file of RBAC grants."""
     role = next(d for d in yaml.safe_load_all((RBAC / file).read_text()) if d["kind"] == "ClusterRole")
@@ -274,6 +282,12 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
     hub.replace_lease({**lease, "spec": {**lease["spec"], "leaseTransitions": 2}})
     with pytest.raises(errors.Conflict):
         hub.replace_lease(lease)
+    assert hub.fleet() is None
+    admin.apply(FLEET)
+    written = hub.write_fleet_status(hub.fleet(), {"clusters": "1/1"})
+    assert (written["kind"], written["status"]) == ("Fleet", {"clusters": "1/1"})
+    with pytest.raises(errors.Conflict):
+        hub.write_fleet_status({**written, "metadata": {**written["metadata"], "resourceVersion": "1"}}, {})
     (service,) = hub.services()
     service = hub.set_finalizers(service, [naming.FINALIZER])
     written = hub.write_status(service, {"ready": "0/1", "memory": {"version": 1}})
@@ -287,10 +301,14 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
             "reason": "Test", "message": "x", "type": "Normal", "source": {"component": "gpu-hunter"},
         }
     )  # fmt: skip
+    https = Https(certificates=("cert",), ssl_policy="modern")
+    secured = replace(SPEC, ingress=replace(SPEC.ingress, https=https, security_policy="armor", iap=Iap("oauth", "id")))
     for wiring in WIRINGS.values():
-        for manifest in wiring.manifests(SPEC, [REF.link], fence=1):
+        for manifest in wiring.manifests(secured, [REF.link], fence=1):
             hub.get(manifest)
             hub.apply(manifest)
+        for kind, name in wiring.obsolete(SPEC):
+            assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
         state = wiring.state(SPEC, {kind: hub.list_kind(kind) for kind in wiring.observed_kinds()})
         assert state.clusters == (REF.link,)
         assert state.spec_hash

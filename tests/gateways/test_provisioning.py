@@ -56,6 +56,9 @@ class Balancer:
     def health(self):
         return self.services
 
+    def leaked_groups(self):
+        return []
+
     def forwarding_rules(self):
         return []
 

@@ -180,7 +180,7 @@ def _regions(cloud: World) -> set[str]:
 def _apis(cloud: World) -> dict[str, object]:
     """Give a client of every cluster, by link."""
     reconciler = cloud.app.reconciler
-    listing = reconciler._gateways.fleet.listing()
+    listing = reconciler._gateways.fleet.listing(reconciler._gateways.desk.connected)
     members = {ref.link: reconciler._gateways.members.member(ref, e)._api for ref, e in listing.endpoints.items()}
     return {**members, "config": cloud.app._config.api()}
 

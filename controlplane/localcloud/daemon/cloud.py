@@ -20,7 +20,7 @@ from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
 from controlplane.localcloud.daemon.credentials import ensure_credentials
 from controlplane.localcloud.daemon.kubeconfig import kubeconfig
-from controlplane.localcloud.daemon.pki import ensure_pki, write_private
+from controlplane.localcloud.daemon.pki import ensure_pki, issue, write_private
 from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
@@ -31,6 +31,7 @@ from controlplane.localcloud.kubelet import ImageMap
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
@@ -90,6 +91,7 @@ class LocalCloud:
         self.faults = FaultBook()
         # Google's certificates come from public authorities, a cluster's from its own: who mixes them up is refused.
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
+        self._edge = EdgeStore(directory.folder / "edge", scenario.project)
         self._cluster_pki = ensure_pki(directory.pki_folder / "clusters", SystemClock().now(), name="clusters")
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
@@ -149,12 +151,13 @@ class LocalCloud:
             await self._balancer.stop()
         for task in tuple(self._background):
             task.cancel()
-        if hasattr(self, "clusters"):
-            await self.clusters.stop()
+        # First those who make and delete clusters, then the clusters.
         for server in self._servers:
             await server.stop()
         if self._google is not None:
             await self._google.close()
+        if hasattr(self, "clusters"):
+            await self.clusters.stop()
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -162,7 +165,8 @@ class LocalCloud:
         """Give where the load balancer answers."""
         if self._balancer is None:
             return []
-        return [f"http://{rule.address}:{rule.port}" for rule in self._balancer.forwarding_rules()]
+        rules = self._balancer.forwarding_rules()
+        return [f"{'https' if rule.tls else 'http'}://{rule.address}:{rule.port}" for rule in rules]
 
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
@@ -288,6 +292,9 @@ class LocalCloud:
             faults=self.faults,
             delays=lambda: self.delays,
             changed=self.save_soon,
+            save=self.save,
+            edge=self._edge,
+            issue=lambda names: issue(self.pki, names, SystemClock().now()),
             servers=self.clusters.server,
         )
         if self.state.google:
@@ -313,6 +320,7 @@ class LocalCloud:
             reachable=self.clusters.reachable,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
+            edge=self._edge,
             leads=self._leads,
             discovers=lambda: self._google is not None and self._google.exports_services(),
         )

@@ -73,7 +73,10 @@ def build_app(
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
             Route("/storage/v1/{path:path}", guarded(administration.rest), methods=verbs),
             Route(UPLOAD, guarded(administration.upload), methods=["POST"]),
-            *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
+            *(
+                Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs)
+                for version in ("v1", "v1beta2", "v2", "v3")
+            ),
         ]
     )
 

@@ -18,24 +18,30 @@ from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.loadbalancer import (
     cloud_resources,
+    edge,
     exports,
     gateway_objects,
     gateways,
+    guards,
     leaks,
     members,
     objects,
 )
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
-from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
+from controlplane.localcloud.loadbalancer.envoy_config import Programmed, Tls, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
 from controlplane.localcloud.loadbalancer.following import Followers
+from controlplane.localcloud.loadbalancer.looking import LookUp
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule, GroupHealth
 from controlplane.localcloud.loadbalancer.state import State, load, save
 from controlplane.localcloud.loadbalancer.wanted import (
     MULTI_CLUSTER_INGRESS,
     MULTI_CLUSTER_SERVICE,
+    Asked,
     Backend,
+    Ingress,
     Key,
     Service,
     Wanted,
@@ -82,6 +88,7 @@ class LoadBalancer:
         config_link: str | None = None,
         proxy: Proxy | None = None,
         project: str = "local",
+        edge: EdgeStore | None = None,
         leads: Callable[[], tuple[str, Api] | None] | None = None,
         discovers: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -109,7 +116,11 @@ class LoadBalancer:
             self._state.first_port = port
             self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
+        self._edge = edge or EdgeStore(run_dir / "edge", project)
+        self._edge.subscribe(self._reread)
+        self._edge.in_use = self._uses
         self._routes: dict[Key, gateways.RouteError | None] = {}
+        self._refused: dict[Key, str] = {}
         self._exported: dict[str, exports.Exports] = {}
         self._last_read = self._state.wanted
         self._problems: dict[tuple[str, Key], str] = {}
@@ -123,6 +134,8 @@ class LoadBalancer:
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._discovering = discovers()
+        self._present: frozenset[str] = frozenset()
         self._orders: Orders | None = None
         self._take_orders(config_api)
 
@@ -144,8 +157,10 @@ class LoadBalancer:
 
     def forwarding_rules(self) -> list[ForwardingRule]:
         """Give the addresses that the load balancer answers at."""
-        ports = self._state.ports
-        return [cloud_resources.forwarding_rule(each, ports[each.ident]) for each in self._state.wanted.ingresses]
+        ports, secure, ingresses = self._state.ports, self._state.tls_ports, self._state.wanted.ingresses
+        plain = [cloud_resources.forwarding_rule(each, ports[each.ident]) for each in ingresses]
+        tls = [cloud_resources.https_rule(each, secure[each.ident]) for each in ingresses if each.frontend]
+        return plain + tls
 
     @property
     def settled(self) -> bool:
@@ -163,6 +178,7 @@ class LoadBalancer:
             )
         self._proxy.prepare()
         self._state.ports = {key: port for key, port in self._state.ports.items() if port_is_free(port)}
+        self._state.tls_ports = {key: port for key, port in self._state.tls_ports.items() if port_is_free(port)}
         self._assign_ports()
 
     async def run(self) -> None:
@@ -195,7 +211,8 @@ class LoadBalancer:
     # -- what wakes it ---------------------------------------------------------------------------------------------
 
     async def _watch_config(self) -> None:
-        watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, *gateway_objects.WATCHED)
+        own = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, objects.FRONTEND_CONFIGS)
+        watched = (*own, *gateway_objects.WATCHED, "secrets")
         while True:
             if self._orders is not None:
                 self._watching = asyncio.get_running_loop().create_task(self._watch(self._orders.api, watched))
@@ -204,6 +221,23 @@ class LoadBalancer:
                 finally:
                     self._watching.cancel()
             await self._clock.sleep(RETRY_SECONDS)
+
+    def _reread(self) -> None:
+        self._config_dirty = True
+        self._wake.set()
+
+    def _uses(self, kind: str, name: str) -> bool:
+        """Say whether anything that is programmed, or about to be, names a Compute resource."""
+        snapshots = self._snapshots()
+        frontends = [each.frontend for wanted in snapshots for each in wanted.ingresses if each.frontend]
+        used: Mapping[str, set[str]] = {
+            edge.CERTIFICATES: {certificate for each in frontends for certificate in each.certificates},
+            edge.SSL_POLICIES: {each.ssl_policy for each in frontends},
+            edge.SECURITY_POLICIES: {
+                backend.security_policy for wanted in snapshots for each in wanted.services for backend in each.backends
+            },
+        }
+        return name in used[kind]
 
     async def _watch(self, api: Api, watched: Iterable[str]) -> None:
         try:
@@ -221,7 +255,7 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed():
+            if self._leader_changed() or self._fleet_changed():
                 self._wake.set()
             if self._config_dirty and self._config_answers():
                 self._wake.set()
@@ -283,6 +317,9 @@ class LoadBalancer:
             self._config_dirty = False
             self._read_config(orders)
         self._program_due()
+        if self._discovering != self._discovers():
+            self._discovering = not self._discovering
+            self._dirty |= set(self._members())
         self._look_at_members()
         self._render()
         if self._exports() != self._exported:
@@ -291,7 +328,9 @@ class LoadBalancer:
         if orders is not None:
             described = list(self.health().values())
             orders.objects.report_all(self._state, described, self._changed, pending=self._snapshots())
-            orders.gateways.report_all(self._state, described, self._routes, pending=self._snapshots())
+            orders.gateways.report_all(
+                self._state, described, self._routes, pending=self._snapshots(), refused=self._refused
+            )
             self._changed.clear()
         save(self._state_file, self._state)
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
@@ -304,6 +343,11 @@ class LoadBalancer:
             return False
         _, api = self._leads() or (None, None)
         return api is not (None if self._orders is None else self._orders.api)
+
+    def _fleet_changed(self) -> bool:
+        present, before = frozenset(self._members()), self._present
+        self._present = present
+        return present != before or self._discovering != self._discovers()
 
     def _follow_leader(self) -> None:
         """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""
@@ -335,7 +379,9 @@ class LoadBalancer:
             for body in bodies:
                 if "deletionTimestamp" not in body["metadata"]:
                     orders.objects.hold(resource, body)
-        reading = read(ingresses, services, orders.api.list(objects.BACKEND_CONFIGS), self._last_read)
+        configs = (orders.api.list(each) for each in (objects.BACKEND_CONFIGS, objects.FRONTEND_CONFIGS))
+        look_up = LookUp(orders.api, self._edge)
+        reading = read(Asked(ingresses, services, *configs), self._last_read, look_up)
         for (kind, key), problem in reading.problems.items():
             if self._problems.get((kind, key)) != problem:
                 bodies = ingresses if kind == "MultiClusterIngress" else services
@@ -343,8 +389,8 @@ class LoadBalancer:
                 orders.objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
         self._problems = reading.problems
         self._exported = self._exports()
-        asked = gateways.read(orders.gateways.asked(), self._exported)
-        self._routes = asked.routes
+        asked = gateways.read(orders.gateways.asked(), self._exported, self._last_read, look_up)
+        self._routes, self._refused = asked.routes, asked.problems
         wanted = Wanted((*reading.wanted.services, *asked.services), (*reading.wanted.ingresses, *asked.ingresses))
         if wanted != self._last_read:
             self._last_read = wanted
@@ -354,8 +400,6 @@ class LoadBalancer:
 
     def _exports(self) -> dict[str, exports.Exports]:
         """Give what each cluster of the fleet exports, as it was last seen."""
-        if not self._discovers():
-            return {}
         present, seen = self._members(), self._state.members
         return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
@@ -379,8 +423,10 @@ class LoadBalancer:
         self._changed |= {(objects.INGRESSES, each.key) for each in ingresses if each.kind == MULTI_CLUSTER_INGRESS}
         self._changed |= {(objects.SERVICES, each.key) for each in services if each.kind == MULTI_CLUSTER_SERVICE}
         self._state.wanted = wanted
-        left_over = {ingress.ident for ingress in wanted.ingresses}
+        left_over = {ingress.ident: ingress.frontend for ingress in wanted.ingresses}
         self._state.ports = {ident: port for ident, port in self._state.ports.items() if ident in left_over}
+        secure = {ident: port for ident, port in self._state.tls_ports.items() if left_over.get(ident)}
+        self._state.tls_ports = secure
         self._assign_ports()
         self._dirty |= set(self._members())
 
@@ -388,11 +434,13 @@ class LoadBalancer:
         for ingress in self._state.wanted.ingresses:
             if ingress.ident not in self._state.ports:
                 self._state.ports[ingress.ident] = self._next_port()
+            if ingress.frontend is not None and ingress.ident not in self._state.tls_ports:
+                self._state.tls_ports[ingress.ident] = self._next_port()
 
     def _next_port(self) -> int:
         if self._port == 0:
             return any_free_port()
-        used = set(self._state.ports.values())
+        used = {*self._state.ports.values(), *self._state.tls_ports.values()}
         return next(port for port in range(self._port, 65536) if port not in used and port_is_free(port))
 
     def _kept(self) -> list[Service]:
@@ -411,7 +459,7 @@ class LoadBalancer:
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
                 members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
-                state.exports = exports.read_exports(present[link], self._clock)
+                state.exports = exports.read_exports(present[link], self._clock) if self._discovering else {}
                 exports.publish(present[link], self._exports())
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
@@ -429,15 +477,30 @@ class LoadBalancer:
     def _render(self) -> None:
         wanted = self._state.wanted
         files = documents(
-            [Programmed(ingress, self._state.ports[ingress.ident]) for ingress in wanted.ingresses],
+            [self._programmed(ingress) for ingress in wanted.ingresses],
             [*wanted.backends(), *(backend for _, backend in self._lingering.values())],
             cloud_resources.endpoints_of(wanted, self._state.members),
             directory=self._proxy.config_dir,
             access_log=self._proxy.access_log,
             client_region=self._client_region,
+            guards={backend.name: self._guard(backend) for backend in wanted.backends()},
         )
         self._proxy.write(files)
         self._proxy.sweep(files)
+
+    def _programmed(self, ingress: Ingress) -> Programmed:
+        port, frontend = self._state.ports[ingress.ident], ingress.frontend
+        if frontend is None:
+            return Programmed(ingress, port)
+        policy = self._edge.get(edge.SSL_POLICIES, frontend.ssl_policy) if frontend.ssl_policy else {}
+        certificates = tuple(self._edge.certificate(name) for name in frontend.certificates)
+        least = str(policy.get("minTlsVersion", "TLS_1_0"))
+        return Programmed(ingress, port, Tls(self._state.tls_ports[ingress.ident], certificates, least))
+
+    def _guard(self, backend: Backend) -> str:
+        name = backend.security_policy
+        policy = self._edge.get(edge.SECURITY_POLICIES, name) if name else None
+        return guards.script(policy, backend.iap_client)
 
     def _snapshots(self) -> list[Wanted]:
         return [self._state.wanted, *(wanted for _, wanted in self._pending)]

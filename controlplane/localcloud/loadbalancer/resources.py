@@ -54,3 +54,4 @@ class ForwardingRule:
     url_map: str
     backend_services: tuple[str, ...] = field(default=())
     scheme: str = "EXTERNAL"
+    tls: bool = False

@@ -12,6 +12,7 @@ from controlplane.localcloud.loadbalancer.members import MemberState
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.loadbalancer.wanted import (
     Backend,
+    Frontend,
     HealthCheck,
     Ident,
     Ingress,
@@ -23,7 +24,7 @@ from controlplane.localcloud.loadbalancer.wanted import (
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
@@ -38,6 +39,7 @@ class State:
     members: dict[str, MemberState] = field(default_factory=dict)
     first_port: int = 0
     leaked: dict[tuple[str, str], GroupHealth] = field(default_factory=dict)
+    tls_ports: dict[Ident, int] = field(default_factory=dict)
 
 
 def save(path: Path, state: State) -> None:
@@ -48,6 +50,7 @@ def save(path: Path, state: State) -> None:
         "first_port": state.first_port,
         "leaked": [[group.zone, group.name, group.cluster] for group in state.leaked.values()],
         "ports": [[*ident, port] for ident, port in state.ports.items()],
+        "tls_ports": [[*ident, port] for ident, port in state.tls_ports.items()],
         "members": {
             link: {
                 "zones": sorted(member.zones),
@@ -79,21 +82,38 @@ def load(path: Path) -> State:
 def _state(document: Mapping[str, Any]) -> State:
     return State(
         _wanted(document["wanted"]),
-        {(kind, namespace, name): port for kind, namespace, name, port in document["ports"]},
+        _ports(document["ports"]),
         {link: _member(member) for link, member in document["members"].items()},
         document["first_port"],
         {(zone, name): GroupHealth(name, zone, cluster) for zone, name, cluster in document.get("leaked", ())},
+        _ports(document["tls_ports"]),
     )
+
+
+def _ports(entries: list[list[Any]]) -> dict[Ident, int]:
+    return {(kind, namespace, name): port for kind, namespace, name, port in entries}
 
 
 def _wanted(document: Mapping[str, Any]) -> Wanted:
     return Wanted(
         tuple(_service(service) for service in document["services"]),
         tuple(
-            Ingress(_key(each["key"]), each["default"], tuple(Route(**route) for route in each["routes"]), each["kind"])
+            Ingress(
+                _key(each["key"]),
+                each["default"],
+                tuple(Route(**route) for route in each["routes"]),
+                each["kind"],
+                _frontend(each["frontend"]),
+            )
             for each in document["ingresses"]
         ),
     )
+
+
+def _frontend(document: Mapping[str, Any] | None) -> Frontend | None:
+    if document is None:
+        return None
+    return Frontend(tuple(document["certificates"]), document["ssl_policy"], document["plain"])
 
 
 def _service(document: Mapping[str, Any]) -> Service:

@@ -42,6 +42,7 @@ _KINDS = {
     "compute.regions": "get list",
     "compute.securityPolicies": f"{_CRUD} use",
     "compute.sslCertificates": "create delete get list",
+    "compute.sslPolicies": "create delete get list use",
     "compute.subnetworks": f"{_CRUD} use",
     "compute.targetHttpProxies": f"{_CRUD} use",
     "compute.targetHttpsProxies": f"{_CRUD} use",
