@@ -193,6 +193,37 @@ class ScratchSpec(Strict):
     )
 
 
+class ModelSpec(Strict):
+    """A model that every Pod reads and none can write, mounted instead of downloaded."""
+
+    path: StrictStr = Field(pattern=r"^/[^:]*[^:/]$", max_length=1024, description="Where the app finds it.")
+    bucket: StrictStr | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]$",
+        description="Bucket of Cloud Storage, read with Cloud Storage FUSE; the app's service account must be let in.",
+    )
+    prefix: StrictStr | None = Field(
+        default=None,
+        max_length=1024,
+        pattern=r"^[^/,\s][^,\s]*[^/,\s]$",
+        description="Folder in the bucket. Leave out for the whole.",
+    )
+    claim: StrictStr | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="PersistentVolumeClaim that many may read, of this name in every cluster, instead of a bucket.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ModelSpec":
+        if (self.bucket is None) == (self.claim is None):
+            raise ValueError("a model comes from a bucket or from a claim; set one of the two")
+        if self.prefix is not None and self.bucket is None:
+            raise ValueError("prefix is a folder of a bucket; set bucket, or leave prefix out")
+        return self
+
+
 class PodSpec(Strict):
     """The app's container."""
 
@@ -211,7 +242,17 @@ class PodSpec(Strict):
     scratch: list[ScratchSpec] = Field(
         default_factory=list, max_length=8, description="Folders to write in, such as /tmp and a cache."
     )
-    startup_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path, 15 minutes.")
+    google_service_account: StrictStr | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9][-a-z0-9]*@[-a-z0-9.:]+\.gserviceaccount\.com$",
+        description="Google service account that the app acts as (workload identity). It is let at the metadata server "
+        "then. Allow it once: roles/iam.workloadIdentityUser for PROJECT.svc.id.goog[NAMESPACE/NAME].",
+    )
+    model: ModelSpec | None = Field(default=None, description="A model to mount read-only. Leave out to bring one.")
+    startup_probe: ProbeSpec | None = Field(
+        default=None, description="Default: the ingress' health path, 15 minutes or the warmupDeadline if longer."
+    )
     readiness_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path.")
     liveness_probe: ProbeSpec | None = Field(default=None, description="Default: none.")
     termination_grace: Duration = Field(
@@ -225,6 +266,12 @@ class PodSpec(Strict):
     def _grace(self) -> "PodSpec":
         if self.pre_stop >= self.termination_grace:
             raise ValueError("preStop uses up the whole terminationGrace; give terminationGrace more than preStop")
+        return self
+
+    @model_validator(mode="after")
+    def _places(self) -> "PodSpec":
+        if self.model is not None and self.model.path in [item.path for item in self.scratch]:
+            raise ValueError(f'"{self.model.path}" is both a scratch folder and the model\'s; give each its own')
         return self
 
     @field_validator("scratch")

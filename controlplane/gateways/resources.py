@@ -32,6 +32,7 @@ SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
+PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
@@ -46,6 +47,7 @@ _BY_KIND = {
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Event"): EVENTS,
+    ("scheduling.k8s.io/v1", "PriorityClass"): PRIORITY_CLASSES,
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,

@@ -77,8 +77,21 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A model that every Pod reads: from a bucket (below `prefix`), or from a claim of that name in every region."""
+
+    path: str
+    bucket: str = ""
+    prefix: str = ""
+    claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodTemplate:
-    """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`."""
+    """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`.
+
+    google_service_account: the email of the one that the app acts as at Google's APIs; empty for none.
+    """
 
     image: str
     port: int
@@ -94,6 +107,8 @@ class PodTemplate:
     run_as_user: int = 1000
     read_only_root: bool = False
     scratch: tuple[Scratch, ...] = ()
+    google_service_account: str = ""
+    model: Model | None = None
 
 
 class IngressKind(StrEnum):

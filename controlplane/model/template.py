@@ -18,7 +18,7 @@ from typing import Any
 from controlplane.model.offering import Offering
 from controlplane.model.service import IngressKind, ServiceSpec
 
-RENDERING = 1
+RENDERING = 2
 WIRING = 1
 _NOT_OF = {
     IngressKind.MULTI_CLUSTER_INGRESS: frozenset(

@@ -289,7 +289,7 @@ class Member(Store):
     def apply(self, manifest, *, resource_version=None):
         return self.put(self._key(manifest), manifest, resource_version)
 
-    def ensure_namespace(self, manifest):
+    def ensure(self, manifest):
         if self._key(manifest) not in self.objects:
             self.put(self._key(manifest), manifest)
 

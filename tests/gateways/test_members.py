@@ -236,7 +236,8 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     served.install(*yaml.safe_load_all(folder.joinpath("crds_services.yaml").read_text()))
     member = MemberCluster(REF, restricted(served, "member.yaml"))
     spec = replace(SPEC, namespace="web-ns")
-    member.ensure_namespace(regional_deploy.namespace("web-ns"))
+    member.ensure(regional_deploy.namespace("web-ns"))
+    member.ensure(regional_deploy.priority_class())
     member.workloads()
     for manifest in regional_deploy.region_manifests(spec):
         member.get(manifest)

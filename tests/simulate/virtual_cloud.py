@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 import yaml
 
 from controlplane.localcloud.clock import VirtualClock
-from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.cloud import LocalCloud
+from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
 from controlplane.localcloud.scenario import load_scenario

@@ -19,8 +19,9 @@ from google.cloud import compute_v1, container_v1, gkehub_v1
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import VirtualClock
-from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.cloud import LocalCloud
 from controlplane.localcloud.daemon.commands import AdminCommands
+from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
 from controlplane.localcloud.loadbalancer.objects import INGRESSES, SERVICES

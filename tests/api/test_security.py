@@ -86,3 +86,32 @@ def test_nothing_asked_for_is_nothing() -> None:
     """A service without these settings speaks HTTP and lets everybody in, as before."""
     found = parse_service(service({})).ingress
     assert (found.https, found.security_policy, found.iap) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("pod", "line"),
+    [
+        pytest.param({"model": {"path": "/m"}}, "a model comes from a bucket or from a claim; set one", id="no-source"),
+        pytest.param({"model": {"path": "/m", "bucket": "weights", "claim": "c"}}, "set one of the two", id="both"),
+        pytest.param({"model": {"path": "/m", "claim": "c", "prefix": "sd"}}, "prefix is a folder", id="prefix"),
+        pytest.param({"model": {"path": "m", "claim": "c"}}, "spec.pod.model.path: 'm' is not allowed", id="path"),
+        pytest.param(
+            {"model": {"path": "/m", "bucket": "weights", "prefix": "a,allow-other"}},
+            "spec.pod.model.prefix",
+            id="options",
+        ),
+        pytest.param(
+            {"model": {"path": "/m", "claim": "c"}, "scratch": [{"path": "/m"}]},
+            '"/m" is both a scratch folder and the model\'s; give each its own',
+            id="same-place",
+        ),
+        pytest.param({"googleServiceAccount": "me@example.com"}, "spec.pod.googleServiceAccount: 'me@", id="person"),
+    ],
+)
+def test_a_model_or_identity_that_cannot_work_is_refused(pod: dict, line: str) -> None:
+    """One source, a place of its own, no options smuggled into a folder's name, a service account's email."""
+    given = service({})
+    given["spec"]["pod"] |= pod
+    with pytest.raises(SpecError) as error:
+        parse_service(given)
+    assert line in str(error.value)
