@@ -19,6 +19,7 @@ from controlplane.api.prices import DEFAULT_TABLE, load_prices
 from controlplane.api.problems import Problem
 from controlplane.clock import Clock, SystemClock
 from controlplane.engine.fleet import FleetDesk, FleetRead, held_clusters
+from controlplane.engine.growth import Grounds
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
@@ -227,6 +228,7 @@ def build(
         target.desk,
         advice=cloud.signals,
         meter=cloud.access.meter,
+        grounds=Grounds(cloud.provisioning, cloud.memberships, cloud.groups, cloud.access.account),
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(

@@ -168,6 +168,12 @@ def _substituted(value: Any, values: Mapping[str, str]) -> Any:
     return {key: _substituted(each, values) for key, each in value.items()} if isinstance(value, dict) else value
 
 
+def growth_permissions() -> tuple[str, ...]:
+    """Give those that clusters on demand take besides, in a role of their own that only who wants them grants."""
+    (role,) = _documents("rbac", "google-cloud-role-growth")
+    return tuple(role["includedPermissions"])
+
+
 def _fill_container(container: Json, runner: Runner) -> None:
     container["image"] = runner.image
     values = {"GPUHUNTER_PROJECT": runner.project, "GPUHUNTER_CONFIG_CLUSTER": runner.config_cluster}

@@ -41,12 +41,17 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", name
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
+RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
     ("v1", "Service"): SERVICES,
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Event"): EVENTS,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): Resource(RBAC, "v1", "clusterroles", namespaced=False),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): Resource(
+        RBAC, "v1", "clusterrolebindings", namespaced=False
+    ),
     ("scheduling.k8s.io/v1", "PriorityClass"): PRIORITY_CLASSES,
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,

@@ -130,10 +130,10 @@ class EngineClock:
 
 
 class VirtualCloud:
-    """A running local cloud and the engine for it. `now` is in seconds since the start."""
+    """A running local cloud (`local`) and the engine for it. `now` is in seconds since the start."""
 
-    def __init__(self, clock, app):
-        self._clock, self._app = clock, app
+    def __init__(self, clock, app, local, target):
+        self._clock, self._app, self.local, self._target = clock, app, local, target
 
     @property
     def now(self):
@@ -151,6 +151,14 @@ class VirtualCloud:
         report = await asyncio.to_thread(self._app.run_pass, dry_run=dry_run, keep_lease=True)
         await self._clock.advance(0)
         return report
+
+    async def release(self):
+        """Give the lease back."""
+        await asyncio.to_thread(self._app.reconciler.release)
+
+    def another_process(self):
+        """Go on with an engine that knows nothing but what stands in the cloud."""
+        self._app = build(self._target, clock=EngineClock(self._clock))
 
 
 @asynccontextmanager
@@ -176,7 +184,8 @@ async def virtual_cloud(folder, scenario, *, starting):
             prices_file=directory.prices_file,
         )
         app = build(target, clock=EngineClock(clock))
-        yield VirtualCloud(clock, app)
-        await asyncio.to_thread(app.reconciler.release)
+        running = VirtualCloud(clock, app, cloud, target)
+        yield running
+        await running.release()
     finally:
         await cloud.stop()
