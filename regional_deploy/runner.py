@@ -152,9 +152,9 @@ def permissions() -> tuple[str, ...]:
     return tuple(role_definition()["includedPermissions"])
 
 
-def role_definition() -> Json:
-    """Give the custom IAM role: title, description, stage, includedPermissions."""
-    (role,) = _documents("rbac", "google-cloud-role")
+def role_definition(name: str = "google-cloud-role") -> Json:
+    """Give a custom IAM role by its file: title, description, stage, includedPermissions."""
+    (role,) = _documents("rbac", name)
     return role
 
 

@@ -37,8 +37,6 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases")
 FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
-CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
-CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
 RBAC = "rbac.authorization.k8s.io"
@@ -58,8 +56,6 @@ _BY_KIND = {
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
     ("gpuhunter.dev/v1alpha1", "Fleet"): FLEETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLES,
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
     ("networking.gke.io/v1beta1", "FrontendConfig"): Resource("networking.gke.io", "v1beta1", "frontendconfigs"),
