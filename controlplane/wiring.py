@@ -30,7 +30,7 @@ from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
 from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
-from controlplane.gateways.access import Project
+from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.factory import GoogleCloud, google_cloud
 from controlplane.gateways.kubeapi import KubernetesApi
@@ -44,6 +44,7 @@ from ingress import WIRINGS
 
 if TYPE_CHECKING:
     from controlplane.doctor.examine import Doctor
+    from controlplane.gateways.administration import Administration
 
 Json = dict[str, Any]
 CRD_PATIENCE = 20.0
@@ -267,7 +268,7 @@ def build(
 ) -> App:
     """Build everything for a target. Nothing is connected before the first call. Raises SpecError for its prices."""
     clock = clock or SystemClock()
-    cloud = google_cloud(_project(target), target.config, clock=clock, choice=target.choice)
+    cloud = google_cloud(project_of(target), target.config, clock=clock, choice=target.choice)
     limits = Limits() if deadline is None else replace(Limits(), whole_pass=deadline)
     gateways = Gateways(
         cloud.config,
@@ -305,7 +306,7 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
 
     clock = SystemClock()
     config = target.config
-    cloud = google_cloud(_project(target), config, clock=clock, choice=target.choice)
+    cloud = google_cloud(project_of(target), config, clock=clock, choice=target.choice)
     once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
     access = cloud.access
 
@@ -348,7 +349,17 @@ def specs_of(services: list[Json]) -> list[ServiceSpec]:
     return [parse_service({**s, "metadata": {"namespace": "default", **s["metadata"]}}) for s in services]
 
 
-def _project(target: Target) -> Project:
+def administration_of(target: Target, clock: Clock) -> "Administration":
+    """Build what calls the administration APIs of a target."""
+    from controlplane.gateways.administration import Administration
+    from controlplane.gateways.retrying import Retrying
+
+    access = GoogleAccess(project_of(target), clock)
+    return Administration(access, retrying=Retrying(patience=60.0, clock=clock), timeouts=(5.0, 60.0))
+
+
+def project_of(target: Target) -> Project:
+    """Give where and how the APIs of a target are reached."""
     return Project(target.project, target.endpoints, target.credentials_file, target.ca_file)
 
 

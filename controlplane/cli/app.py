@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import batch, bench, demo, doctor, drill, fleet, hunt, local, runner, show, simulate
+from controlplane.cli import batch, bench, bootstrap, demo, doctor, drill, fleet, hunt, local, runner, show, simulate
 from controlplane.cli.connect import Settings
 from controlplane.cli.logs import LogFormat, speak_in_log_lines
 from controlplane.cli.output import fail_line, note
@@ -44,6 +44,7 @@ doctor.register(app)
 demo.register(app)
 bench.register(app)
 simulate.register(app)
+bootstrap.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -31,12 +31,13 @@ def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 COMMANDS = [
     ["runner"], ["runner", "job"], ["runner", "trigger"], ["runner", "watch"], ["runner", "rights"],
+    ["runner", "execute"],
     [], ["local"], ["local", "up"], ["local", "down"], ["local", "status"], ["local", "kubeconfig"],
     ["local", "reset"], ["local", "stock"], ["apply"], ["delete"], ["reconcile"], ["plan"], ["status"], ["explain"],
     ["fail"], ["fail", "stock-out"], ["fail", "preempt"], ["fail", "region-down"], ["fail", "quota"], ["fail", "api"],
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
-    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["fleet"],
+    ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["fleet"], ["bootstrap"],
     ["batch"], ["batch", "submit"], ["batch", "list"], ["batch", "show"], ["batch", "cancel"], ["batch", "take"],
     ["batch", "serve"],
 ]  # fmt: skip
