@@ -13,11 +13,11 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.engine.fence import Fence
-from controlplane.engine.intake import Intake, Looked
+from controlplane.engine.intake import Intake
 from controlplane.engine.jobs import JobExecutor
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View, observation_of
-from controlplane.engine.outcome import BatchReport, ExitCode, Outcome, Result
+from controlplane.engine.outcome import BatchReport, ExitCode, Looked, Outcome, Result
 from controlplane.engine.ports import AdviceSource, BatchBook, BatchMaker, EventSink, Json, ParametersSource
 from controlplane.engine.report import action_events, condition_events, event, unaccepted_status
 from controlplane.engine.services import REFUSALS, fenced
@@ -115,7 +115,7 @@ class BatchPass:
         looked = Intake(self._outside.files, self._config, self._fence).look(spec, batch, write=not dry_run)
         if not dry_run:
             self._tell(batch, spec, looked)
-        return report
+        return replace(report, looked=looked)
 
     def _tell(self, batch: Json, spec: BatchSpec, looked: Looked) -> None:
         from controlplane import api

@@ -13,12 +13,12 @@ changes nothing of that: the next look at the folder finds what is not marked.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from controlplane.engine.fence import Fence
+from controlplane.engine.outcome import Looked
 from controlplane.engine.ports import BatchMaker, ParametersSource
 from controlplane.gateways.errors import AlreadyExists
 from controlplane.gateways.parameters import Parameters, Tray
@@ -45,15 +45,6 @@ class Unfenced:
         """Let everything through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look at an inbox came to: batches that were made, files that were refused, files taken before."""
-
-    made: tuple[str, ...] = ()
-    rejected: tuple[str, ...] = ()
-    known: int = 0
-
-
 class Intake:
     """Takes files from inboxes."""
 
@@ -62,7 +53,7 @@ class Intake:
         self._log = structlog.get_logger("intake")
 
     def look(self, inbox: BatchSpec, template: Json, *, only: str = "", write: bool = True) -> Looked:
-        """Take every file that is not taken yet, or `only` one; without `write`, count them and leave them there.
+        """Take every file that is not taken yet, or `only` one; without `write`, name them and leave them there.
 
         Raises GatewayError for a folder that cannot be reached.
         """
@@ -70,13 +61,13 @@ class Intake:
         files = {name: v for name, v in tray.versions().items() if _wanted(name) and only in ("", name)}
         taken = tray.names("taken") if files else frozenset()
         fresh = {name: version for name, version in files.items() if _mark(name, version) not in taken}
-        made, rejected = [], []
+        made, rejected, waiting = [], [], []
         for name, version in sorted(fresh.items()):
-            if write:
-                found, refused = self._take(inbox, template, tray, name, version)
-                made += [found] if found else []
-                rejected += [name] if refused else []
-        return Looked(tuple(made), tuple(rejected), len(files) - len(fresh))
+            found, refused = self._take(inbox, template, tray, name, version) if write else ("", False)
+            made += [found] if found else []
+            rejected += [name] if refused else []
+            waiting += [] if found or refused else [name]
+        return Looked(tuple(made), tuple(rejected), len(files) - len(fresh), tuple(waiting))
 
     def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> str:
         """Make a batch of a file that is read already; give its name. The same content is the same batch."""
