@@ -81,7 +81,7 @@ _KINDS = {
     "secretmanager.versions": "access",
     "serviceusage.quotas": "get update",
     "serviceusage.services": "disable enable get list use",
-    "storage.buckets": _CRUD,
+    "storage.buckets": f"{_CRUD} {_POLICY}",
     "storage.objects": _CRUD,
 }
 PERMISSIONS = frozenset(f"{kind}.{verb}" for kind, verbs in _KINDS.items() for verb in verbs.split())
