@@ -49,7 +49,7 @@ def explain(
 
     set_up_logs(settings_of(context))
     report = build(target_of(settings_of(context))).run_pass(dry_run=True)
-    all_of_them = [*report.services, *report.batches]
+    all_of_them: list[Any] = [*report.services, *report.batches]
     found = [s for s in all_of_them if s.decision is not None and _matches(s.spec, name, namespace)]
     if name and not found:
         raise _no_such(name, namespace)

@@ -11,6 +11,7 @@ changes nothing of that: the next look at the folder finds what is not marked.
     <inbox>/rejected/<file>             what is wrong, and beside it `<file>.txt` which says why
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -69,8 +70,11 @@ class Intake:
             waiting += [] if found or refused else [name]
         return Looked(tuple(made), tuple(rejected), len(files) - len(fresh), tuple(waiting))
 
-    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> str:
-        """Make a batch of a file that is read already; give its name. The same content is the same batch."""
+    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> tuple[str, bool]:
+        """Make a batch of a file that is read already; give its name, and whether it is new.
+
+        The same content into the same output is the same batch.
+        """
         return self._begin(inbox, template, self._source.tray(inbox.parameters), name, read)
 
     def _take(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, version: str) -> tuple[str, bool]:
@@ -81,14 +85,14 @@ class Intake:
         self._fence.check()
         if isinstance(read, str):
             return "", self._reject(tray, name, version, read)
-        batch = self._begin(inbox, template, tray, name, read)
+        batch, _ = self._begin(inbox, template, tray, name, read)
         self._fence.check()
         tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
         return batch, False
 
-    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> str:
+    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> tuple[str, bool]:
         """Put a file with all that it names where nobody changes it, then create its GPUBatch."""
-        batch = name_of(read)
+        batch = name_of(read, inbox.output)
         for path, content in read.files.items():
             self._fence.check()
             tray.publish(f"batches/{batch}/{path}", content)
@@ -97,7 +101,8 @@ class Intake:
             self._batches.create_batch(_child(inbox, template, batch, name, read))
         except AlreadyExists:
             self._log.info("the same file again", file=name, batch=batch)
-        return batch
+            return batch, False
+        return batch, True
 
     def _reject(self, tray: Tray, name: str, version: str, problems: str) -> bool:
         """Move what is wrong out of the way, with its report beside it; what came in its place meanwhile stays."""
@@ -111,11 +116,12 @@ class Intake:
         return True
 
 
-def name_of(read: Parameters) -> str:
-    """Give the name of the GPUBatch of a file: the same for the same content, so that a file twice is one batch."""
+def name_of(read: Parameters, output: str) -> str:
+    """Give the name of the GPUBatch of a file: the same for the same content and output, so that twice is one batch."""
     slug = re.sub(r"[^a-z0-9]+", "-", read.name.lower()).strip("-") or "batch"
+    digest = hashlib.sha256(f"{read.digest} {output}".encode()).hexdigest()
     slug = slug if slug[0].isalpha() else f"b-{slug}"
-    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{read.digest[:_DIGITS]}"
+    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{digest[:_DIGITS]}"
 
 
 def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str, read: Parameters) -> Json:
@@ -127,7 +133,10 @@ def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str,
             "name": batch,
             "namespace": inbox.namespace,
             "labels": {naming.LABEL_MANAGED_BY: naming.FIELD_MANAGER, naming.LABEL_INBOX: inbox.name},
-            "annotations": {naming.ANNOTATION_SOURCE: f"{inbox.parameters}{name}"},
+            "annotations": {
+                naming.ANNOTATION_SOURCE: f"{inbox.parameters}{name}",
+                naming.ANNOTATION_RESULTS: read.name,
+            },
         },
         "spec": {
             **template["spec"],
