@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from controlplane.decide.batches import BatchDecision
 from controlplane.decide.growth.notes import Brought
+from controlplane.model.batch import BatchAction, BatchSpec
 from controlplane.model.decision import Action, Decision
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.fleet import FleetSeen
@@ -57,7 +59,7 @@ class Outcome(StrEnum):
 class Result:
     """One action with its outcome; `message` is sanitised, `hint` says what a person may do."""
 
-    action: Action
+    action: Action | BatchAction
     outcome: Outcome
     message: str = ""
     hint: str = ""
@@ -76,6 +78,19 @@ class ServiceReport:
     results: tuple[Result, ...] = ()
     problem: str = ""
     safe_mode: str = ""
+    status_written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch in one pass. `problem` is set when it could not be decided at all."""
+
+    key: str
+    exit_code: ExitCode
+    spec: BatchSpec | None = None
+    decision: BatchDecision | None = None
+    results: tuple[Result, ...] = ()
+    problem: str = ""
     status_written: bool = False
 
 
@@ -110,6 +125,7 @@ class PassReport:
     dry_run: bool
     exit_code: ExitCode
     services: tuple[ServiceReport, ...] = ()
+    batches: tuple[BatchReport, ...] = ()
     held_by: str = ""
     message: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -24,6 +24,7 @@ class Resource:
 
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
+JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
 NODES = Resource("", "v1", "nodes", namespaced=False)
@@ -34,6 +35,7 @@ DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
+GPU_BATCHES = Resource("gpuhunter.dev", "v1alpha1", "gpubatches")
 FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
@@ -42,6 +44,7 @@ ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreview
 RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
+    ("batch/v1", "Job"): JOBS,
     ("v1", "Service"): SERVICES,
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
@@ -54,6 +57,7 @@ _BY_KIND = {
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
+    ("gpuhunter.dev/v1alpha1", "GPUBatch"): GPU_BATCHES,
     ("gpuhunter.dev/v1alpha1", "Fleet"): FLEETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),

@@ -78,3 +78,10 @@ class Reason(StrEnum):
     GUARD_HELD_BACK = "GuardHeldBack"
     WITHIN_COST_CAP = "WithinCostCap"
     APP_UNHEALTHY = "AppUnhealthy"
+    # conditions of a GPUBatch
+    SPEC_ACCEPTED = "SpecAccepted"
+    RENDERING = "Rendering"
+    ALL_RENDERED = "AllRendered"
+    SHARDS_FAILED = "ShardsFailed"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    COST_CAP_REACHED = "CostCapReached"

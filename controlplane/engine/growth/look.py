@@ -178,9 +178,14 @@ def use_of(
         refused = refused or next(told, "")
     fact = view.members[ref]
     stands = map_fact(fact, lambda all_of: {f"{ns}/{name}" for (ns, name), each in all_of.items() if each})
-    holds = isinstance(fact, Known) and any(
-        pod.scheduled for each in fact.value.values() for workload in each for pod in workload.live_pods
-    )
+    standing = [workload for each in fact.value.values() for workload in each] if isinstance(fact, Known) else []
+    jobs = view.jobs.get(ref)
+    if isinstance(jobs, Unknown):
+        stands = jobs  # batches may be rendered there, and nobody can see it
+    elif jobs is not None:
+        begun |= {f"{ns}/{name}" for (ns, name), each in jobs.value.items() if each}
+        standing += [job.workload for each in jobs.value.values() for job in each]
+    holds = any(pod.scheduled for workload in standing for pod in workload.live_pods)
     return Use(
         placements=map_fact(stands, lambda names: tuple(sorted(names | begun))),
         wired=wired[0],

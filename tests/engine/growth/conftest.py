@@ -1,11 +1,8 @@
 """A whole local cloud in virtual time, with the engine on it over its real gateways, in which clusters come and go."""
 
 import asyncio
-import importlib.util
 import logging
-import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import structlog
@@ -52,15 +49,6 @@ SERVICE = {
 }
 
 
-def _virtual_cloud():
-    path = Path(__file__).parents[2] / "simulate" / "virtual_cloud.py"
-    spec = importlib.util.spec_from_file_location("growth_virtual_cloud", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["growth_virtual_cloud"] = module
-    spec.loader.exec_module(module)
-    return module.virtual_cloud
-
-
 def scenario():
     """Give a world whose one member has no GPUs, and a region with GPUs and without a cluster."""
     labels = {"team": "art"}
@@ -86,13 +74,12 @@ def scenario():
 
 
 @pytest.fixture(scope="session")
-def grown_cloud():
+def grown_cloud(virtual_cloud):
     """Give what runs a story on such a cloud: a function of a folder and a coroutine function that is given it."""
-    world = _virtual_cloud()
 
     @asynccontextmanager
     async def opened(folder):
-        async with world(folder, scenario(), starting=20) as cloud:
+        async with virtual_cloud(folder, scenario(), starting=20) as cloud:
             await cloud.apply(FLEET, SERVICE)
             await cloud.run_pass(dry_run=True)  # imports the clients and opens connections, which takes seconds
             yield cloud

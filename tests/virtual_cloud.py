@@ -15,6 +15,7 @@ import yaml
 
 from controlplane.localcloud.clock import VirtualClock
 from controlplane.localcloud.daemon.cloud import LocalCloud
+from controlplane.localcloud.daemon.commands import AdminCommands
 from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
@@ -52,13 +53,14 @@ class Process:
 
 
 class Containers:
-    """Starts them."""
+    """Starts them. `ending` may give another process for a command, one that ends by itself."""
 
-    def __init__(self, clock):
-        self._clock = clock
+    def __init__(self, clock, ending=None):
+        self._clock, self._ending = clock, ending
 
     async def start(self, command):
-        return Process(self._clock)
+        process = self._ending(command, self._clock) if self._ending else None
+        return process or Process(self._clock)
 
 
 class App:
@@ -134,6 +136,7 @@ class VirtualCloud:
 
     def __init__(self, clock, app, local, target):
         self._clock, self._app, self.local, self._target = clock, app, local, target
+        self._commands = AdminCommands(local, pid=0).table()
 
     @property
     def now(self):
@@ -142,6 +145,14 @@ class VirtualCloud:
     async def advance(self, to):
         """Let time pass up to this instant, with all that happens on the way."""
         await self._clock.advance(to - self.now)
+
+    async def call(self, command, **arguments):
+        """Change the cloud as `local` and `fail` do."""
+        return await self._commands[command](**arguments)
+
+    async def objects(self, call):
+        """Give what a call of the config cluster's API gives."""
+        return await asyncio.to_thread(lambda: call(self._app._config.api()))
 
     async def apply(self, *services):
         await asyncio.to_thread(self._app.apply, list(services))
@@ -162,13 +173,13 @@ class VirtualCloud:
 
 
 @asynccontextmanager
-async def virtual_cloud(folder, scenario, *, starting):
+async def virtual_cloud(folder, scenario, *, starting, ending=None):
     """Run a local cloud with this scenario, in which apps take so many seconds to start."""
     folder.mkdir()
     file = folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario, sort_keys=False))
     directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
-    machine = Machine(clock, Containers(clock), App(clock, starting), Proxy)
+    machine = Machine(clock, Containers(clock, ending), App(clock, starting), Proxy)
     directory.folder.mkdir()
     cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
     try:
