@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from webui_image.bench.figures import Bench, Figure
 
@@ -128,7 +128,7 @@ def _as_shard(bench: Bench, batch: Batch, engine: Engine, folder: Path) -> None:
         batch,
         part,
         place,
-        lambda: _Kept(engine),
+        lambda: cast("Engine", _Kept(engine)),
         files=LocalPlace(bench.scratch),
         worker=Worker("bench"),
         options=Options(in_flight=IN_FLIGHT),
@@ -146,7 +146,7 @@ class _Kept:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
     def close(self) -> None:
