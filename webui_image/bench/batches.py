@@ -141,13 +141,16 @@ def _as_shard(bench: Bench, batch: Batch, engine: Engine, folder: Path) -> None:
 
 
 class _Kept:
-    """An engine that others close."""
+    """An engine that others start and close: starting it again would warm it up once more."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+    def start(self) -> None:
+        """Leave it running."""
 
     def close(self) -> None:
         """Leave it running."""
