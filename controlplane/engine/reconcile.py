@@ -279,9 +279,9 @@ class Reconciler:
             detail=report.message,
         )
         for warning in report.warnings:
-            self._log.warning(warning)
+            self._log.info("fleet needs attention", detail=warning, attention=True)
         if report.strays:
-            self._log.warning("workloads without a GPUService", workloads=report.strays)
+            self._log.info("workloads without a GPUService", workloads=report.strays, attention=True)
 
 
 def _rendered(batch: BatchReport) -> str:
