@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
-from controlplane.doctor.fleetrights import chosen
 from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
+from controlplane.doctor.fleetrights import chosen
 from controlplane.doctor.gateway import gateway
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
