@@ -19,12 +19,16 @@ from ingress.wiring import Kind, MemberObjects, Objects, WiringState
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 BACKEND_POLICY = Kind("networking.gke.io", "v1", "gcpbackendpolicies", "GCPBackendPolicy")
+GATEWAY_POLICY = Kind("networking.gke.io", "v1", "gcpgatewaypolicies", "GCPGatewayPolicy")
 HEALTH_CHECK_POLICY = Kind("networking.gke.io", "v1", "healthcheckpolicies", "HealthCheckPolicy")
 SERVICE_EXPORT = Kind("net.gke.io", "v1", "serviceexports", "ServiceExport")
 
 RECORD = f"{naming.GROUP}/clusters"
 SERVICE_PORT = 80
 _BACKEND_SERVICES = "networking.gke.io/backend-services"
+_CERTIFICATES = "networking.gke.io/pre-shared-certs"
+_CERTIFICATE_MAP = "networking.gke.io/certmap"
+_HTTP, _HTTPS = "http", "https"
 
 
 class MultiClusterGatewayWiring:
@@ -52,11 +56,22 @@ class MultiClusterGatewayWiring:
             raise ValueError("refusing to wire no cluster at all: the service would be gone from its address")
         annotations = bookkeeping(spec, ingress_spec_hash(spec, IngressKind.MULTI_CLUSTER_GATEWAY), fence)
         record = {RECORD: ",".join(sorted(set(clusters)))}
+        https = spec.ingress.https
         return [
             _health_check(spec),
             _backend_policy(spec),
+            *([_gateway_policy(spec, https.ssl_policy)] if https and https.ssl_policy else []),
             _gateway(spec, annotations),
+            *([_redirect(spec)] if https and https.redirect else []),
             _route(spec, {**record, **annotations}),
+        ]
+
+    def obsolete(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
+        """Give the redirect, which would keep HTTP from the app, and the policy where they are not asked for."""
+        https = spec.ingress.https
+        return [
+            *([] if https and https.redirect else [(HTTP_ROUTE, redirect_name(spec))]),
+            *([] if https and https.ssl_policy else [(GATEWAY_POLICY, spec.name)]),
         ]
 
     def member_manifest(self, spec: ServiceSpec) -> dict[str, Any] | None:
@@ -65,7 +80,8 @@ class MultiClusterGatewayWiring:
 
     def release_order(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
         """Take the address down first; what holds the record goes last, so that a start made is seen to its end."""
-        return [(kind, spec.name) for kind in (GATEWAY, BACKEND_POLICY, HEALTH_CHECK_POLICY, HTTP_ROUTE)]
+        kinds = (GATEWAY, GATEWAY_POLICY, BACKEND_POLICY, HEALTH_CHECK_POLICY)
+        return [*((kind, spec.name) for kind in kinds), (HTTP_ROUTE, redirect_name(spec)), (HTTP_ROUTE, spec.name)]
 
     def state(self, spec: ServiceSpec, objects: Objects, members: MemberObjects | None = None) -> WiringState:
         """Read clusters, address and backend services; the hash counts only where objects and record agree."""
@@ -112,12 +128,33 @@ def _backend_policy(spec: ServiceSpec) -> dict[str, Any]:
         "timeoutSec": spec.ingress.timeout_seconds,
         "connectionDraining": {"drainingTimeoutSec": spec.ingress.draining_seconds},
     }
+    if spec.ingress.security_policy:
+        manifest["spec"]["default"]["securityPolicy"] = spec.ingress.security_policy
+    if (iap := spec.ingress.iap) is not None:
+        secret = {"oauth2ClientSecret": {"name": iap.oauth_secret}, "clientID": iap.client_id}
+        manifest["spec"]["default"]["iap"] = {"enabled": True, **secret}
+    manifest["spec"]["targetRef"]["name"] = spec.name
+    return manifest
+
+
+def _gateway_policy(spec: ServiceSpec, ssl_policy: str) -> dict[str, Any]:
+    manifest = load("gcpgatewaypolicy") | {"metadata": metadata(spec)}
+    manifest["spec"]["default"]["sslPolicy"] = ssl_policy
     manifest["spec"]["targetRef"]["name"] = spec.name
     return manifest
 
 
 def _gateway(spec: ServiceSpec, annotations: Mapping[str, str]) -> dict[str, Any]:
-    manifest = load("gateway") | {"metadata": metadata(spec, annotations)}
+    """Listen by HTTP, and by HTTPS where it is asked for; a certificate map is named on the Gateway itself."""
+    https = spec.ingress.https
+    mapped = {_CERTIFICATE_MAP: https.certificate_map} if https and https.certificate_map else {}
+    manifest = load("gateway") | {"metadata": metadata(spec, {**mapped, **annotations})}
+    if https:
+        plain = manifest["spec"]["listeners"][0]
+        secure = {**plain, "name": _HTTPS, "protocol": "HTTPS", "port": 443}
+        if not mapped:
+            secure["tls"] = {"mode": "Terminate", "options": {_CERTIFICATES: ",".join(https.certificates)}}
+        manifest["spec"]["listeners"].append(secure)
     if spec.ingress.static_address_name:
         manifest["spec"]["addresses"] = [{"type": "NamedAddress", "value": spec.ingress.static_address_name}]
     return manifest
@@ -129,8 +166,22 @@ def _route(spec: ServiceSpec, annotations: Mapping[str, str]) -> dict[str, Any]:
     body = manifest["spec"]
     body["parentRefs"][0]["name"] = spec.name
     body["rules"][0]["backendRefs"][0] |= {"name": spec.name, "port": SERVICE_PORT}
+    if spec.ingress.https and spec.ingress.https.redirect:
+        body["parentRefs"][0]["sectionName"] = _HTTPS
     if spec.ingress.host:
         body["hostnames"] = [spec.ingress.host]
+    return manifest
+
+
+def redirect_name(spec: ServiceSpec) -> str:
+    """Give the name of the route that sends on who comes by HTTP."""
+    return f"{spec.name}-to-https"
+
+
+def _redirect(spec: ServiceSpec) -> dict[str, Any]:
+    manifest = load("redirect")
+    manifest["metadata"] = metadata(spec) | {"name": redirect_name(spec)}
+    manifest["spec"]["parentRefs"][0] |= {"name": spec.name, "sectionName": _HTTP}
     return manifest
 
 

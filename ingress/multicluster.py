@@ -1,4 +1,4 @@
-"""Multi Cluster Ingress: MultiClusterIngress, MultiClusterService and BackendConfig in the config cluster.
+"""Multi Cluster Ingress: MultiClusterIngress, MultiClusterService, BackendConfig, FrontendConfig in the config cluster.
 
 `spec.clusters` is an atomic list whose absence means every member and whose empty form is not documented: it is always
 written whole and never empty. Names never begin with `mci-`, which the product keeps for what it makes itself.
@@ -9,17 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.model import naming
-from controlplane.model.service import IngressKind, ServiceSpec
+from controlplane.model.service import Https, IngressKind, ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 from ingress.reading import annotation, bookkeeping, going, load, managed, mapping, metadata, named
 from ingress.wiring import Kind, MemberObjects, Objects, WiringState
 
 MULTI_CLUSTER_INGRESS = Kind("networking.gke.io", "v1", "multiclusteringresses", "MultiClusterIngress")
 MULTI_CLUSTER_SERVICE = Kind("networking.gke.io", "v1", "multiclusterservices", "MultiClusterService")
+FRONTEND_CONFIG = Kind("networking.gke.io", "v1beta1", "frontendconfigs", "FrontendConfig")
 BACKEND_CONFIG = Kind("cloud.google.com", "v1", "backendconfigs", "BackendConfig")
 
 SERVICE_PORT = 80
 _STATIC_IP = "networking.gke.io/static-ip"
+_CERTIFICATES = "networking.gke.io/pre-shared-certs"
+_FRONTEND_CONFIG = "networking.gke.io/frontend-config"
 _BACKEND_CONFIG = "cloud.google.com/backend-config"
 
 
@@ -44,11 +47,16 @@ class MultiClusterIngressWiring:
         return sorted({name for found in ours for name in _made(found)})
 
     def manifests(self, spec: ServiceSpec, clusters: Sequence[str], *, fence: int) -> list[dict[str, Any]]:
-        """Render the BackendConfig first, since the others refer to it, and the address last."""
+        """Render both configurations first, since the others refer to them, and the address last."""
         if not clusters:
             raise ValueError("refusing to wire no cluster at all: an empty list is not documented and may mean all")
         annotations = bookkeeping(spec, ingress_spec_hash(spec, IngressKind.MULTI_CLUSTER_INGRESS), fence)
-        return [_backend_config(spec), _service(spec, clusters, annotations), _ingress(spec, annotations)]
+        frontend = [_frontend_config(spec)] if spec.ingress.https else []
+        return [_backend_config(spec), *frontend, _service(spec, clusters, annotations), _ingress(spec, annotations)]
+
+    def obsolete(self, _spec: ServiceSpec) -> list[tuple[Kind, str]]:
+        """Give none: a FrontendConfig that nothing refers to does nothing, and goes with the service."""
+        return []
 
     def member_manifest(self, _spec: ServiceSpec) -> dict[str, Any] | None:
         """Give None: the list alone wires a member."""
@@ -56,7 +64,8 @@ class MultiClusterIngressWiring:
 
     def release_order(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
         """Take the address down first; what holds the list goes last, so that a start made is seen to its end."""
-        return [(kind, spec.name) for kind in (MULTI_CLUSTER_INGRESS, BACKEND_CONFIG, MULTI_CLUSTER_SERVICE)]
+        kinds = (MULTI_CLUSTER_INGRESS, FRONTEND_CONFIG, BACKEND_CONFIG, MULTI_CLUSTER_SERVICE)
+        return [(kind, spec.name) for kind in kinds]
 
     def state(self, spec: ServiceSpec, objects: Objects, members: MemberObjects | None = None) -> WiringState:  # noqa: ARG002 - the Protocol's
         """Read clusters, address and backend services; the hash counts only when both objects carry it."""
@@ -95,6 +104,16 @@ def _backend_config(spec: ServiceSpec) -> dict[str, Any]:
     }
     # Google Cloud refuses a time-out longer than the interval.
     check["timeoutSec"] = min(check["timeoutSec"], wanted.check_interval_seconds)
+    body["securityPolicy"]["name"] = wanted.security_policy or ""
+    if wanted.iap is not None:
+        body["iap"] = {"enabled": True, "oauthclientCredentials": {"secretName": wanted.iap.oauth_secret}}
+    return manifest
+
+
+def _frontend_config(spec: ServiceSpec) -> dict[str, Any]:
+    manifest, https = load("frontendconfig") | {"metadata": metadata(spec)}, spec.ingress.https or Https()
+    manifest["spec"]["sslPolicy"] = https.ssl_policy or ""
+    manifest["spec"]["redirectToHttps"]["enabled"] = https.redirect
     return manifest
 
 
@@ -110,7 +129,9 @@ def _service(spec: ServiceSpec, clusters: Sequence[str], annotations: Mapping[st
 
 def _ingress(spec: ServiceSpec, annotations: Mapping[str, str]) -> dict[str, Any]:
     address = {_STATIC_IP: spec.ingress.static_address} if spec.ingress.static_address else {}
-    manifest = load("multiclusteringress") | {"metadata": metadata(spec, {**address, **annotations})}
+    https = spec.ingress.https
+    secure = {_CERTIFICATES: ",".join(https.certificates), _FRONTEND_CONFIG: spec.name} if https else {}
+    manifest = load("multiclusteringress") | {"metadata": metadata(spec, {**address, **secure, **annotations})}
     body, backend = manifest["spec"]["template"]["spec"], {"serviceName": spec.name, "servicePort": SERVICE_PORT}
     body["backend"] = dict(backend)
     if spec.ingress.host:

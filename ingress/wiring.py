@@ -73,6 +73,10 @@ class TrafficWiring(Protocol):
         """Render all objects of the config cluster, in the order of applying. `clusters` must not be empty."""
         ...
 
+    def obsolete(self, spec: ServiceSpec) -> list[tuple[Kind, str]]:
+        """Give kinds and names of what an earlier spec may have left and this one must not have."""
+        ...
+
     def member_manifest(self, spec: ServiceSpec) -> dict[str, Any] | None:
         """Render what wires a member by being there; None where the list alone does."""
         ...

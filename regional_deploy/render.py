@@ -18,6 +18,10 @@ from controlplane.model import naming
 from controlplane.model.offering import Capacity, Offering
 from controlplane.model.service import PodTemplate, ServiceSpec
 
+_WORKLOAD_IDENTITY = "iam.gke.io/gcp-service-account"
+_METADATA_SERVER = (("169.254.169.252/32", 988), ("169.254.169.254/32", 80))
+"""Where GKE's metadata server gives Pods their tokens: with iptables, and with Dataplane V2, as Autopilot has it."""
+
 
 @cache
 def _parsed(name: str) -> dict[str, Any]:
@@ -51,6 +55,9 @@ def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_has
     body["progressDeadlineSeconds"] = max(body["progressDeadlineSeconds"], int(patience.total_seconds()) + 60)
     body["selector"]["matchLabels"] = dict(labels)
     body["template"]["metadata"]["labels"] = dict(labels)
+    if spec.pod.model is not None and spec.pod.model.bucket:
+        # By this GKE adds the container that reads the bucket.
+        body["template"]["metadata"]["annotations"] = {"gke-gcsfuse/volumes": "true"}
     _fill_app(body["template"]["spec"], spec, offering)
     return manifest
 
@@ -77,6 +84,11 @@ def namespace(name: str) -> dict[str, Any]:
     manifest = load("namespace")
     manifest["metadata"]["name"] = name
     return manifest
+
+
+def priority_class() -> dict[str, Any]:
+    """Render the priority of services for a member cluster that lacks it."""
+    return load("priorityclass")
 
 
 def node_selector(offering: Offering) -> dict[str, str]:
@@ -118,6 +130,7 @@ def _fill_app(pod: dict[str, Any], spec: ServiceSpec, offering: Offering) -> Non
             container[key] = list(words)
     container["env"] = _environment(container["env"], spec, offering)
     _fill_probes(container, spec)
+    _fill_model(pod, container, spec)
     if spec.pod.pre_stop_seconds > 0:
         container["lifecycle"]["preStop"]["sleep"]["seconds"] = spec.pod.pre_stop_seconds
     else:
@@ -158,6 +171,22 @@ def _fill_scratch(pod: dict[str, Any], container: dict[str, Any], template: PodT
         container.setdefault("volumeMounts", []).append({"name": name, "mountPath": scratch.path})
 
 
+def _fill_model(pod: dict[str, Any], container: dict[str, Any], spec: ServiceSpec) -> None:
+    """Mount the model read-only, so that every Pod of every region may have it at once."""
+    model = spec.pod.model
+    if model is None:
+        return
+    if model.bucket:
+        options = "implicit-dirs" + (f",only-dir={model.prefix}" if model.prefix else "")
+        attributes = {"bucketName": model.bucket, "mountOptions": options}
+        source = {"csi": {"driver": "gcsfuse.csi.storage.gke.io", "readOnly": True, "volumeAttributes": attributes}}
+    else:
+        source = {"persistentVolumeClaim": {"claimName": model.claim, "readOnly": True}}
+    pod.setdefault("volumes", []).append({"name": "model", **source})
+    mount = {"name": "model", "mountPath": model.path, "readOnly": True}
+    container.setdefault("volumeMounts", []).append(mount)
+
+
 def _metadata(spec: ServiceSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
@@ -171,7 +200,10 @@ def _selector(spec: ServiceSpec) -> dict[str, str]:
 
 
 def _service_account(spec: ServiceSpec) -> dict[str, Any]:
-    return load("serviceaccount") | {"metadata": _metadata(spec)}
+    manifest = load("serviceaccount") | {"metadata": _metadata(spec)}
+    if spec.pod.google_service_account:
+        manifest["metadata"]["annotations"] = {_WORKLOAD_IDENTITY: spec.pod.google_service_account}
+    return manifest
 
 
 def _service(spec: ServiceSpec) -> dict[str, Any]:
@@ -190,7 +222,13 @@ def _network_policy(spec: ServiceSpec) -> dict[str, Any]:
     manifest = load("networkpolicy") | {"metadata": _metadata(spec)}
     manifest["spec"]["podSelector"]["matchLabels"] = _selector(spec)
     manifest["spec"]["ingress"][0]["ports"][0]["port"] = spec.pod.port
+    if spec.pod.google_service_account or (spec.pod.model and spec.pod.model.bucket):
+        manifest["spec"]["egress"] += [_to_metadata(address, port) for address, port in _METADATA_SERVER]
     return manifest
+
+
+def _to_metadata(address: str, port: int) -> dict[str, Any]:
+    return {"to": [{"ipBlock": {"cidr": address}}], "ports": [{"protocol": "TCP", "port": port}]}
 
 
 def _plain(value: Any) -> Any:

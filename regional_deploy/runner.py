@@ -5,6 +5,8 @@ belongs in the parsed object. The rights are those of `rbac/`, bound to the proj
 """
 
 import re
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -52,8 +54,14 @@ def _text(folder: str, name: str) -> str:
     return resources.files("regional_deploy").joinpath(folder, f"{name}.yaml").read_text("utf-8")
 
 
+@cache
+def _parsed(folder: str, name: str) -> tuple[Json, ...]:
+    return tuple(document for document in yaml.safe_load_all(_text(folder, name)) if document is not None)
+
+
 def _documents(folder: str, name: str) -> list[Json]:
-    return [document for document in yaml.safe_load_all(_text(folder, name)) if document is not None]
+    """Give the documents of a file, as structures of one's own."""
+    return deepcopy(list(_parsed(folder, name)))
 
 
 def cloud_run_job(runner: Runner) -> Json:
@@ -64,6 +72,32 @@ def cloud_run_job(runner: Runner) -> Json:
     task["serviceAccountName"] = runner.service_account
     _fill_container(task["containers"][0], runner)
     return job
+
+
+def cloud_run_job_v2(runner: Runner) -> Json:
+    """Render the same job as the Admin API v2 takes it, whose fields are called otherwise."""
+    execution = cloud_run_job(runner)["spec"]["template"]["spec"]
+    task = execution["template"]["spec"]
+    template = {
+        "maxRetries": task["maxRetries"],
+        "timeout": f"{task['timeoutSeconds']}s",
+        "serviceAccount": task["serviceAccountName"],
+        "containers": task["containers"],
+    }
+    return {
+        "template": {"parallelism": execution["parallelism"], "taskCount": execution["taskCount"], "template": template}
+    }
+
+
+def cloud_build(image: str, version: str, project: str, account: str) -> Json:
+    """Render the build of the reconciler's image, as Cloud Build's REST API takes it, but for its source.
+
+    image: without its tag, which `version` is. account: the email that it runs as.
+    """
+    (build,) = _documents("project", "cloudbuild")
+    del build["substitutions"]
+    filled: Json = _substituted(build, {"${_IMAGE}": image, "${_VERSION}": version})
+    return {**filled, "serviceAccount": f"projects/{project}/serviceAccounts/{account}"}
 
 
 def trigger(runner: Runner) -> Json:
@@ -115,7 +149,28 @@ def rights(where: str, service_account: str) -> list[Json]:
 
 def permissions() -> tuple[str, ...]:
     """Give the permissions of the custom IAM role: one for each method that the reconciler calls."""
-    (role,) = _documents("rbac", "google-cloud-role")
+    return tuple(role_definition()["includedPermissions"])
+
+
+def role_definition(name: str = "google-cloud-role") -> Json:
+    """Give a custom IAM role by its file: title, description, stage, includedPermissions."""
+    (role,) = _documents("rbac", name)
+    return role
+
+
+def _substituted(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for name, text in values.items():
+            value = value.replace(name, text)
+        return value
+    if isinstance(value, list):
+        return [_substituted(each, values) for each in value]
+    return {key: _substituted(each, values) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def growth_permissions() -> tuple[str, ...]:
+    """Give those that clusters on demand take besides, in a role of their own that only who wants them grants."""
+    (role,) = _documents("rbac", "google-cloud-role-growth")
     return tuple(role["includedPermissions"])
 
 

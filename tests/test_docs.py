@@ -30,7 +30,8 @@ TEST = re.compile(r"(tests/[\w./-]+\.py)::(\w+)")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
 ROOMS_IN_FULL = (
     "controlplane/", "controlplane/model/", "controlplane/api/", "controlplane/decide/", "controlplane/decide/valued/",
-    "controlplane/engine/", "controlplane/gateways/", "controlplane/cli/", "controlplane/demo/", "controlplane/bench/",
+    "controlplane/bootstrap/", "controlplane/bootstrap/handlers/", "controlplane/engine/", "controlplane/gateways/",
+    "controlplane/cli/", "controlplane/demo/", "controlplane/bench/",
     "controlplane/simulate/", "controlplane/simulate/hunter/", "controlplane/simulate/baselines/",
     "controlplane/simulate/synthesis/", "controlplane/simulate/plot/", "regional_deploy/", "ingress/",
     "webui_image/", "webui_image/values/", "webui_image/prompts/", "webui_image/pictures/",

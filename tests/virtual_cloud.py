@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 import yaml
 
 from controlplane.localcloud.clock import VirtualClock
-from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.cloud import LocalCloud
 from controlplane.localcloud.daemon.commands import AdminCommands
+from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
 from controlplane.localcloud.scenario import load_scenario
@@ -131,11 +132,11 @@ class EngineClock:
 
 
 class VirtualCloud:
-    """A running local cloud and the engine for it. `now` is in seconds since the start."""
+    """A running local cloud (`local`) and the engine for it. `now` is in seconds since the start."""
 
-    def __init__(self, clock, app, cloud):
-        self._clock, self._app = clock, app
-        self._commands = AdminCommands(cloud, pid=0).table()
+    def __init__(self, clock, app, local, target):
+        self._clock, self._app, self.local, self._target = clock, app, local, target
+        self._commands = AdminCommands(local, pid=0).table()
 
     @property
     def now(self):
@@ -162,6 +163,14 @@ class VirtualCloud:
         await self._clock.advance(0)
         return report
 
+    async def release(self):
+        """Give the lease back."""
+        await asyncio.to_thread(self._app.reconciler.release)
+
+    def another_process(self):
+        """Go on with an engine that knows nothing but what stands in the cloud."""
+        self._app = build(self._target, clock=EngineClock(self._clock))
+
 
 @asynccontextmanager
 async def virtual_cloud(folder, scenario, *, starting, ending=None):
@@ -186,7 +195,8 @@ async def virtual_cloud(folder, scenario, *, starting, ending=None):
             prices_file=directory.prices_file,
         )
         app = build(target, clock=EngineClock(clock))
-        yield VirtualCloud(clock, app, cloud)
-        await asyncio.to_thread(app.reconciler.release)
+        running = VirtualCloud(clock, app, cloud, target)
+        yield running
+        await running.release()
     finally:
         await cloud.stop()

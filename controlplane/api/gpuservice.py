@@ -193,6 +193,37 @@ class ScratchSpec(Strict):
     )
 
 
+class ModelSpec(Strict):
+    """A model that every Pod reads and none can write, mounted instead of downloaded."""
+
+    path: StrictStr = Field(pattern=r"^/[^:]*[^:/]$", max_length=1024, description="Where the app finds it.")
+    bucket: StrictStr | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]$",
+        description="Bucket of Cloud Storage, read with Cloud Storage FUSE; the app's service account must be let in.",
+    )
+    prefix: StrictStr | None = Field(
+        default=None,
+        max_length=1024,
+        pattern=r"^[^/,\s][^,\s]*[^/,\s]$",
+        description="Folder in the bucket. Leave out for the whole.",
+    )
+    claim: StrictStr | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="PersistentVolumeClaim that many may read, of this name in every cluster, instead of a bucket.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ModelSpec":
+        if (self.bucket is None) == (self.claim is None):
+            raise ValueError("a model comes from a bucket or from a claim; set one of the two")
+        if self.prefix is not None and self.bucket is None:
+            raise ValueError("prefix is a folder of a bucket; set bucket, or leave prefix out")
+        return self
+
+
 class PodSpec(Strict):
     """The app's container."""
 
@@ -211,7 +242,17 @@ class PodSpec(Strict):
     scratch: list[ScratchSpec] = Field(
         default_factory=list, max_length=8, description="Folders to write in, such as /tmp and a cache."
     )
-    startup_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path, 15 minutes.")
+    google_service_account: StrictStr | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[a-z0-9][-a-z0-9]*@[-a-z0-9.:]+\.gserviceaccount\.com$",
+        description="Google service account that the app acts as (workload identity). It is let at the metadata server "
+        "then. Allow it once: roles/iam.workloadIdentityUser for PROJECT.svc.id.goog[NAMESPACE/NAME].",
+    )
+    model: ModelSpec | None = Field(default=None, description="A model to mount read-only. Leave out to bring one.")
+    startup_probe: ProbeSpec | None = Field(
+        default=None, description="Default: the ingress' health path, 15 minutes or the warmupDeadline if longer."
+    )
     readiness_probe: ProbeSpec | None = Field(default=None, description="Default: the ingress' health path.")
     liveness_probe: ProbeSpec | None = Field(default=None, description="Default: none.")
     termination_grace: Duration = Field(
@@ -225,6 +266,12 @@ class PodSpec(Strict):
     def _grace(self) -> "PodSpec":
         if self.pre_stop >= self.termination_grace:
             raise ValueError("preStop uses up the whole terminationGrace; give terminationGrace more than preStop")
+        return self
+
+    @model_validator(mode="after")
+    def _places(self) -> "PodSpec":
+        if self.model is not None and self.model.path in [item.path for item in self.scratch]:
+            raise ValueError(f'"{self.model.path}" is both a scratch folder and the model\'s; give each its own')
         return self
 
     @field_validator("scratch")
@@ -242,6 +289,59 @@ class PodSpec(Strict):
         if double := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f'"{double}" is set twice; keep one of them')
         return value
+
+
+RESOURCE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+_ResourceName = Annotated[StrictStr, Field(max_length=63, pattern=RESOURCE_NAME)]
+
+
+class HttpsSpec(Strict):
+    """How the address speaks HTTPS. Certificates are the project's; no key ever passes through here."""
+
+    certificates: list[_ResourceName] = Field(
+        default_factory=list,
+        max_length=15,
+        description="Names of SSL certificates of the project (`gcloud compute ssl-certificates list`), the default "
+        "one first.",
+    )
+    certificate_map: _ResourceName | None = Field(
+        default=None,
+        description="Name of a certificate map of Certificate Manager, for MultiClusterGateway, in place of these.",
+    )
+    ssl_policy: _ResourceName | None = Field(
+        default=None, description="Name of an SSL policy of the project, which says what TLS is spoken."
+    )
+    redirect: StrictBool = Field(default=True, description="Send who comes by HTTP to HTTPS.")
+
+    @field_validator("certificates")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        if double := next((name for name in value if value.count(name) > 1), None):
+            raise ValueError(f'"{double}" is named twice; keep one of them')
+        return value
+
+    @model_validator(mode="after")
+    def _some(self) -> "HttpsSpec":
+        if not self.certificates and not self.certificate_map:
+            raise ValueError("no certificate is named; name at least one in certificates")
+        return self
+
+
+class IapSpec(Strict):
+    """Identity-Aware Proxy: only people and accounts that the project lets in reach the app."""
+
+    oauth_secret: StrictStr = Field(
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Name of the Secret in the config cluster, in the service's namespace, that holds the OAuth "
+        "client: client_id and client_secret for MultiClusterIngress, key (the secret) for MultiClusterGateway.",
+    )
+    client_id: StrictStr | None = Field(
+        default=None,
+        max_length=256,
+        pattern=r"^[!-~]+$",
+        description="Id of the OAuth client, for MultiClusterGateway. It is no secret.",
+    )
 
 
 class IngressSpec(Strict):
@@ -279,6 +379,11 @@ class IngressSpec(Strict):
         default=timedelta(minutes=5), description="Time that requests get when a region is left."
     )
     check_interval: Duration = Field(default=timedelta(seconds=15), description="How often the load balancer asks.")
+    https: HttpsSpec | None = Field(default=None, description="Leave out to speak HTTP alone.")
+    security_policy: _ResourceName | None = Field(
+        default=None, description="Name of a Cloud Armor security policy of the project that guards the app."
+    )
+    iap: IapSpec | None = Field(default=None, description="Leave out to let everybody in.")
 
     @model_validator(mode="after")
     def _reserved_as_its_kind_takes_it(self) -> "IngressSpec":
@@ -292,6 +397,28 @@ class IngressSpec(Strict):
             raise ValueError(
                 "staticAddressName is for MultiClusterGateway; a MultiClusterIngress takes a reserved address itself: "
                 "set staticAddress as well"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _secured_as_its_kind_takes_it(self) -> "IngressSpec":
+        gateway = self.kind == "MultiClusterGateway"
+        if self.iap is not None and self.https is None:
+            raise ValueError("iap works over HTTPS alone; set https as well")
+        if self.https is not None and not gateway:
+            if not self.static_address:
+                raise ValueError(
+                    "https of a MultiClusterIngress needs a reserved address; reserve one "
+                    "(`gcloud compute addresses create NAME --global`) and set staticAddress"
+                )
+            if not self.https.certificates:
+                raise ValueError(
+                    "https.certificateMap is for MultiClusterGateway; a MultiClusterIngress takes SSL certificates: "
+                    "name at least one in https.certificates"
+                )
+        if self.iap is not None and gateway and not self.iap.client_id:
+            raise ValueError(
+                "iap of a MultiClusterGateway needs the id of the OAuth client beside its secret; set iap.clientId"
             )
         return self
 

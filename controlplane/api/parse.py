@@ -6,12 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.api.checking import checked
-from controlplane.api.gpuservice import GPUServiceSpec, ProbeSpec, TimingSpec
+from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ModelSpec, ProbeSpec, TimingSpec
 from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
+    Https,
+    Iap,
     Ingress,
     IngressKind,
+    Model,
     PodTemplate,
     Policy,
     Preset,
@@ -25,6 +28,7 @@ from controlplane.model.service import (
 KIND = "GPUService"
 # Room for `-<accelerator>-x8-on-demand` inside a label value's 63 characters without cutting the service's own name.
 LONGEST_NAME = 30
+LEAST_START = timedelta(minutes=15)
 _NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 
 
@@ -112,14 +116,22 @@ def _pod(spec: GPUServiceSpec) -> PodTemplate:
         run_as_user=pod.run_as_user,
         read_only_root=pod.read_only_root_filesystem,
         scratch=tuple(Scratch(item.path, item.size) for item in pod.scratch),
+        google_service_account=pod.google_service_account or "",
+        model=None if pod.model is None else _model(pod.model),
     )
+
+
+def _model(model: ModelSpec) -> Model:
+    return Model(model.path, model.bucket or "", model.prefix or "", model.claim or "")
 
 
 def _startup(path: str, port: int, patience: timedelta) -> dict[str, Any]:
-    """Ask every two seconds, for at least as long as the warm-up may take: a model load must not be shot half-way."""
-    return _http(
-        path, port, periodSeconds=2, timeoutSeconds=5, failureThreshold=max(1, round(patience.total_seconds() / 2))
-    )
+    """Ask every two seconds, for at least as long as the warm-up may take: a model load must not be shot half-way.
+
+    A short warm-up is when to look elsewhere, no reason to begin the load anew: it gets 15 minutes in any case.
+    """
+    longest = max(patience, LEAST_START)
+    return _http(path, port, periodSeconds=2, timeoutSeconds=5, failureThreshold=round(longest.total_seconds() / 2))
 
 
 def _http(path: str, port: int, **numbers: int) -> dict[str, Any]:
@@ -135,7 +147,7 @@ def _probe(probe: ProbeSpec | None, port: int) -> dict[str, Any] | None:
 
 
 def _ingress(spec: GPUServiceSpec) -> Ingress:
-    ingress = spec.ingress
+    ingress, https, iap = spec.ingress, spec.ingress.https, spec.ingress.iap
     return Ingress(
         kind=IngressKind(ingress.kind),
         static_address=ingress.static_address,
@@ -145,4 +157,11 @@ def _ingress(spec: GPUServiceSpec) -> Ingress:
         timeout_seconds=round(ingress.timeout.total_seconds()),
         draining_seconds=round(ingress.draining.total_seconds()),
         check_interval_seconds=round(ingress.check_interval.total_seconds()),
+        https=None if https is None else _https(https),
+        security_policy=ingress.security_policy,
+        iap=None if iap is None else Iap(iap.oauth_secret, iap.client_id),
     )
+
+
+def _https(https: HttpsSpec) -> Https:
+    return Https(tuple(https.certificates), https.certificate_map, https.ssl_policy, redirect=https.redirect)

@@ -92,8 +92,10 @@ def local_with(settings: Settings, target: "Target") -> "Target":
     if settings.fleet is not None:
         fleet = named_fleet(settings)
         _agree(settings.fleet, "spec.project", fleet.project, "the local cloud is", target.project)
-        _agree(settings.fleet, "spec.configCluster", fleet.config.link, "the local cloud has", target.config_cluster)
-        target = replace(target, fleet=fleet)
+        # A project that begins empty has no config cluster until the Fleet's is made.
+        there = target.config_cluster or None
+        _agree(settings.fleet, "spec.configCluster", fleet.config.link, "the local cloud has", there)
+        target = replace(target, config_cluster=fleet.config.link, fleet=fleet)
     return replace(target, prices_file=settings.prices) if settings.prices else target
 
 

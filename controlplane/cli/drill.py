@@ -84,12 +84,13 @@ def api(
     kind: Annotated[
         str,
         typer.Argument(
-            help="latency, 403, 429, 500, 503, hang, cut, lost-answer, stale-read, partial-list or expired-credential."
+            help="latency, 403, 429, 500, 503, hang, cut, lost-answer, stale-read, partial-list or expired-credential; "
+            "of gcp also cluster-quota (no new cluster is granted) and cluster-error (its creation fails)."
         ),
     ],
     seconds: Annotated[float | None, typer.Option(help="Length of a latency.")] = None,
     times: Annotated[int | None, typer.Option(min=1, help="How often; none means until `recover api`.")] = None,
-    path: Annotated[str | None, typer.Option(help="Only requests whose path matches this pattern.")] = None,
+    path: Annotated[str | None, typer.Option(help="Only requests, or new clusters LOCATION/NAME, that match.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only these HTTP methods.")] = None,
     probability: Annotated[float, typer.Option(min=0, max=1, help="Share of the requests it hits.")] = 1.0,
     output: OutputOption = Output.TABLE,

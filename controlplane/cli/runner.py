@@ -1,4 +1,4 @@
-"""`runner`: what runs the reconciler itself, printed for gcloud and kubectl."""
+"""`runner`: what runs the reconciler itself, printed for gcloud and kubectl; and a pass of the job at once."""
 
 import shlex
 from enum import StrEnum
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controlplane.cli.connect import Settings, settings_of
-from controlplane.cli.output import Output, OutputOption, emit
+from controlplane.cli.output import Output, OutputOption, console, emit, note
 
 if TYPE_CHECKING:
     from regional_deploy.runner import Runner
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Print what runs the reconciler: a Cloud Run job with its trigger, or a Deployment in the config cluster.",
+    help="Print what runs the reconciler: a Cloud Run job with its trigger, or a Deployment; run the job now.",
 )
 
 
@@ -88,6 +88,26 @@ def rights(
 
     account = service_account or _usual_account(_named(settings_of(context)))
     _print(rendered(cluster.value, account), output)
+
+
+@app.command()
+def execute(context: typer.Context, region: Region = None, output: OutputOption = Output.TABLE) -> None:
+    """Start the Cloud Run job now and wait for its end: a pass at once. Leaves with 0 if the pass did, else with 2."""
+    from controlplane.bootstrap.execution import execute as executed
+    from controlplane.bootstrap.names import NAME
+    from controlplane.bootstrap.run import Patience
+    from controlplane.cli.connect import target_of
+    from controlplane.clock import SystemClock
+    from controlplane.model.offering import region_of
+    from controlplane.wiring import administration_of
+
+    target, clock = target_of(settings_of(context)), SystemClock()
+    where = region or region_of(target.config_cluster.partition("/")[0])
+    job = f"projects/{target.project}/locations/{where}/jobs/{NAME}"
+    done = executed(administration_of(target, clock), job, clock=clock, patience=Patience(longest=1.0), say=note)
+    data = {"execution": done.name, "well": done.well, "message": done.message}
+    emit(data, output, lambda: console.print(f"{'well' if done.well else 'failed'}: {done.message or done.name}"))
+    raise typer.Exit(0 if done.well else 2)
 
 
 def _usual_account(project: str) -> str:

@@ -82,7 +82,7 @@ class Clients:
 
     def __init__(self, address: str, clock: Clock) -> None:
         self._readers = Traffic(address, clock, workers=2, pause=0.05, paths=PAGES)
-        self._painters = Painting(address, clock)
+        self._painters = Painting(address, clock, pause=1.0)
         self._readers.start()
         self._painters.start()
 

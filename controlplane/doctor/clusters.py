@@ -9,14 +9,15 @@ from controlplane.api.crd import definitions
 from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.clock import Clock
 from controlplane.doctor.finding import Asker, Finding, State, command, well
+from controlplane.doctor.fleet import nothing_selected, outside
 from controlplane.engine.fleet import FleetRead
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
-from controlplane.gateways.fleet import IGNORE, LABEL, Fleet, Listing
+from controlplane.gateways.fleet import Fleet, Listing
 from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
-from controlplane.model.fleet import ClusterStanding
+from controlplane.model.fleet import EndpointChoice
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import IngressKind
 from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, SERVICE_EXPORT
@@ -96,7 +97,9 @@ class ClusterChecks:
                 Finding("fleet", self.asker.project, State.WARN, what, "clusters there are unknown for now", listed)
             )
         standings = listing.seen.standings if listing.seen else ()
-        findings += [self._outside(each) for each in standings if not each.usable]
+        findings += [outside(each, read.spec, self.asker) for each in standings if not each.usable]
+        if not listing.clusters and (nothing := nothing_selected(standings, read.spec, self.asker)):
+            return [*findings, nothing]
         if not listing.clusters:
             mend = command(
                 "gcloud", "container", "clusters", "create-auto", "gpu-us-central1", "--location=us-central1",
@@ -116,7 +119,9 @@ class ClusterChecks:
         try:
             pong = api.ping()
         except GatewayError as error:
-            return [Finding("reachable", ref.link, State.FAIL, error.message, breaks, self._reach(ref, error))]
+            return [
+                Finding("reachable", ref.link, State.FAIL, error.message, breaks, self._reach(ref, endpoint, error))
+            ]
         if pong.ahead is not None:
             found.offsets[ref.link] = pong.ahead
         what = f"{pong.version} answers in {pong.seconds * 1000:.0f} ms"
@@ -130,7 +135,7 @@ class ClusterChecks:
             findings.append(self._rights(ref, api, "config-cluster" if is_config else "member"))
         except GatewayError as error:
             what = f"cannot be told: {error.message}"
-            findings.append(Finding("rbac", ref.link, State.WARN, what, breaks, self._reach(ref, error)))
+            findings.append(Finding("rbac", ref.link, State.WARN, what, breaks, self._reach(ref, endpoint, error)))
         return findings
 
     def _kinds(self, ref: ClusterRef, api: KubernetesApi) -> Iterator[Finding]:
@@ -208,24 +213,15 @@ class ClusterChecks:
             return Finding("rbac", ref.link, State.FAIL, f"not allowed: {listed}", breaks, mend)
         return well("rbac", ref.link, f"all {len(wanted)} kinds of calls of a pass are allowed")
 
-    def _reach(self, ref: ClusterRef, error: GatewayError) -> str:
+    def _reach(self, ref: ClusterRef, endpoint: Endpoint, error: GatewayError) -> str:
+        if endpoint.kind == EndpointChoice.CONNECT_GATEWAY.value:
+            return self.asker.grant("roles/gkehub.gatewayEditor")
         if isinstance(error, errors.AuthExpired | errors.Forbidden):
             return self.asker.grant()
         return command(
             "gcloud", "container", "clusters", "update", ref.name, f"--location={ref.location}",
             f"--project={self.asker.project}", "--enable-dns-access",
         )  # fmt: skip
-
-    def _outside(self, each: ClusterStanding) -> Finding:
-        """Tell of a cluster in which nothing is placed, and why; one that is kept out on purpose is as it should be."""
-        breaks = "nothing is placed there" + ("; what stands there is moved away" if each.leaving else "")
-        what = each.why if each.belongs else f"does not belong: {each.why}"
-        meant = not each.belongs and not each.leaving and each.labels.get(LABEL) == IGNORE
-        return (
-            well("fleet", each.ref.link, what)
-            if meant
-            else Finding("fleet", each.ref.link, State.WARN, what, breaks, self._describe(each.ref))
-        )
 
     def _edited(self) -> str:
         return self.asker.gpuhunter("apply", "-f", "FLEET.yaml")

@@ -183,7 +183,9 @@ class Executor:
             if foreign:
                 return foreign
         self._fence.check()
-        member.ensure_namespace(regional_deploy.namespace(spec.namespace))
+        member.ensure(regional_deploy.namespace(spec.namespace))
+        self._fence.check()
+        member.ensure(regional_deploy.priority_class())
         for manifest in regional_deploy.region_manifests(spec):
             found = member.get(manifest)
             if found is not None and not is_ours(found, manifest):

@@ -38,6 +38,13 @@ class Writes(Protocol):
     def check(self, *, destructive: bool = False) -> None: ...
 
 
+class Unfenced:
+    """For who takes files without the lease: each step may be done twice, so nothing needs to keep others out."""
+
+    def check(self, *, destructive: bool = False) -> None:
+        """Let everything through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a look at an inbox came to: batches that were made, files that were refused, files taken before."""
@@ -71,6 +78,10 @@ class Intake:
                 rejected += [name] if refused else []
         return Looked(tuple(made), tuple(rejected), len(files) - len(fresh))
 
+    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> str:
+        """Make a batch of a file that is read already; give its name. The same content is the same batch."""
+        return self._begin(inbox, template, self._source.tray(inbox.parameters), name, read)
+
     def _take(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, version: str) -> tuple[str, bool]:
         read = self._source.read(tray, name)
         if tray.versions().get(name) != version:
@@ -79,6 +90,13 @@ class Intake:
         self._fence.check()
         if isinstance(read, str):
             return "", self._reject(tray, name, version, read)
+        batch = self._begin(inbox, template, tray, name, read)
+        self._fence.check()
+        tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
+        return batch, False
+
+    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> str:
+        """Put a file with all that it names where nobody changes it, then create its GPUBatch."""
         batch = name_of(read)
         for path, content in read.files.items():
             self._fence.check()
@@ -88,9 +106,7 @@ class Intake:
             self._batches.create_batch(_child(inbox, template, batch, name, read))
         except AlreadyExists:
             self._log.info("the same file again", file=name, batch=batch)
-        self._fence.check()
-        tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
-        return batch, False
+        return batch
 
     def _reject(self, tray: Tray, name: str, version: str, problems: str) -> bool:
         """Move what is wrong out of the way, with its report beside it; what came in its place meanwhile stays."""

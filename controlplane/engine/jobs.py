@@ -115,7 +115,7 @@ class JobExecutor:
                 return f"Job/{manifest['metadata']['name']} is not ours"
             raise errors.AlreadyExists("the Job appeared since it was observed")
         self._fence.check()
-        member.ensure_namespace(regional_deploy.namespace(batch.namespace))
+        member.ensure(regional_deploy.namespace(batch.namespace))
         self._fence.check()
         member.apply(manifest)
         return ""

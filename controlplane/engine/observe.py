@@ -137,10 +137,12 @@ class Observer:
         batches: bool = False,
         accelerators: Collection[str] = (),
         left: float = float("inf"),
+        more_regions: Collection[str] = (),
     ) -> View:
         """See members, wiring, health and signals at once, in at most the seconds that are left of the pass.
 
         `accelerators`: the GPU types that are wanted; some quotas are asked for only where one of them needs it.
+        `more_regions`: regions without a cluster, whose signals are wanted all the same.
         """
         limits = self._limits
         listing = fleet.value if isinstance(fleet, Known) else self._last
@@ -155,7 +157,7 @@ class Observer:
             if batches:
                 fanout.start(("jobs", ref), _dated(handle.jobs, self._clock), seconds=min(limits.member, left))
         fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
-        regions = sorted({info.ref.region for info in infos})
+        regions = sorted({*(info.ref.region for info in infos), *more_regions})
         signals = partial(self._signals.regions, regions, accelerators)
         fanout.start("signals", signals, seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))

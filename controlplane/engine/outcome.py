@@ -6,10 +6,13 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from controlplane.decide.batches import BatchDecision
+from controlplane.decide.growth.notes import Brought
 from controlplane.model.batch import BatchAction, BatchSpec
 from controlplane.model.decision import Action, Decision
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.fleet import FleetSeen
+from controlplane.model.growth import Need
+from controlplane.model.growthplan import GrowthAction, GrowthDecision
 from controlplane.model.observation import Observation
 from controlplane.model.service import ServiceSpec
 
@@ -92,12 +95,27 @@ class BatchReport:
 
 
 @dataclass(frozen=True, slots=True)
+class GrowthReport:
+    """What a pass decided about clusters on demand, for which needs, and what became of it.
+
+    unmet: by service, why it needs no cluster that is not there. problem: why nothing of it was done.
+    """
+
+    decision: GrowthDecision
+    needs: tuple[Need, ...] = ()
+    results: tuple[tuple[GrowthAction, Brought], ...] = ()
+    unmet: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PassReport:
     """One pass.
 
     held_by: another live run holds the lease. calls: API calls of this pass by cluster; google_calls: those to Google
     Cloud's APIs.
     warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
+    growth: of clusters on demand; None where the Fleet has none in the config cluster.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
 
@@ -115,5 +133,6 @@ class PassReport:
     fence: int = 0
     strays: tuple[str, ...] = ()
     google_calls: int = 0
+    growth: GrowthReport | None = None
     warnings: tuple[str, ...] = ()
     fleet: Known[FleetSeen] | Unknown | None = None

@@ -13,11 +13,12 @@ from controlplane.engine.batches import BatchPass, Outside
 from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
 from controlplane.engine.fleet import FleetDesk, FleetStatus, held_clusters, seen_of
+from controlplane.engine.growth import Grounds, Growing, GrowthPass, remembered
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import BatchReport, ExitCode, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import BatchReport, ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     CallMeter,
@@ -41,7 +42,7 @@ from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.memory import Memory
 from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 _FAULT = "a fault of the program; the log has the details"
 _GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
@@ -60,6 +61,7 @@ class Gateways:
     advice: AdviceSource | None = None
     meter: CallMeter | None = None
     files: ParametersSource | None = None
+    grounds: Grounds | None = None
 
 
 class Reconciler:
@@ -87,6 +89,11 @@ class Reconciler:
         self._outside = Outside(wirings, prices, gateways.advice, gateways.files)
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
         self._desk = gateways.desk
+        self._growing = (
+            None
+            if gateways.grounds is None
+            else Growing(gateways.grounds, gateways.members, wirings, prices, gateways.advice, clock)
+        )
         self._lease: Lease | None = None
         self._time = PassTime(clock)
         self._observer = Observer(
@@ -157,17 +164,21 @@ class Reconciler:
         read = self._desk.read(config)
         if read.foreign:
             raise ConfigurationProblem(read.problem)
-        fleet = self._time.within(lambda: self._observer.listing(read, held_clusters([*services, *batches])))
+        past = remembered(read.stored)
+        held = held_clusters([*services, *batches])
+        fleet = past.closed(self._time.within(lambda: self._observer.listing(read, held)))
         if self._lease is not None:
-            self._lease.raise_above(max(map(_fence_of, [*services, *batches]), default=0))
+            stored = [*services, *batches, *([read.stored] if read.stored else [])]
+            self._lease.raise_above(max(map(_fence_of, stored), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
         view = self._observer.view(
             fleet,
             config,
-            kinds=kinds_in_use(services),
-            batches=bool(batches),
+            kinds=frozenset(IngressKind) if past.going else kinds_in_use(services),
+            batches=bool(batches) or past.going,
             accelerators=accelerators_wanted([*services, *batches]),
             left=fence.left,
+            more_regions=self._growing.regions(read) if self._growing is not None else (),
         )
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
@@ -175,9 +186,13 @@ class Reconciler:
         decided = [service.decision for service in reports if service.decision is not None]
         work_on = BatchPass(config, fence, view, self._outside, self._clock)
         rendering = work_on.run(batches, decided, dry_run=dry_run)
-        if not dry_run:
+        doubt = "most regions did not answer" if _mostly_unknown(view) else ""
+        growth = self._grow(GrowthPass(read, past, view, reports, doubt), config, fence, dry_run=dry_run)
+        if growth is None and not dry_run:
             FleetStatus(config, fence, self._clock).write(read, fleet)
         codes = [*(part.exit_code for part in reports), *(part.exit_code for part in rendering)]
+        if isinstance(growth, ExitCode):
+            codes.append(growth)
         if read.problem:
             codes.append(ExitCode.BAD_CONFIGURATION)
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
@@ -194,7 +209,23 @@ class Reconciler:
             message=read.problem,
             warnings=read.warnings,
             fleet=seen_of(fleet, view.at),
+            growth=growth if isinstance(growth, GrowthReport) else None,
         )
+
+    def _grow(
+        self, work: GrowthPass, config: ConfigCluster, fence: Fence, *, dry_run: bool
+    ) -> GrowthReport | ExitCode | None:
+        """See to clusters on demand; what goes wrong with it concerns no service."""
+        if self._growing is None or self._time.over:
+            return None
+        try:
+            return self._growing.run(work, config, fence, dry_run=dry_run)
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("clusters on demand were not seen to", detail=str(error))
+            return ExitCode.CUT_OFF
+        except Exception:  # noqa: BLE001 - the services have been served; the process reports its own faults
+            self._log.exception("clusters on demand failed")
+            return ExitCode.BUG
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
         """Work on one service; what goes wrong with it concerns no other."""

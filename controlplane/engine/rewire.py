@@ -47,10 +47,10 @@ class Rewiring:
             found = self._config.get(manifest)
             if found is not None and not is_ours(found, manifest):
                 return f"{manifest['kind']}/{manifest['metadata']['name']} in the config cluster is not ours"
-            versions[manifest["kind"]] = found["metadata"]["resourceVersion"] if found else None
-        listed = self._wiring.listing_kind().name
+            versions[_place(manifest)] = found["metadata"]["resourceVersion"] if found else None
+        listed = self._wiring.listing_kind().name, spec.name
         if versions[listed] is not None and not version:
-            raise errors.AlreadyExists(f"the {listed} appeared since it was observed")
+            raise errors.AlreadyExists(f"the {listed[0]} appeared since it was observed")
         export = self._wiring.member_manifest(spec)
         foreign, failed = self._enter(export, action.clusters) if export else ("", {})
         if foreign:
@@ -64,9 +64,17 @@ class Rewiring:
         record = {link for link in action.clusters if link not in failed} | (set(action.removes) if failed else set())
         if not record:
             raise _summed(failed)
-        for manifest in self._manifests(spec, action, sorted(record)):
+        *first, last = self._manifests(spec, action, sorted(record))
+        for manifest in first:
             self._fence.check()
-            self._config.apply(manifest, resource_version=versions[manifest["kind"]])
+            self._config.apply(manifest, resource_version=versions[_place(manifest)])
+        if version and not action.list_only:
+            # Before the last one is stamped with the spec: what a stop leaves here is taken up by the next pass.
+            for kind, name in self._wiring.obsolete(spec):
+                self._fence.check(destructive=True)
+                self._config.delete_owned(kind, spec.namespace, name, naming.service_labels(spec.name))
+        self._fence.check()
+        self._config.apply(last, resource_version=versions[_place(last)])
         if export and not failed:
             failed = self._leave(export, [link for link in action.removes if link in self._members])
         if failed:
@@ -85,8 +93,8 @@ class Rewiring:
 
     def _manifests(self, spec: ServiceSpec, action: WireIngress, clusters: Iterable[str]) -> list[Manifest]:
         made = self._wiring.manifests(spec, tuple(clusters), fence=self._fence.number)
-        listed = self._wiring.listing_kind().name
-        return [m for m in made if m["kind"] == listed or not action.list_only]
+        listed = self._wiring.listing_kind().name, spec.name
+        return [m for m in made if _place(m) == listed or not action.list_only]
 
     def _enter(self, export: Manifest, clusters: Iterable[str]) -> tuple[str, dict[str, GatewayError]]:
         """Put the object into each of the members that answer; give what is in the way, and what failed."""
@@ -119,6 +127,10 @@ class Rewiring:
         fanout.wait(links)
         failed = {link: error for link in links if (error := fanout.error(link)) is not None}
         return {link: bool(fanout.result(link)) for link in links if link not in failed}, failed
+
+
+def _place(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def is_ours(found: Manifest, wanted: Manifest) -> bool:

@@ -32,6 +32,7 @@ from controlplane.model.offering import ClusterRef
 
 LABEL = "gpu-hunter"
 IGNORE = "ignore"
+NO_AUTOPILOT = "it is no Autopilot cluster"
 SAME_LISTING = 5.0
 """Seconds for which the listing that found the config cluster also serves the pass that it was made for."""
 _WELL = frozenset({"", "OK", "CODE_UNSPECIFIED"})
@@ -113,6 +114,11 @@ class Fleet:
     def config_endpoint(self) -> Endpoint:
         """Find the config cluster. The listing that finds it is kept for the pass, which asks for one anyway."""
         ref = self._config
+        if not ref.name:
+            raise ConfigurationProblem(
+                f"project {self._access.project.name} has no config cluster: no multiclusteringress feature names one;"
+                " enable it with a cluster's membership, or name a cluster as LOCATION/NAME"
+            )
         answer = self._list()
         with self._lock:
             self._latest = (self._clock.monotonic(), answer)
@@ -195,7 +201,7 @@ class _Judge:
 
     def _excluded(self, cluster: Any, labels: Mapping[str, str]) -> str:
         if not cluster.autopilot.enabled:
-            return "it is no Autopilot cluster"
+            return NO_AUTOPILOT
         if labels.get(LABEL) == IGNORE:
             return f"its label {LABEL}={IGNORE} keeps it out"
         for key, value in self.wanted.labels.items():

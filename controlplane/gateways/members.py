@@ -17,7 +17,6 @@ from controlplane.gateways.resources import (
     DEPLOYMENTS,
     EVENTS,
     JOBS,
-    NAMESPACES,
     NODES,
     PODS,
     Resource,
@@ -116,10 +115,10 @@ class MemberCluster:
         """Server-side apply; with a resource version, only onto that very state."""
         return self._api.apply(manifest, resource_version=resource_version)
 
-    def ensure_namespace(self, manifest: Mapping[str, Any]) -> None:
-        """Create a namespace that is not there; one that is stays as it is."""
-        if self._api.get(NAMESPACES, manifest["metadata"]["name"]) is None:
-            self._api.create(NAMESPACES, manifest)
+    def ensure(self, manifest: Mapping[str, Any]) -> None:
+        """Create what the whole cluster shares (a namespace, a priority) if it is not there; what is stays as it is."""
+        if self.get(manifest) is None:
+            self._api.create(resource_of(manifest), manifest)
 
     def scale_down(self, namespace: str, name: str, replicas: int, *, resource_version: str, fence: int) -> None:
         """Set a Deployment's replicas, only if it is still the one that was seen."""

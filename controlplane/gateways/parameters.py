@@ -34,13 +34,14 @@ class Tray(Protocol):
 class Parameters:
     """A parameters file that was read and checked.
 
-    name: of the results' folder. digest: of the file, whatever it is called, and of all that it names. files: these, by
-    name below the folder.
+    name: of the results' folder. digest: of the file, whatever it is called, and of all that it names. pixel_steps: the
+    work that it asks for. files: the file and what it names, by name below the folder.
     """
 
     name: str
     digest: str
     pictures: int
+    pixel_steps: int
     files: Mapping[str, bytes] = field(repr=False)
 
 
@@ -74,7 +75,7 @@ class ParametersReader:
             found = snapshot(tray, name)
         except ParametersError as error:
             return str(error)
-        return Parameters(found.name, found.digest, found.pictures, found.files)
+        return Parameters(found.name, found.digest, found.pictures, found.pixel_steps, found.files)
 
 
 class _Told:

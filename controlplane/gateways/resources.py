@@ -33,6 +33,7 @@ SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
+PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 GPU_BATCHES = Resource("gpuhunter.dev", "v1alpha1", "gpubatches")
 FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
@@ -40,6 +41,7 @@ GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
+RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
     ("batch/v1", "Job"): JOBS,
@@ -47,6 +49,11 @@ _BY_KIND = {
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Event"): EVENTS,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): Resource(RBAC, "v1", "clusterroles", namespaced=False),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): Resource(
+        RBAC, "v1", "clusterrolebindings", namespaced=False
+    ),
+    ("scheduling.k8s.io/v1", "PriorityClass"): PRIORITY_CLASSES,
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
@@ -55,6 +62,8 @@ _BY_KIND = {
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
+    ("networking.gke.io/v1beta1", "FrontendConfig"): Resource("networking.gke.io", "v1beta1", "frontendconfigs"),
+    ("networking.gke.io/v1", "GCPGatewayPolicy"): Resource("networking.gke.io", "v1", "gcpgatewaypolicies"),
     ("cloud.google.com/v1", "BackendConfig"): Resource("cloud.google.com", "v1", "backendconfigs"),
     ("gateway.networking.k8s.io/v1", "Gateway"): Resource("gateway.networking.k8s.io", "v1", "gateways"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): Resource("gateway.networking.k8s.io", "v1", "httproutes"),

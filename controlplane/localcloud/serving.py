@@ -84,9 +84,11 @@ class Server:
                 transport.abort()
         for request in list(self._inner.server_state.tasks):
             request.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        self._socket.close()
+        try:
+            # Not awaited itself: its cancellation and that of whoever stops it would be one and the same.
+            await asyncio.wait([self._task])
+        finally:
+            self._socket.close()
 
 
 def _by_name(certificates: Mapping[str, tuple[Path, Path]]) -> Callable[[Any, str | None, ssl.SSLContext], None]:

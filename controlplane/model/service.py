@@ -77,8 +77,21 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A model that every Pod reads: from a bucket (below `prefix`), or from a claim of that name in every region."""
+
+    path: str
+    bucket: str = ""
+    prefix: str = ""
+    claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodTemplate:
-    """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`."""
+    """The app's container. `env`, `resources` and probes are wire-form Kubernetes values, checked by `api/`.
+
+    google_service_account: the email of the one that the app acts as at Google's APIs; empty for none.
+    """
 
     image: str
     port: int
@@ -94,6 +107,8 @@ class PodTemplate:
     run_as_user: int = 1000
     read_only_root: bool = False
     scratch: tuple[Scratch, ...] = ()
+    google_service_account: str = ""
+    model: Model | None = None
 
 
 class IngressKind(StrEnum):
@@ -104,11 +119,36 @@ class IngressKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Https:
+    """How the address speaks HTTPS; every name is that of a resource of the project.
+
+    certificates: pre-shared ones (compute sslCertificates). certificate_map: of Certificate Manager, which a
+    MultiClusterGateway takes in their place. redirect: who comes by HTTP is sent to HTTPS.
+    """
+
+    certificates: tuple[str, ...] = ()
+    certificate_map: str | None = None
+    ssl_policy: str | None = None
+    redirect: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Iap:
+    """Who may come in is asked of Identity-Aware Proxy. The Secret in the config cluster is named, never read.
+
+    client_id: which a MultiClusterGateway wants beside the Secret; a MultiClusterIngress finds it there.
+    """
+
+    oauth_secret: str
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ingress:
     """How the world reaches the service.
 
     static_address: a reserved address itself, which MultiClusterIngress takes. static_address_name: the name of one,
-    which MultiClusterGateway takes.
+    which MultiClusterGateway takes. security_policy: of Cloud Armor, by name.
     """
 
     static_address: str | None = None
@@ -119,6 +159,9 @@ class Ingress:
     check_interval_seconds: int = 15
     kind: IngressKind = IngressKind.MULTI_CLUSTER_INGRESS
     static_address_name: str | None = None
+    https: Https | None = None
+    security_policy: str | None = None
+    iap: Iap | None = None
 
 
 @dataclass(frozen=True, slots=True)

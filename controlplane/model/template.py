@@ -5,7 +5,7 @@ What can be compared is a hash of the inputs: the renderers stamp it as an annot
 decision computes it again from the spec. Both call these functions, so they cannot disagree.
 
 A renderer must depend on nothing but what is hashed here; whoever changes what a renderer makes of the same inputs
-raises `RENDERING`, which rolls every placement once.
+raises `RENDERING`, which rolls every placement once, or `WIRING`, which writes every ingress once.
 """
 
 import dataclasses
@@ -18,11 +18,16 @@ from typing import Any
 from controlplane.model.offering import Offering
 from controlplane.model.service import IngressKind, ServiceSpec
 
-RENDERING = 1
+RENDERING = 2
+WIRING = 1
 _NOT_OF = {
-    IngressKind.MULTI_CLUSTER_INGRESS: frozenset({"kind", "static_address_name"}),
+    IngressKind.MULTI_CLUSTER_INGRESS: frozenset(
+        {"kind", "static_address_name", "https.certificate_map", "iap.client_id"}
+    ),
     IngressKind.MULTI_CLUSTER_GATEWAY: frozenset({"kind", "static_address"}),
 }
+_LATER = frozenset({"https", "security_policy", "iap"})
+"""What an earlier release did not know; unset, it leaves the fingerprint as it was, and nothing is rewired."""
 
 
 def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
@@ -46,8 +51,9 @@ def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str
     kind = kind or spec.ingress.kind
     known = spec.fingerprints.get(f"ingress {kind}")
     if known is None:
-        settings = {key: value for key, value in _plain(spec.ingress).items() if key not in _NOT_OF[kind]}
-        known = _digest([RENDERING, spec.namespace, spec.name, settings, spec.pod.port])
+        settings = _without(_plain(spec.ingress), _NOT_OF[kind])
+        settings = {key: value for key, value in settings.items() if value is not None or key not in _LATER}
+        known = _digest([WIRING, spec.namespace, spec.name, settings, spec.pod.port])
         spec.fingerprints[f"ingress {kind}"] = known
     return known
 
@@ -55,6 +61,15 @@ def ingress_spec_hash(spec: ServiceSpec, kind: IngressKind | None = None) -> str
 def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without(settings: Mapping[str, Any], names: frozenset[str], at: str = "") -> dict[str, Any]:
+    """Leave out what is named, also inside of a section (`section.key`)."""
+    return {
+        key: _without(value, names, f"{at}{key}.") if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if f"{at}{key}" not in names
+    }
 
 
 def _plain(value: Any) -> Any:

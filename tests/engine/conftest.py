@@ -293,7 +293,7 @@ class Member(Store):
     def apply(self, manifest, *, resource_version=None):
         return self.put(self._key(manifest), manifest, resource_version)
 
-    def ensure_namespace(self, manifest):
+    def ensure(self, manifest):
         if self._key(manifest) not in self.objects:
             self.put(self._key(manifest), manifest)
 
@@ -421,7 +421,7 @@ class Config(Store):
 
     def delete_owned(self, kind, namespace, name, labels):
         self._read()
-        if kind.name in self.objects:
+        if self.objects.get(kind.name, {"metadata": {"name": ""}})["metadata"]["name"] == name:
             self.world.write(f"config delete {kind.name}", lambda: self.objects.pop(kind.name))
         return True
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
+from google.oauth2 import service_account
 
 from controlplane.api.crd import batch_definition, custom_resource_definition
 from controlplane.gateways.resources import GPU_BATCHES
@@ -177,7 +178,9 @@ def play(virtual_cloud, virtual, tmp_path, monkeypatch):
 
     def run(story, stock, bucket):
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+        # The library would ask Google's own servers whether the account is bound to some regions.
+        needless = "_is_regional_access_boundary_lookup_required"
+        monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
 
         async def main():
             ending = bucket.ending(virtual)
@@ -208,7 +211,7 @@ def test_a_batch_is_rendered_and_leaves_nothing(play):
 
     play(story, dict.fromkeys(REGIONS, 4), bucket)
     assert set(bucket.rendered) == set(range(45)) - {7}
-    assert sum(bucket.rendered.values()) <= 45 + 3 * 3  # who help at the end may draw the same picture at once
+    assert sum(bucket.rendered.values()) <= 45 + 5 * 3  # who help at the end may draw the same picture at once
 
 
 def test_a_region_lost_and_workers_preempted_cost_no_picture(play):

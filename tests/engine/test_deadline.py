@@ -48,7 +48,7 @@ def test_a_member_that_hangs_when_written_to_costs_no_more_than_the_pass_has(wor
     """The write has no known outcome, and the exit code says cut off."""
     world.config.stored["web"]["spec"] |= {"replicas": regions, "spread": {"minRegions": regions}}
     for member in world.members.values():
-        member.ensure_namespace = lambda _manifest: hang()
+        member.ensure = lambda _manifest: hang()
     report, seconds = timed()
     assert seconds < SLACK
     assert report.exit_code is ExitCode.CUT_OFF
@@ -67,7 +67,7 @@ def test_a_write_that_comes_back_after_the_pass_is_followed_by_no_other(world, t
         returned.set()
 
     for each in (member, other):
-        each.ensure_namespace = late
+        each.ensure = late
     timed()
     written = len(world.journal)
     release.set()

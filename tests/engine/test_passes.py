@@ -27,11 +27,11 @@ def test_a_service_comes_to_serve_and_then_nothing_is_written(world):
 
 
 def test_an_idle_pass_makes_few_calls(world):
-    """With nothing to do, the config cluster is asked at most seven times and a member at most four."""
+    """With nothing to do, the config cluster is asked at most eight times and a member at most four."""
     world.run(4)
     before = world.config.calls
     report = world.run(1)
-    assert world.config.calls - before <= 7
+    assert world.config.calls - before <= 8
     assert all(calls <= 4 for link, calls in report.calls.items() if link != "config")
 
 
@@ -355,7 +355,7 @@ def test_deleting_takes_everything_down_and_lets_go(world):
     assert deployments(world) == {}
     assert "MultiClusterIngress" not in world.config.objects
     left = {key for member in world.members.values() for key in member.objects}
-    assert left <= {"Namespace/default"}
+    assert left <= {"Namespace/default", "PriorityClass/gpu-hunter-service"}  # which others share
     order = [label for label in world.journal if "delete" in label]
     assert order.index("config delete MultiClusterIngress") < order.index("config delete MultiClusterService")
 

@@ -16,7 +16,7 @@ from controlplane.gateways.resources import DEPLOYMENTS, EVENTS, NODES, PODS
 from controlplane.model import naming
 from controlplane.model.batch import BatchSpec, StartJob
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import IngressKind, PodTemplate, ServiceSpec
+from controlplane.model.service import Https, Iap, IngressKind, PodTemplate, ServiceSpec
 from ingress import WIRINGS
 
 REF = ClusterRef("us-central1", "gpu-1")
@@ -268,7 +268,8 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     served.install(*yaml.safe_load_all(folder.joinpath("crds_services.yaml").read_text()))
     member = MemberCluster(REF, restricted(served, "member.yaml"))
     spec = replace(SPEC, namespace="web-ns")
-    member.ensure_namespace(regional_deploy.namespace("web-ns"))
+    member.ensure(regional_deploy.namespace("web-ns"))
+    member.ensure(regional_deploy.priority_class())
     member.workloads()
     for manifest in regional_deploy.region_manifests(spec):
         member.get(manifest)
@@ -355,10 +356,14 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
             "reason": "Test", "message": "x", "type": "Normal", "source": {"component": "gpu-hunter"},
         }
     )  # fmt: skip
+    https = Https(certificates=("cert",), ssl_policy="modern")
+    secured = replace(SPEC, ingress=replace(SPEC.ingress, https=https, security_policy="armor", iap=Iap("oauth", "id")))
     for wiring in WIRINGS.values():
-        for manifest in wiring.manifests(SPEC, [REF.link], fence=1):
+        for manifest in wiring.manifests(secured, [REF.link], fence=1):
             hub.get(manifest)
             hub.apply(manifest)
+        for kind, name in wiring.obsolete(SPEC):
+            assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
         state = wiring.state(SPEC, {kind: hub.list_kind(kind) for kind in wiring.observed_kinds()})
         assert state.clusters == (REF.link,)
         assert state.spec_hash

@@ -12,7 +12,7 @@ from controlplane.model.offering import Accelerator
 from controlplane.model.service import Ingress, IngressKind, PodTemplate, ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 from ingress import WIRINGS, MultiClusterGatewayWiring
-from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, RECORD
+from ingress.gateway import BACKEND_POLICY, GATEWAY, GATEWAY_POLICY, HEALTH_CHECK_POLICY, HTTP_ROUTE, RECORD
 
 SPEC = ServiceSpec(
     name="web",
@@ -182,8 +182,10 @@ def test_an_object_that_is_being_deleted_is_told():
 
 def test_taking_down_begins_with_the_address():
     """The address goes first; what holds the record goes last, so that whoever is stopped in between goes on."""
-    order = [kind for kind, _ in wiring.release_order(SPEC)]
-    assert order == [GATEWAY, BACKEND_POLICY, HEALTH_CHECK_POLICY, HTTP_ROUTE]
+    order = wiring.release_order(SPEC)
+    assert order[0] == (GATEWAY, "web")
+    assert order[-1] == (HTTP_ROUTE, "web")
+    assert {kind for kind, _ in order[1:-1]} == {GATEWAY_POLICY, BACKEND_POLICY, HEALTH_CHECK_POLICY, HTTP_ROUTE}
 
 
 def test_each_kind_has_settings_that_the_other_does_not_see():

@@ -12,7 +12,7 @@ from controlplane.model.offering import Accelerator
 from controlplane.model.service import Ingress, PodTemplate, ServiceSpec
 from controlplane.model.template import ingress_spec_hash
 from ingress import MultiClusterIngressWiring
-from ingress.multicluster import BACKEND_CONFIG, MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE
+from ingress.multicluster import BACKEND_CONFIG, FRONTEND_CONFIG, MULTI_CLUSTER_INGRESS, MULTI_CLUSTER_SERVICE
 
 SPEC = ServiceSpec(
     name="web",
@@ -154,6 +154,7 @@ def test_taking_down_begins_with_the_address():
     """The address goes first; what holds the list goes last, so that whoever is stopped in between goes on."""
     assert [kind for kind, _ in wiring.release_order(SPEC)] == [
         MULTI_CLUSTER_INGRESS,
+        FRONTEND_CONFIG,
         BACKEND_CONFIG,
         MULTI_CLUSTER_SERVICE,
     ]

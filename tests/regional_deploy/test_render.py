@@ -51,6 +51,7 @@ def test_every_manifest_is_valid(capacity):
     """All rendered manifests fit Kubernetes' schemas, unknown keys included."""
     for manifest in [
         regional_deploy.namespace("sd"),
+        regional_deploy.priority_class(),
         *regional_deploy.placement_manifests(service(), offering(capacity), replicas=1, spec_hash="h", fence=1),
     ]:
         kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
@@ -91,6 +92,7 @@ def test_the_app_is_told_of_its_placement():
     """Region, GPU, capacity type and service come as variables, the Pod's name through the downward API."""
     env = {item["name"]: item.get("value") or item["valueFrom"] for item in container()["env"]}
     assert env == {
+        "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
         "GPU_HUNTER_SERVICE": "web",
         "GPU_HUNTER_REGION": "europe-west4",
         "GPU_HUNTER_ACCELERATOR": "nvidia-l4",
@@ -254,3 +256,88 @@ def test_where_pods_may_connect_to(target, open_):
             inside = address in ipaddress.ip_network(block["cidr"])
             allowed |= inside and not any(address in ipaddress.ip_network(net) for net in block["except"])
     assert allowed is open_
+
+
+def test_services_go_before_batches():
+    """Pods name the priority that every member gets once; it is no default for what others run there."""
+    made = regional_deploy.priority_class()
+    assert render()["spec"]["template"]["spec"]["priorityClassName"] == made["metadata"]["name"]
+    assert made["value"] > 0
+    assert made["globalDefault"] is False
+
+
+def test_the_drivers_libraries_are_found_unless_the_app_says_where():
+    """GKE's place for the driver is in LD_LIBRARY_PATH; a value of the user's own stands alone."""
+    own = {"image": "x:1", "env": [{"name": "LD_LIBRARY_PATH", "value": "/mine"}]}
+    values = [item["value"] for item in container(spec=service(pod=own))["env"] if item["name"] == "LD_LIBRARY_PATH"]
+    assert values == ["/mine"]
+    assert "/usr/local/nvidia/lib64" in str(container()["env"])
+
+
+def test_a_short_warm_up_does_not_shoot_a_start():
+    """Looking elsewhere after 30 s is one thing, beginning the load anew another: 15 minutes at least."""
+    startup = container(spec=service(timing={"warmupDeadline": "30s"}))["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 15 * 60
+
+
+ACCOUNT = "web@my-project.iam.gserviceaccount.com"
+BUCKET = {"path": "/models", "bucket": "weights", "prefix": "sd/1.5"}
+
+
+def region(**pod):
+    return {m["kind"]: m for m in regional_deploy.region_manifests(service(pod={"image": "x:1", **pod}))}
+
+
+def test_workload_identity_is_asked_for_on_the_service_account():
+    """The annotation names the Google service account; without one there is none."""
+    account = region(googleServiceAccount=ACCOUNT)["ServiceAccount"]
+    assert account["metadata"]["annotations"] == {"iam.gke.io/gcp-service-account": ACCOUNT}
+    assert account["automountServiceAccountToken"] is False
+    assert "annotations" not in region()["ServiceAccount"]["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "let_in"),
+    [
+        pytest.param({}, False, id="plain"),
+        pytest.param({"googleServiceAccount": ACCOUNT}, True, id="workload-identity"),
+        pytest.param({"model": BUCKET}, True, id="bucket"),
+        pytest.param({"model": {"path": "/models", "claim": "weights"}}, False, id="claim"),
+    ],
+)
+def test_only_an_app_with_an_identity_reaches_the_metadata_server(pod, let_in):
+    """Others cannot be talked into asking it for tokens."""
+    blocks = [
+        (peer["ipBlock"]["cidr"], port["port"])
+        for rule in region(**pod)["NetworkPolicy"]["spec"]["egress"]
+        for peer in rule["to"]
+        for port in rule.get("ports", ())
+        if "ipBlock" in peer and port["port"] != 53
+    ]
+    assert blocks == ([("169.254.169.252/32", 988), ("169.254.169.254/32", 80)] if let_in else [])
+
+
+def test_a_model_in_a_bucket_is_mounted_read_only():
+    """Cloud Storage FUSE's driver, the annotation that brings its container, and no way to write."""
+    spec = service(pod={"image": "x:1", "model": BUCKET, "scratch": [{"path": "/tmp"}]})
+    manifest = render(spec=spec)
+    kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
+    template = manifest["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"gke-gcsfuse/volumes": "true"}
+    volume = next(v for v in template["spec"]["volumes"] if v["name"] == "model")
+    assert (volume["csi"]["driver"], volume["csi"]["readOnly"]) == ("gcsfuse.csi.storage.gke.io", True)
+    attributes = volume["csi"]["volumeAttributes"]
+    assert attributes == {"bucketName": "weights", "mountOptions": "implicit-dirs,only-dir=sd/1.5"}
+    mounts = {m["name"]: m for m in template["spec"]["containers"][0]["volumeMounts"]}
+    assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True}
+    assert mounts["scratch-0"]["mountPath"] == "/tmp"
+
+
+def test_a_model_on_a_claim_is_mounted_read_only():
+    """A claim that many may read, of one name in every region, without Cloud Storage's container."""
+    spec = service(pod={"image": "x:1", "model": {"path": "/models", "claim": "weights"}})
+    manifest = render(spec=spec)
+    kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
+    (volume,) = manifest["spec"]["template"]["spec"]["volumes"]
+    assert volume == {"name": "model", "persistentVolumeClaim": {"claimName": "weights", "readOnly": True}}
+    assert "annotations" not in manifest["spec"]["template"]["metadata"]

@@ -55,6 +55,9 @@ class Balancer:
     def health(self):
         return dict(self.services)
 
+    def leaked_groups(self):
+        return []
+
     def forwarding_rules(self):
         return []
 
@@ -84,8 +87,9 @@ class Whole:
             for spec in self.scenario.all_clusters
         ]
         self.config, *self.members = hosted
+        self.stock = Stock(self.scenario)
         self.google = GoogleCloud(
-            self.scenario, Stock(self.scenario), self.clock,
+            self.scenario, self.stock, self.clock,
             clusters=Host(hosted), backends=self.balancer, faults=FaultBook(), tokens=self.tokens,
         )  # fmt: skip
         self._grant(f"projects/{self.scenario.project}")

@@ -38,10 +38,16 @@ def test_a_watching_process_asks_for_less(whole):
 
 
 def test_the_role_is_what_is_used_and_no_more(whole):
-    """Services of both kinds of ingress, advice and quotas work under the role alone, and no permission is idle."""
+    """Services of both kinds of ingress, advice and quotas work under the role alone, and no permission is idle.
+
+    Nor where the listing leaves the config cluster out, which is then asked for by itself.
+    """
     app = whole.app()
     for _ in range(4):
         assert int(app.run_pass().exit_code) == 0
+    whole.stock.region_down(whole.config.location)
+    assert int(whole.app().run_pass().exit_code) == 4
+    whole.stock.region_up(whole.config.location)
     hunter = whole.google.tokens.service_account
     uses = [use for use in whole.google.uses if use.account == hunter]
     assert [use.permission for use in uses if not use.granted] == [], "used and not granted"

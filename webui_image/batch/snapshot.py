@@ -19,13 +19,14 @@ from webui_image.batch.places import Place, PlaceFiles
 class Snapshot:
     """A file that was read and checked.
 
-    name: of the results' folder. digest: SHA-256 of the file, whatever it is called, and of all that it names. files:
-    these, by name below the folder.
+    name: of the results' folder. digest: SHA-256 of the file, whatever it is called, and of all that it names.
+    pixel_steps: of all pictures. files: these, by name below the folder.
     """
 
     name: str
     digest: str
     pictures: int
+    pixel_steps: int
     files: Mapping[str, bytes] = field(repr=False)
 
 
@@ -42,7 +43,8 @@ def snapshot(place: Place, name: str) -> Snapshot:
     digest = hashlib.sha256(content)
     for path, body in sorted(files.found.items()):
         digest.update(f" {path} {len(body)} ".encode() + body)
-    return Snapshot(batch.name, digest.hexdigest(), len(batch.pictures), {name: content, **files.found})
+    work = sum(picture.generation.pixel_steps for picture in batch.pictures)
+    return Snapshot(batch.name, digest.hexdigest(), len(batch.pictures), work, {name: content, **files.found})
 
 
 class _Recorded:

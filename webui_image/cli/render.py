@@ -97,7 +97,9 @@ def render(
         raise CommandError("there is no model; set MODEL_URI or MODEL_DIR, or give --model")
     if shard_size is not None or remote(out) or remote(parameters):
         refuse_mixed(only=only, force=force)
-        run = ShardRun(batch, parameters, out, shard_of(batch, shard_size, shards, shard_index))
+        run = ShardRun(
+            batch, parameters, out, shard_of(batch, shard_size, shards, shard_index), beside=shard_size is not None
+        )
         raise typer.Exit(render_one(run, engine, options, output))
     result = _run(batch, local_path(parameters).parent, local_path(out), engine=engine, options=options, models=models)
     emit(_result_data(result), output, lambda: _show_result(result))

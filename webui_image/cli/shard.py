@@ -31,12 +31,16 @@ _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 @dataclass(frozen=True, slots=True)
 class ShardRun:
-    """What one worker does: this shard of a batch whose file and results have these addresses."""
+    """What one worker does: this shard of a batch whose file and results have these addresses.
+
+    beside: other workers render other shards, and whoever started them reads the manifest for pictures that failed.
+    """
 
     batch: Batch
     parameters: str
     out: str
     shard: Shard
+    beside: bool
 
 
 def read_from(uri: str, *, names: Names, recommended: Callable[[str], Recommended]) -> Batch:
@@ -86,7 +90,7 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
     from webui_image.batch.places import below, place_of, split
     from webui_image.batch.shards import Worker, render_shard
     from webui_image.cli.progress import watching
-    from webui_image.cli.render import stopped_by_signals
+    from webui_image.cli.render import EXIT_SOME_FAILED, stopped_by_signals
     from webui_image.clock import SystemClock
 
     clock = SystemClock()
@@ -111,7 +115,9 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
     data = _data(run, result)
     _leave(data)
     emit(data, output, lambda: _show(run, result))
-    return EXIT_RETRY if result.interrupted else 0
+    if result.interrupted:
+        return EXIT_RETRY
+    return EXIT_SOME_FAILED if result.failed and not run.beside else 0
 
 
 def _sharing(options: Options) -> Options:

@@ -22,8 +22,9 @@ REST_APIS = (
     "iamcredentials",
     "run",
     "serviceusage",
+    "storage",
 )
-_PATHS = {"compute": "compute/v1/"}
+_PATHS = {"compute": "compute/v1/", "storage": "storage/v1/"}
 
 
 def gcloud_overrides(endpoints: Mapping[str, str]) -> dict[str, str]:

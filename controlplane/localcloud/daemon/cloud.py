@@ -6,21 +6,22 @@ change.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api
-from controlplane.localcloud.clock import ShiftableClock, SystemClock
+from controlplane.localcloud.clock import SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.control.gcloud import REST_APIS, gcloud_overrides
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
 from controlplane.localcloud.daemon.credentials import ensure_credentials
+from controlplane.localcloud.daemon.delays import checked_delays
 from controlplane.localcloud.daemon.kubeconfig import kubeconfig
-from controlplane.localcloud.daemon.pki import ensure_pki, write_private
+from controlplane.localcloud.daemon.machine import Machine
+from controlplane.localcloud.daemon.pki import ensure_pki, issue, write_private
 from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
 from controlplane.localcloud.faults import FaultBook
@@ -28,19 +29,15 @@ from controlplane.localcloud.gcp import GoogleCloud
 from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
-from controlplane.localcloud.kubelet.probes import Checker, check
-from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
+from controlplane.localcloud.kubelet.process import ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
-from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.localcloud.stock.replay import TraceReplay
-
-if TYPE_CHECKING:
-    from controlplane.localcloud.gcp.project import Use
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +45,6 @@ SAVE_AFTER_SECONDS = 0.2
 ADMIN_USER = "kubernetes-admin"
 ADMIN_TOKEN_SECONDS = 10 * 365 * 86400.0
 FAILURE_RESTART_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: processes, and Envoy).
-
-    With a virtual clock hours pass in seconds, but real processes do not keep pace with it: whoever brings such a clock
-    brings the rest too.
-    """
-
-    clock: ShiftableClock = field(default_factory=SystemClock)
-    runtime: Runtime | None = None
-    checker: Checker = check
-    proxy: Callable[[Path], Proxy] | None = None
 
 
 class LocalCloud:
@@ -90,6 +73,7 @@ class LocalCloud:
         self.faults = FaultBook()
         # Google's certificates come from public authorities, a cluster's from its own: who mixes them up is refused.
         self.pki = ensure_pki(directory.pki_folder, SystemClock().now())
+        self._edge = EdgeStore(directory.folder / "edge", scenario.project)
         self._cluster_pki = ensure_pki(directory.pki_folder / "clusters", SystemClock().now(), name="clusters")
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
@@ -149,12 +133,13 @@ class LocalCloud:
             await self._balancer.stop()
         for task in tuple(self._background):
             task.cancel()
-        if hasattr(self, "clusters"):
-            await self.clusters.stop()
+        # First those who make and delete clusters, then the clusters.
         for server in self._servers:
             await server.stop()
         if self._google is not None:
             await self._google.close()
+        if hasattr(self, "clusters"):
+            await self.clusters.stop()
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -162,7 +147,8 @@ class LocalCloud:
         """Give where the load balancer answers."""
         if self._balancer is None:
             return []
-        return [f"http://{rule.address}:{rule.port}" for rule in self._balancer.forwarding_rules()]
+        rules = self._balancer.forwarding_rules()
+        return [f"{'https' if rule.tls else 'http'}://{rule.address}:{rule.port}" for rule in rules]
 
     def endpoints(self) -> dict[str, str]:
         """Give where each Google Cloud API answers."""
@@ -196,14 +182,7 @@ class LocalCloud:
 
     def set_delays(self, changes: Mapping[str, Any]) -> Delays:
         """Change how long things take, from now on."""
-        known = {field.name for field in fields(Delays)}
-        for name, value in changes.items():
-            if name not in known:
-                raise LocalCloudError(f"unknown delay {name!r}; use one of {', '.join(sorted(known))}")
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value < float("inf"):
-                raise LocalCloudError(f"delay {name}: {value!r} is not a number of seconds; give 0 or more")
-        self.state.delays.update({name: float(value) for name, value in changes.items()})
+        self.state.delays.update(checked_delays(changes))
         self.delays = replace(self.scenario.delays, **self.state.delays)
         self.images.pull_seconds = self.delays.image_pull
         if self._balancer is not None:
@@ -213,26 +192,11 @@ class LocalCloud:
         self.save_soon()
         return self.delays
 
-    def uses(self) -> Mapping["Use", int]:
-        """Give which permissions were needed by whom, and how often, since this daemon started."""
-        return {} if self._google is None else self._google.uses
-
     def google(self) -> GoogleCloud:
         """Give the Google Cloud endpoints; LocalCloudError while they are not up."""
         if self._google is None:
             raise LocalCloudError("the Google Cloud endpoints are not up yet; try again")
         return self._google
-
-    def token(self, account: str) -> str:
-        """Give an access token of a service account; LocalCloudError where there is no such account."""
-        if self._google is None or not self._google.has_account(account):
-            raise LocalCloudError(f"there is no service account {account}; make one, or correct the name")
-        return self.tokens.issue(account)
-
-    def deny_permissions(self, permissions: Iterable[str]) -> None:
-        """Deny these permissions of the project's, and grant all others again."""
-        if self._google is not None:
-            self._google.deny(permissions)
 
     def set_clock_offset(self, seconds: float) -> None:
         """Shift the time that all clusters write."""
@@ -288,6 +252,9 @@ class LocalCloud:
             faults=self.faults,
             delays=lambda: self.delays,
             changed=self.save_soon,
+            save=self.save,
+            edge=self._edge,
+            issue=lambda names: issue(self.pki, names, SystemClock().now()),
             servers=self.clusters.server,
         )
         if self.state.google:
@@ -313,6 +280,7 @@ class LocalCloud:
             reachable=self.clusters.reachable,
             project=self.scenario.project,
             proxy=make_proxy(run_dir) if make_proxy else None,
+            edge=self._edge,
             leads=self._leads,
             discovers=lambda: self._google is not None and self._google.exports_services(),
         )

@@ -5,8 +5,9 @@ This is the container API's ClusterHost, and the load balancer's view of the fle
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import rfc3339
@@ -86,7 +87,7 @@ class Clusters:
         self._passing[link] = (cluster.state, "STOPPING")
         try:
             cluster.autopilot.release()
-            await cluster.stop()
+            await _to_the_end(cluster.stop())
             await self._clock.sleep(self._around.delays().cluster_create)
             self._remove_files(cluster.state)
             self._subnets.release(cluster.state.subnet)
@@ -169,3 +170,13 @@ class Clusters:
             # Whoever makes a cluster says whether it is to be in the fleet; the scenario's are from the start.
             fleet=f"{state.location}/{state.name}" in self._scenario_links,
         )
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it all even when the daemon ends meanwhile: half a stop would leave Pods' processes behind."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -8,6 +8,7 @@ from controlplane.localcloud.control.errors import LocalCloudError
 from controlplane.localcloud.daemon.admin import Command
 from controlplane.localcloud.daemon.cloud import LocalCloud
 from controlplane.localcloud.daemon.cluster import Outage
+from controlplane.localcloud.daemon.projectcommands import ProjectCommands
 from controlplane.localcloud.faults import Fault, Kind
 from controlplane.localcloud.scenario import SPOT
 from controlplane.localcloud.stock.ledger import Pool
@@ -25,17 +26,14 @@ class AdminCommands:
     def table(self) -> dict[str, Command]:
         """Give the commands by name."""
         return {
-            "build-fail": self.build_fail,
+            **ProjectCommands(self._cloud).table(),
             "check-scenario": self.check_scenario,
             "clock-offset": self.clock_offset,
             "connection": self.connection,
-            "deny-permissions": self.deny_permissions,
-            "executions": self.executions,
             "fault-add": self.fault_add,
             "fault-clear": self.fault_clear,
             "faults": self.faults,
             "members": self.members,
-            "permissions": self.permissions,
             "preempt": self.preempt,
             "region-down": self.region_down,
             "region-up": self.region_up,
@@ -45,7 +43,6 @@ class AdminCommands:
             "status": self.status,
             "stock": self.stock,
             "stock-out": self.stock_out,
-            "token": self.token,
         }
 
     async def status(self) -> dict[str, Any]:
@@ -95,30 +92,6 @@ class AdminCommands:
             "credentials_file": str(cloud.directory.credentials_file),
             "prices_file": str(cloud.directory.prices_file),
         }
-
-    async def deny_permissions(self, permissions: Iterable[str] = ()) -> dict[str, Any]:
-        """Deny permissions of the project's to everybody, and grant all others again."""
-        denied = sorted(permissions)
-        self._cloud.deny_permissions(denied)
-        return {"denied": denied}
-
-    async def permissions(self, account: str = "") -> dict[str, Any]:
-        """List which permissions were needed by whom since the start, granted or not, and how often."""
-        rows = [{**asdict(use), "calls": count} for use, count in sorted(self._cloud.uses().items())]
-        return {"permissions": [row for row in rows if account in ("", row["account"])]}
-
-    async def build_fail(self, why: str = "the build was told to fail") -> dict[str, Any]:
-        """Have the next build of Cloud Build fail."""
-        self._cloud.google().fail_build(why)
-        return {"why": why}
-
-    async def executions(self) -> dict[str, Any]:
-        """List the executions of Cloud Run jobs, oldest first, with the files of their containers' output."""
-        return {"executions": self._cloud.google().executions()}
-
-    async def token(self, account: str) -> dict[str, Any]:
-        """Give an access token of a service account, as its workloads get from the metadata server."""
-        return {"token": self._cloud.token(account)}
 
     async def members(self) -> dict[str, Any]:
         """List the clusters by their links."""

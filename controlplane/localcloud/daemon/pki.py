@@ -6,6 +6,7 @@ Python 3.13 and Go check strictly: subject and authority key identifiers, key us
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,6 +67,15 @@ def ensure_pki(folder: Path, now: datetime, *, name: str = "local cloud") -> Pki
     return pki
 
 
+def issue(pki: Pki, names: Sequence[str], now: datetime) -> tuple[str, bytes]:
+    """Give a serving certificate of the authority for these host names, and its key, both as PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    certificate, key = _serving(pki, names[0], [x509.DNSName(name) for name in names], now)
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner may read, from the first byte on, and never half."""
     temporary = path.with_name(path.name + ".new")
@@ -108,6 +118,20 @@ def _make_authority(pki: Pki, now: datetime, common_name: str) -> None:
 
 def _make_serving(pki: Pki, now: datetime) -> None:
     from cryptography import x509
+
+    names: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        x509.DNSName("localhost"),
+        x509.DNSName("kubernetes"),
+        x509.DNSName("kubernetes.default.svc"),
+    ]
+    _store(pki.cert_file, pki.key_file, *_serving(pki, "localhost", names, now))
+
+
+def _serving(
+    pki: Pki, subject: str, names: "Sequence[x509.GeneralName]", now: datetime
+) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
+    from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509 import oid
@@ -115,15 +139,9 @@ def _make_serving(pki: Pki, now: datetime) -> None:
     authority = x509.load_pem_x509_certificate(pki.ca_file.read_bytes())
     authority_key = serialization.load_pem_private_key(pki.ca_key_file.read_bytes(), password=None)
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.DNSName("localhost"),
-        x509.DNSName("kubernetes"),
-        x509.DNSName("kubernetes.default.svc"),
-    ]
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")]))
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject[:64])]))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -140,7 +158,7 @@ def _make_serving(pki: Pki, now: datetime) -> None:
         )
         .sign(authority_key, hashes.SHA256())  # type: ignore[arg-type]
     )
-    _store(pki.cert_file, pki.key_file, certificate, key)
+    return certificate, key
 
 
 def _usage(*, signs_certificates: bool) -> "x509.KeyUsage":
@@ -162,6 +180,13 @@ def _usage(*, signs_certificates: bool) -> "x509.KeyUsage":
 def _store(cert_file: Path, key_file: Path, certificate: "x509.Certificate", key: "ec.EllipticCurvePrivateKey") -> None:
     from cryptography.hazmat.primitives import serialization
 
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(key_file, pem)
+    write_private(key_file, _pem(key))
     cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -19,7 +19,9 @@ from controlplane.localcloud.stock.ledger import Stock
 
 if TYPE_CHECKING:
     from controlplane.localcloud.gcp.admin.workshop import Workshop
+    from controlplane.localcloud.gcp.compute.edge import Issuer
     from controlplane.localcloud.gcp.project import Use
+    from controlplane.localcloud.loadbalancer.edge import EdgeStore
 
 __all__ = [
     "BackendHealth",
@@ -47,6 +49,9 @@ class GoogleCloud:
         tokens: TokenIssuer,
         delays: Callable[[], Delays] | None = None,
         changed: Callable[[], None] = lambda: None,
+        save: Callable[[], None] = lambda: None,
+        edge: "EdgeStore | None" = None,
+        issue: "Issuer | None" = None,
         servers: Callable[[str], AsgiApp | None] = lambda _: None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
@@ -54,6 +59,7 @@ class GoogleCloud:
         from controlplane.localcloud.gcp.admin.serviceusage import APIS
         from controlplane.localcloud.gcp.app import build_app
         from controlplane.localcloud.gcp.compute import ComputeApi
+        from controlplane.localcloud.gcp.compute.edge import Edge
         from controlplane.localcloud.gcp.connectgateway import ConnectGateway
         from controlplane.localcloud.gcp.container import ContainerApi
         from controlplane.localcloud.gcp.disturbances import disturbed
@@ -78,8 +84,10 @@ class GoogleCloud:
             changed=changed,
         )
         self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
-        self._rpc = Rpc(self._container, self._hub, changed)
-        self._compute = ComputeApi(project, clock, backends)
+        # A cluster that was promised must not be forgotten, so these are on disk before they are answered.
+        self._rpc = Rpc(self._container, self._hub, save)
+        held = Edge(project, clock, edge, issue) if edge is not None and issue is not None else None
+        self._compute = ComputeApi(project, clock, backends, held)
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None

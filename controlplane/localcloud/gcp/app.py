@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from controlplane.localcloud.faults import AsgiApp
 from controlplane.localcloud.gcp.admin.api import Administration
+from controlplane.localcloud.gcp.admin.storage import UPLOAD
 from controlplane.localcloud.gcp.callers import caller
 from controlplane.localcloud.gcp.connectgateway import PATH
 from controlplane.localcloud.gcp.errors import GoogleError, unauthenticated
@@ -70,7 +71,12 @@ def build_app(
             Route(PATH, gateway, methods=verbs),
             Route("/token", token, methods=["POST"]),
             Route("/compute/v1/{path:path}", guarded(compute), methods=verbs),
-            *(Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs) for version in ("v1", "v2", "v3")),
+            Route("/storage/v1/{path:path}", guarded(administration.rest), methods=verbs),
+            Route(UPLOAD, guarded(administration.upload), methods=["POST"]),
+            *(
+                Route(f"/{version}/{{path:path}}", guarded(by_path), methods=verbs)
+                for version in ("v1", "v1beta2", "v2", "v3")
+            ),
         ]
     )
 

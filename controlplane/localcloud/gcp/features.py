@@ -5,7 +5,7 @@ Services are exported only while the second is enabled, as on Google Cloud.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -34,6 +34,7 @@ class Feature:
     config: str = ""
     created: str = ""
     ready: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class Features:
@@ -101,7 +102,8 @@ class Features:
             text = f"{api} must be enabled in project {self._project.name} before the feature {name} can be."
             raise GoogleError("FAILED_PRECONDITION", text)
         config = self._config_of(request.resource) if name == INGRESS else ""
-        self._enabled[name] = Feature(config, self._clock.now().isoformat(), self._operations.due().isoformat())
+        created, ready = self._clock.now().isoformat(), self._operations.due().isoformat()
+        self._enabled[name] = Feature(config, created, ready, dict(request.resource.labels))
         return self._operations.begin(place.location, full, "create", f.Feature.pb(self._described(name)))
 
     async def _update(self, request: s.UpdateFeatureRequest) -> operations_pb2.Operation:
@@ -140,6 +142,7 @@ class Features:
             resource_state=f.FeatureResourceState(state=state.ENABLING if coming else state.ACTIVE),
             state=f.CommonFeatureState(state=self._overall(name)),
             membership_states=self._states(),
+            labels=own.labels,
         )
         if own.created:
             feature.create_time = datetime.fromisoformat(own.created)

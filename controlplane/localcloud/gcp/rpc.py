@@ -29,11 +29,11 @@ Disturb: TypeAlias = Callable[[str], Awaitable[GoogleError | None]]
 class Rpc:
     """Container and gkehub by method path."""
 
-    def __init__(self, container: ContainerApi, hub: GkeHubApi, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, container: ContainerApi, hub: GkeHubApi, save: Callable[[], None] = lambda: None) -> None:
         self._container = container
         self._hub = hub
         handlers = container.handlers() | hub.handlers()
-        self.handlers: Mapping[str, Handler] = {path: _noted(path, each, changed) for path, each in handlers.items()}
+        self.handlers: Mapping[str, Handler] = {path: _saved(path, each, save) for path, each in handlers.items()}
         methods = [*container_methods(), *gkehub_methods()]
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self._router = Router(methods)
@@ -75,14 +75,14 @@ class Rpc:
             return None
 
 
-def _noted(path: str, handler: Handler, changed: Callable[[], None]) -> Handler:
-    """Have every change that is made be told, so that it is on disk before a daemon can be killed over it."""
+def _saved(path: str, handler: Handler, save: Callable[[], None]) -> Handler:
+    """Have every change saved before it is answered, so that a daemon that is killed over it forgets none."""
     if path.rpartition("/")[2].startswith(("Get", "List")):
         return handler
 
     async def call(request: Any) -> Any:
         answer = await handler(request)
-        changed()
+        save()
         return answer
 
     return call

@@ -1,6 +1,7 @@
 """The names and health of the Google Cloud resources that the programmed ingresses stand for."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -55,6 +56,7 @@ def backend_services(wanted: Wanted, members: Mapping[str, MemberState], health:
                     for each in member.endpoints.get(backend.name, ())
                     if each.zone == zone
                 ),
+                uid=member.uid,
             )
             for link, member in sorted(members.items())
             if service.in_cluster(link)
@@ -83,6 +85,15 @@ def backend_services(wanted: Wanted, members: Mapping[str, MemberState], health:
 def _endpoint(backend: Backend, endpoint: Endpoint, health: Health) -> EndpointHealth:
     healthy = health.get((backend.name, endpoint.address, endpoint.port))
     return EndpointHealth(endpoint.address, endpoint.port, healthy, endpoint.pod, endpoint.node)
+
+
+def https_rule(ingress: Ingress, port: int) -> ForwardingRule:
+    """Describe where an ingress answers by HTTPS."""
+    plain = forwarding_rule(ingress, port)
+    if ingress.kind == GATEWAY:
+        return replace(plain, name=f"{plain.name}-s", target_proxy=f"{plain.target_proxy}-s", tls=True)
+    base = ingress.slug
+    return replace(plain, name=resource_name(f"fws-{base}"), target_proxy=resource_name(f"{base}-s"), tls=True)
 
 
 def forwarding_rule(ingress: Ingress, port: int) -> ForwardingRule:

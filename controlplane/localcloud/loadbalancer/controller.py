@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,30 @@ from controlplane.localcloud.apiserver.api import Api, ApiError
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.loadbalancer import (
     cloud_resources,
+    edge,
     exports,
-    gateway_objects,
     gateways,
+    guards,
     leaks,
     members,
     objects,
 )
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, port_is_free
-from controlplane.localcloud.loadbalancer.envoy_config import Programmed, documents
+from controlplane.localcloud.loadbalancer.envoy_config import Programmed, Tls, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
 from controlplane.localcloud.loadbalancer.following import Followers
+from controlplane.localcloud.loadbalancer.leader import Leader, Leads, Orders
+from controlplane.localcloud.loadbalancer.looking import LookUp
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule, GroupHealth
 from controlplane.localcloud.loadbalancer.state import State, load, save
 from controlplane.localcloud.loadbalancer.wanted import (
     MULTI_CLUSTER_INGRESS,
     MULTI_CLUSTER_SERVICE,
+    Asked,
     Backend,
+    Ingress,
     Key,
     Service,
     Wanted,
@@ -49,20 +54,6 @@ RETRY_SECONDS = 1.0
 ROTATE_EVERY_POLLS = 60
 # A backend service that no route names any more stays in Envoy for this long: route and cluster files are read apart.
 LINGER_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """Where orders come from: the config cluster, and what writes into it how they were carried out."""
-
-    api: Api
-    objects: objects.ConfigObjects
-    gateways: gateway_objects.GatewayObjects
-
-    @classmethod
-    def of(cls, api: Api, clock: Clock, project: str) -> "Orders":
-        """Take orders from a cluster."""
-        return cls(api, objects.ConfigObjects(api, clock), gateway_objects.GatewayObjects(api, clock, project))
 
 
 class LoadBalancer:
@@ -82,7 +73,8 @@ class LoadBalancer:
         config_link: str | None = None,
         proxy: Proxy | None = None,
         project: str = "local",
-        leads: Callable[[], tuple[str, Api] | None] | None = None,
+        edge: EdgeStore | None = None,
+        leads: Leads | None = None,
         discovers: Callable[[], bool] = lambda: True,
     ) -> None:
         """Balance load as the config cluster asks.
@@ -90,9 +82,7 @@ class LoadBalancer:
         leads: the config cluster's link and API while there is one, where that can change; instead of `config_api`.
         discovers: whether Services that clusters export count.
         """
-        self._leads = leads
         self._discovers = discovers
-        self._project = project
         self._members = members
         self._clock = clock
         self._run_dir = run_dir
@@ -100,7 +90,6 @@ class LoadBalancer:
         self._client_region = client_region
         self.convergence_seconds = convergence_seconds
         self._reachable = reachable
-        self._config_link = config_link
         run_dir.mkdir(parents=True, exist_ok=True)
         self._state_file = run_dir / "programmed.json"
         self._state: State = load(self._state_file)
@@ -109,7 +98,11 @@ class LoadBalancer:
             self._state.first_port = port
             self._state.ports.clear()
         self._proxy: Proxy = proxy or Envoy(run_dir, clock)
+        self._edge = edge or EdgeStore(run_dir / "edge", project)
+        self._edge.subscribe(self._reread)
+        self._edge.in_use = self._uses
         self._routes: dict[Key, gateways.RouteError | None] = {}
+        self._refused: dict[Key, str] = {}
         self._exported: dict[str, exports.Exports] = {}
         self._last_read = self._state.wanted
         self._problems: dict[tuple[str, Key], str] = {}
@@ -122,9 +115,10 @@ class LoadBalancer:
         self._dirty: set[str] = set()
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._orders: Orders | None = None
-        self._take_orders(config_api)
+        self._discovering = discovers()
+        self._present: frozenset[str] = frozenset()
+        fixed = None if config_api is None else (config_link, config_api)
+        self._leader = Leader(leads or (lambda: fixed), clock, reachable=reachable, project=project, heard=self._reread)
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -144,8 +138,10 @@ class LoadBalancer:
 
     def forwarding_rules(self) -> list[ForwardingRule]:
         """Give the addresses that the load balancer answers at."""
-        ports = self._state.ports
-        return [cloud_resources.forwarding_rule(each, ports[each.ident]) for each in self._state.wanted.ingresses]
+        ports, secure, ingresses = self._state.ports, self._state.tls_ports, self._state.wanted.ingresses
+        plain = [cloud_resources.forwarding_rule(each, ports[each.ident]) for each in ingresses]
+        tls = [cloud_resources.https_rule(each, secure[each.ident]) for each in ingresses if each.frontend]
+        return plain + tls
 
     @property
     def settled(self) -> bool:
@@ -163,18 +159,18 @@ class LoadBalancer:
             )
         self._proxy.prepare()
         self._state.ports = {key: port for key, port in self._state.ports.items() if port_is_free(port)}
+        self._state.tls_ports = {key: port for key, port in self._state.tls_ports.items() if port_is_free(port)}
         self._assign_ports()
 
     async def run(self) -> None:
         """Balance load until cancelled or stopped."""
         self._task = asyncio.current_task()
         self.preflight()
-        self._follow_leader()
-        self._prepare_config()
+        self._leader.follow()
         self._render()
         async with self._cleaned_up(), asyncio.TaskGroup() as group:
             group.create_task(self._proxy.run())
-            group.create_task(self._watch_config())
+            group.create_task(self._leader.watch())
             group.create_task(self._poll())
             group.create_task(self._work())
 
@@ -194,24 +190,22 @@ class LoadBalancer:
 
     # -- what wakes it ---------------------------------------------------------------------------------------------
 
-    async def _watch_config(self) -> None:
-        watched = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, *gateway_objects.WATCHED)
-        while True:
-            if self._orders is not None:
-                self._watching = asyncio.get_running_loop().create_task(self._watch(self._orders.api, watched))
-                try:
-                    await asyncio.wait([self._watching])
-                finally:
-                    self._watching.cancel()
-            await self._clock.sleep(RETRY_SECONDS)
+    def _reread(self) -> None:
+        self._config_dirty = True
+        self._wake.set()
 
-    async def _watch(self, api: Api, watched: Iterable[str]) -> None:
-        try:
-            async for _ in api.watch(*watched):
-                self._config_dirty = True
-                self._wake.set()
-        except ApiError as error:
-            log.warning("watching the config cluster failed: %s", error.message)
+    def _uses(self, kind: str, name: str) -> bool:
+        """Say whether anything that is programmed, or about to be, names a Compute resource."""
+        snapshots = self._snapshots()
+        frontends = [each.frontend for wanted in snapshots for each in wanted.ingresses if each.frontend]
+        used: Mapping[str, set[str]] = {
+            edge.CERTIFICATES: {certificate for each in frontends for certificate in each.certificates},
+            edge.SSL_POLICIES: {each.ssl_policy for each in frontends},
+            edge.SECURITY_POLICIES: {
+                backend.security_policy for wanted in snapshots for each in wanted.services for backend in each.backends
+            },
+        }
+        return name in used[kind]
 
     def _touch(self, link: str) -> None:
         self._dirty.add(link)
@@ -221,9 +215,9 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed():
+            if self._leader.changed() or self._fleet_changed():
                 self._wake.set()
-            if self._config_dirty and self._config_answers():
+            if self._config_dirty and self._leader.answering():
                 self._wake.set()
             if self._exports() != self._exported:
                 self._wake.set()
@@ -276,13 +270,16 @@ class LoadBalancer:
 
     def step(self) -> float | None:
         """Do all there is to do now; give the seconds after which there will be more, if that is known."""
-        self._follow_leader()
+        self._leader.follow()
         # Without the config cluster everything goes on as it was last told.
-        orders = self._orders if self._config_answers() else None
+        orders = self._leader.answering()
         if self._config_dirty and orders is not None:
             self._config_dirty = False
             self._read_config(orders)
         self._program_due()
+        if self._discovering != self._discovers():
+            self._discovering = not self._discovering
+            self._dirty |= set(self._members())
         self._look_at_members()
         self._render()
         if self._exports() != self._exported:
@@ -291,40 +288,18 @@ class LoadBalancer:
         if orders is not None:
             described = list(self.health().values())
             orders.objects.report_all(self._state, described, self._changed, pending=self._snapshots())
-            orders.gateways.report_all(self._state, described, self._routes, pending=self._snapshots())
+            orders.gateways.report_all(
+                self._state, described, self._routes, pending=self._snapshots(), refused=self._refused
+            )
             self._changed.clear()
         save(self._state_file, self._state)
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
         return max(min(dues) - self._clock.monotonic(), 0.01) if dues else None
 
-    # -- who leads -------------------------------------------------------------------------------------------------
-
-    def _leader_changed(self) -> bool:
-        if self._leads is None:
-            return False
-        _, api = self._leads() or (None, None)
-        return api is not (None if self._orders is None else self._orders.api)
-
-    def _follow_leader(self) -> None:
-        """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""
-        if self._leads is not None and self._leader_changed():
-            self._config_link, api = self._leads() or (None, None)
-            self._take_orders(api)
-            self._prepare_config()
-
-    def _take_orders(self, api: Api | None) -> None:
-        self._orders = None if api is None else Orders.of(api, self._clock, self._project)
-        self._config_dirty = True
-        if self._watching is not None:
-            self._watching.cancel()
-
-    def _prepare_config(self) -> None:
-        if self._orders is not None:
-            for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
-                exports.install_kinds(self._orders.api, file)
-
-    def _config_answers(self) -> bool:
-        return self._orders is not None and (self._config_link is None or self._reachable(self._config_link))
+    def _fleet_changed(self) -> bool:
+        present, before = frozenset(self._members()), self._present
+        self._present = present
+        return present != before or self._discovering != self._discovers()
 
     # -- what it asks ----------------------------------------------------------------------------------------------
 
@@ -335,7 +310,9 @@ class LoadBalancer:
             for body in bodies:
                 if "deletionTimestamp" not in body["metadata"]:
                     orders.objects.hold(resource, body)
-        reading = read(ingresses, services, orders.api.list(objects.BACKEND_CONFIGS), self._last_read)
+        configs = (orders.api.list(each) for each in (objects.BACKEND_CONFIGS, objects.FRONTEND_CONFIGS))
+        look_up = LookUp(orders.api, self._edge)
+        reading = read(Asked(ingresses, services, *configs), self._last_read, look_up)
         for (kind, key), problem in reading.problems.items():
             if self._problems.get((kind, key)) != problem:
                 bodies = ingresses if kind == "MultiClusterIngress" else services
@@ -343,8 +320,8 @@ class LoadBalancer:
                 orders.objects.events.record(body, "Warning", "SYNC", f"error running sync: {problem}")
         self._problems = reading.problems
         self._exported = self._exports()
-        asked = gateways.read(orders.gateways.asked(), self._exported)
-        self._routes = asked.routes
+        asked = gateways.read(orders.gateways.asked(), self._exported, self._last_read, look_up)
+        self._routes, self._refused = asked.routes, asked.problems
         wanted = Wanted((*reading.wanted.services, *asked.services), (*reading.wanted.ingresses, *asked.ingresses))
         if wanted != self._last_read:
             self._last_read = wanted
@@ -354,8 +331,6 @@ class LoadBalancer:
 
     def _exports(self) -> dict[str, exports.Exports]:
         """Give what each cluster of the fleet exports, as it was last seen."""
-        if not self._discovers():
-            return {}
         present, seen = self._members(), self._state.members
         return {link: dict(seen[link].exports) for link in present if link in seen and seen[link].exports}
 
@@ -379,8 +354,10 @@ class LoadBalancer:
         self._changed |= {(objects.INGRESSES, each.key) for each in ingresses if each.kind == MULTI_CLUSTER_INGRESS}
         self._changed |= {(objects.SERVICES, each.key) for each in services if each.kind == MULTI_CLUSTER_SERVICE}
         self._state.wanted = wanted
-        left_over = {ingress.ident for ingress in wanted.ingresses}
+        left_over = {ingress.ident: ingress.frontend for ingress in wanted.ingresses}
         self._state.ports = {ident: port for ident, port in self._state.ports.items() if ident in left_over}
+        secure = {ident: port for ident, port in self._state.tls_ports.items() if left_over.get(ident)}
+        self._state.tls_ports = secure
         self._assign_ports()
         self._dirty |= set(self._members())
 
@@ -388,11 +365,13 @@ class LoadBalancer:
         for ingress in self._state.wanted.ingresses:
             if ingress.ident not in self._state.ports:
                 self._state.ports[ingress.ident] = self._next_port()
+            if ingress.frontend is not None and ingress.ident not in self._state.tls_ports:
+                self._state.tls_ports[ingress.ident] = self._next_port()
 
     def _next_port(self) -> int:
         if self._port == 0:
             return any_free_port()
-        used = set(self._state.ports.values())
+        used = {*self._state.ports.values(), *self._state.tls_ports.values()}
         return next(port for port in range(self._port, 65536) if port not in used and port_is_free(port))
 
     def _kept(self) -> list[Service]:
@@ -411,7 +390,7 @@ class LoadBalancer:
             kept = [service for service in self._kept() if service.in_cluster(link)]
             try:
                 members.sync(present[link], link.split("/")[0], state, present=wanted, kept=kept)
-                state.exports = exports.read_exports(present[link], self._clock)
+                state.exports = exports.read_exports(present[link], self._clock) if self._discovering else {}
                 exports.publish(present[link], self._exports())
             except ApiError as error:
                 log.warning("multi cluster ingress: %s: %s", link, error.message)
@@ -429,15 +408,30 @@ class LoadBalancer:
     def _render(self) -> None:
         wanted = self._state.wanted
         files = documents(
-            [Programmed(ingress, self._state.ports[ingress.ident]) for ingress in wanted.ingresses],
+            [self._programmed(ingress) for ingress in wanted.ingresses],
             [*wanted.backends(), *(backend for _, backend in self._lingering.values())],
             cloud_resources.endpoints_of(wanted, self._state.members),
             directory=self._proxy.config_dir,
             access_log=self._proxy.access_log,
             client_region=self._client_region,
+            guards={backend.name: self._guard(backend) for backend in wanted.backends()},
         )
         self._proxy.write(files)
         self._proxy.sweep(files)
+
+    def _programmed(self, ingress: Ingress) -> Programmed:
+        port, frontend = self._state.ports[ingress.ident], ingress.frontend
+        if frontend is None:
+            return Programmed(ingress, port)
+        policy = self._edge.get(edge.SSL_POLICIES, frontend.ssl_policy) if frontend.ssl_policy else {}
+        certificates = tuple(self._edge.certificate(name) for name in frontend.certificates)
+        least = str(policy.get("minTlsVersion", "TLS_1_0"))
+        return Programmed(ingress, port, Tls(self._state.tls_ports[ingress.ident], certificates, least))
+
+    def _guard(self, backend: Backend) -> str:
+        name = backend.security_policy
+        policy = self._edge.get(edge.SECURITY_POLICIES, name) if name else None
+        return guards.script(policy, backend.iap_client)
 
     def _snapshots(self) -> list[Wanted]:
         return [self._state.wanted, *(wanted for _, wanted in self._pending)]

@@ -12,11 +12,13 @@ connections.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from controlplane.localcloud.loadbalancer.answers import local_replies
+from controlplane.localcloud.loadbalancer.edge import Certificate
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint, cluster, load_assignment
 from controlplane.localcloud.loadbalancer.envoy_documents import ENVOY, Document, source
-from controlplane.localcloud.loadbalancer.envoy_routes import route_table
+from controlplane.localcloud.loadbalancer.envoy_routes import GUARD, plain_table, route_table
 from controlplane.localcloud.loadbalancer.wanted import Backend, Ingress
 
 # The load balancer's own limit for idle client connections.
@@ -24,11 +26,21 @@ _CLIENT_IDLE = "610s"
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """The port for HTTPS, the certificates, the default one first, and the least version of TLS as Compute names it."""
+
+    port: int
+    certificates: tuple[Certificate, ...]
+    least: str = "TLS_1_0"
+
+
+@dataclass(frozen=True, slots=True)
 class Programmed:
-    """One ingress with the port that it listens on, and its backend services."""
+    """One ingress with the port that it listens on, and what it needs to speak HTTPS."""
 
     ingress: Ingress
     port: int
+    tls: Tls | None = None
 
 
 def bootstrap(directory: Path) -> Document:
@@ -68,8 +80,9 @@ def documents(
     directory: Path,
     access_log: Path,
     client_region: str,
+    guards: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Document]:
-    """Give all files; `endpoints` holds, by backend service and cluster link, the Pods."""
+    """Give all files; `endpoints` holds, by backend service and cluster link, the Pods, `guards` the scripts."""
     files: dict[str, Document] = {}
     clusters, listeners = [], []
     timeouts = {}
@@ -79,9 +92,15 @@ def documents(
         load = load_assignment(backend, endpoints.get(backend.name, {}), client_region)
         files[f"eds-{backend.name}.json"] = _response(load)
     for each in programmed:
-        table = route_table(each.ingress, timeouts)
+        table = route_table(each.ingress, timeouts, guards)
         files[f"rds-{table['name']}.json"] = _response(table)
-        listeners.append(_listener(each, table["name"], directory, access_log))
+        plain, tls = table, each.tls
+        if tls is not None:
+            listeners.append(_secured(_listener(table["name"], tls.port, directory, access_log), tls))
+            if each.ingress.frontend is not None and each.ingress.frontend.plain != "app":
+                plain = plain_table(each.ingress, tls.port)
+                files[f"rds-{plain['name']}.json"] = _response(plain)
+        listeners.append(_listener(plain["name"], each.port, directory, access_log))
     files["cds.json"] = _response(*clusters)
     files["lds.json"] = _response(*listeners)
     return files
@@ -91,7 +110,26 @@ def _response(*resources: Document) -> Document:
     return {"resources": list(resources)}
 
 
-def _listener(each: Programmed, routes: str, directory: Path, access_log: Path) -> Document:
+def _secured(listener: Document, tls: Tls) -> Document:
+    """Have a listener speak TLS; Envoy picks the certificate by the name that the client asks for."""
+    common = {
+        "tls_certificates": [
+            {"certificate_chain": {"filename": str(each.chain)}, "private_key": {"filename": str(each.key)}}
+            for each in tls.certificates
+        ],
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {"tls_minimum_protocol_version": tls.least.replace("TLS_", "TLSv")},
+    }
+    context = {
+        "@type": f"{ENVOY}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": common,
+    }
+    (chain,) = listener["filter_chains"]
+    secured = {**chain, "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context}}
+    return {**listener, "name": f"{listener['name']}-https", "filter_chains": [secured]}
+
+
+def _listener(routes: str, port: int, directory: Path, access_log: Path) -> Document:
     manager = {
         "@type": f"{ENVOY}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": routes,
@@ -107,7 +145,7 @@ def _listener(each: Programmed, routes: str, directory: Path, access_log: Path) 
         "normalize_path": True,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "rds": {"route_config_name": routes, "config_source": source(directory, f"rds-{routes}.json")},
-        "http_filters": [_trace_filter(), _router()],
+        "http_filters": [_trace_filter(), _guard_filter(), _router()],
         "access_log": [_access_log(access_log)],
         "local_reply_config": local_replies(),
         # A listener that goes away lets its clients finish.
@@ -116,7 +154,7 @@ def _listener(each: Programmed, routes: str, directory: Path, access_log: Path) 
     return {
         "@type": f"{ENVOY}.config.listener.v3.Listener",
         "name": routes,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": each.port}},
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         # Sharing a port with another program would hide that it is taken.
         "enable_reuse_port": False,
         "filter_chains": [
@@ -150,6 +188,11 @@ def _trace_filter() -> Document:
             "default_source_code": {"inline_string": code},
         },
     }
+
+
+def _guard_filter() -> Document:
+    """Give the filter for Cloud Armor and IAP; each route that is guarded brings its own script."""
+    return {"name": GUARD, "typed_config": {"@type": f"{ENVOY}.extensions.filters.http.lua.v3.Lua"}}
 
 
 def _access_log(path: Path) -> Document:

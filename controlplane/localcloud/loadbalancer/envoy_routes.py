@@ -12,8 +12,23 @@ _SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 _READ_RETRIES = f"{_SAFE_RETRIES},reset,gateway-error"
 
 
-def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
-    """Describe an ingress' hosts and paths."""
+GUARD = "gpu-hunter.guard"
+
+
+def plain_table(ingress: Ingress, tls_port: int) -> Document:
+    """Describe what HTTP gets where it does not get the app: a redirect to HTTPS, or nothing."""
+    redirect = {"https_redirect": True, "port_redirect": tls_port, "response_code": "MOVED_PERMANENTLY"}
+    everything = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "redirect": redirect}]}
+    redirects = ingress.frontend is not None and ingress.frontend.plain == "redirect"
+    return {
+        "@type": f"{ENVOY}.config.route.v3.RouteConfiguration",
+        "name": f"{ingress.slug}-plain",
+        "virtual_hosts": [everything] if redirects else [],
+    }
+
+
+def route_table(ingress: Ingress, backends: Mapping[str, Backend], guards: Mapping[str, str]) -> Document:
+    """Describe an ingress' hosts and paths; `guards` holds, by backend service, the script in front of it."""
     hosts: dict[str, list[tuple[str, str]]] = {"*": []}
     for route in ingress.routes:
         hosts.setdefault(route.host, []).append((route.path, route.backend))
@@ -27,7 +42,11 @@ def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
             {
                 "name": f"host-{number}",
                 "domains": ["*"] if host == "*" else [host, f"{host}:*"],
-                "routes": [entry for path, backend in ordered for entry in _routes(path, backends[backend])],
+                "routes": [
+                    entry
+                    for path, backend in ordered
+                    for entry in _routes(path, backends[backend], guards.get(backend, ""))
+                ],
             }
         )
     return {
@@ -43,7 +62,7 @@ def route_table(ingress: Ingress, backends: Mapping[str, Backend]) -> Document:
     }
 
 
-def _routes(path: str, backend: Backend) -> list[Document]:
+def _routes(path: str, backend: Backend, guard: str) -> list[Document]:
     """Give two routes for a path: reads may be retried freely, anything else only when no byte of it was sent."""
     match: Document = {"path": path}
     if path.endswith("/*"):
@@ -53,9 +72,16 @@ def _routes(path: str, backend: Backend) -> list[Document]:
         match = {"prefix": path[:-1]}
     reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
     return [
-        {"match": {**match, "headers": [reads]}, **_action(backend, _READ_RETRIES)},
-        {"match": match, **_action(backend, _SAFE_RETRIES)},
+        {"match": {**match, "headers": [reads]}, **_action(backend, _READ_RETRIES), **_guarded(guard)},
+        {"match": match, **_action(backend, _SAFE_RETRIES), **_guarded(guard)},
     ]
+
+
+def _guarded(guard: str) -> Document:
+    if not guard:
+        return {}
+    own = {"@type": f"{ENVOY}.extensions.filters.http.lua.v3.LuaPerRoute", "source_code": {"inline_string": guard}}
+    return {"typed_per_filter_config": {GUARD: own}}
 
 
 def _action(backend: Backend, retry_on: str) -> Document:

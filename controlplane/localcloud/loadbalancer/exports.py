@@ -19,6 +19,7 @@ EXPORTS = "serviceexports.net.gke.io"
 IMPORTS = "serviceimports.net.gke.io"
 MANAGED_LABEL = "multicluster.kubernetes.io/managed-by"
 MANAGER = "gke-mcs-importer"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML was built with it
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 # The name and number of each port of an exported Service.
@@ -29,7 +30,7 @@ Exports: TypeAlias = Mapping[Key, Ports]
 
 def install_kinds(api: Api, file: str) -> None:
     """Create the CRDs of a file beside this module, or bring them up to date."""
-    for body in yaml.safe_load_all(Path(__file__).with_name(file).read_text()):
+    for body in yaml.load_all(Path(__file__).with_name(file).read_text(), _LOADER):
         live = api.find(_CRDS, body["metadata"]["name"])
         if live is None:
             api.create(_CRDS, body)

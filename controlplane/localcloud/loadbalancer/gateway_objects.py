@@ -17,7 +17,8 @@ GATEWAYS = "gateways.gateway.networking.k8s.io"
 ROUTES = "httproutes.gateway.networking.k8s.io"
 BACKEND_POLICIES = "gcpbackendpolicies.networking.gke.io"
 HEALTH_POLICIES = "healthcheckpolicies.networking.gke.io"
-WATCHED = (GATEWAYS, ROUTES, BACKEND_POLICIES, HEALTH_POLICIES)
+GATEWAY_POLICIES = "gcpgatewaypolicies.networking.gke.io"
+WATCHED = (GATEWAYS, ROUTES, BACKEND_POLICIES, HEALTH_POLICIES, GATEWAY_POLICIES)
 FINALIZER = "gateway.finalizer.networking.gke.io"
 CONTROLLER = "networking.gke.io/gateway"
 RECONCILED_ANNOTATION = "networking.gke.io/last-reconcile-time"
@@ -38,7 +39,7 @@ class GatewayObjects:
             finalizers = body["metadata"].get("finalizers") or ()
             if is_ours(body) and not is_deleting(body) and FINALIZER not in finalizers:
                 self._set_finalizers(body, [*finalizers, FINALIZER])
-        lists = (self._api.list(resource) for resource in (ROUTES, BACKEND_POLICIES, HEALTH_POLICIES))
+        lists = (self._api.list(resource) for resource in WATCHED[1:])
         return Asked(gateways, *lists)
 
     def report_all(
@@ -48,6 +49,7 @@ class GatewayObjects:
         routes: Mapping[Key, RouteError | None],
         *,
         pending: Sequence[Wanted],
+        refused: Mapping[Key, str],
     ) -> None:
         """Bring the status of every object up to date, and let go of Gateways that nothing needs any more."""
         needed = {ingress.key for wanted in pending for ingress in wanted.ingresses if ingress.kind == GATEWAY}
@@ -58,19 +60,23 @@ class GatewayObjects:
                 if key not in needed and FINALIZER in finalizers:
                     self._set_finalizers(body, [each for each in finalizers if each != FINALIZER])
             else:
-                self._report_gateway(body, state, described)
+                self._report_gateway(body, state, described, refused.get(key, ""))
         for body in self._api.list(ROUTES):
             key = key_of(body)
             if key in routes and not is_deleting(body):
                 self._report_route(body, [parent for parent in parents_of(body) if parent in gateways], routes[key])
 
-    def _report_gateway(self, body: Object, state: State, described: Sequence[BackendServiceHealth]) -> None:
+    def _report_gateway(
+        self, body: Object, state: State, described: Sequence[BackendServiceHealth], refused: str
+    ) -> None:
         key = key_of(body)
         ingress = state.wanted.ingress(key, GATEWAY)
         programmed = ingress is not None
         told = self._told(ingress, state.ports[ingress.ident], described) if ingress is not None else {}
         names = [listener["name"] for listener in body["spec"]["listeners"]]
         ready = ("True", "Programmed", "") if programmed else ("False", "Pending", "no route leads anywhere yet")
+        if refused:
+            ready = ("False", "Invalid", f"error cause: gateway sync: {refused}")
         old = body.get("status") or {}
         conditions = [
             self._condition(body, old.get("conditions"), "Accepted", ("True", "Accepted", "")),

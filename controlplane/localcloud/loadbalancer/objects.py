@@ -16,6 +16,7 @@ from controlplane.localcloud.loadbalancer.wanted import MULTI_CLUSTER_INGRESS, M
 INGRESSES = "multiclusteringresses.networking.gke.io"
 SERVICES = "multiclusterservices.networking.gke.io"
 BACKEND_CONFIGS = "backendconfigs.cloud.google.com"
+FRONTEND_CONFIGS = "frontendconfigs.networking.gke.io"
 RECONCILED_ANNOTATION = "networking.gke.io/last-reconcile-time"
 FINALIZERS = {INGRESSES: "mci.finalizer.networking.gke.io", SERVICES: "mcs.finalizer.networking.gke.io"}
 

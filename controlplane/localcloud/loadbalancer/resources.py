@@ -16,12 +16,16 @@ class EndpointHealth:
 
 @dataclass(frozen=True, slots=True)
 class GroupHealth:
-    """One zonal network endpoint group: the Pods of one backend service in one zone of one cluster."""
+    """One zonal network endpoint group: the Pods of one backend service in one zone of one cluster.
+
+    uid: of the cluster's kube-system.
+    """
 
     name: str
     zone: str
     cluster: str
     endpoints: tuple[EndpointHealth, ...] = ()
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +58,4 @@ class ForwardingRule:
     url_map: str
     backend_services: tuple[str, ...] = field(default=())
     scheme: str = "EXTERNAL"
+    tls: bool = False

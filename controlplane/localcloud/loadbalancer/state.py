@@ -12,6 +12,7 @@ from controlplane.localcloud.loadbalancer.members import MemberState
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.loadbalancer.wanted import (
     Backend,
+    Frontend,
     HealthCheck,
     Ident,
     Ingress,
@@ -23,7 +24,7 @@ from controlplane.localcloud.loadbalancer.wanted import (
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 4
 
 
 @dataclass
@@ -38,6 +39,7 @@ class State:
     members: dict[str, MemberState] = field(default_factory=dict)
     first_port: int = 0
     leaked: dict[tuple[str, str], GroupHealth] = field(default_factory=dict)
+    tls_ports: dict[Ident, int] = field(default_factory=dict)
 
 
 def save(path: Path, state: State) -> None:
@@ -46,10 +48,12 @@ def save(path: Path, state: State) -> None:
         "version": VERSION,
         "wanted": asdict(state.wanted),
         "first_port": state.first_port,
-        "leaked": [[group.zone, group.name, group.cluster] for group in state.leaked.values()],
+        "leaked": [[group.zone, group.name, group.cluster, group.uid] for group in state.leaked.values()],
         "ports": [[*ident, port] for ident, port in state.ports.items()],
+        "tls_ports": [[*ident, port] for ident, port in state.tls_ports.items()],
         "members": {
             link: {
+                "uid": member.uid,
                 "zones": sorted(member.zones),
                 "exports": [[*key, [list(port) for port in ports]] for key, ports in member.exports.items()],
                 "endpoints": {name: [asdict(each) for each in found] for name, found in member.endpoints.items()},
@@ -79,21 +83,38 @@ def load(path: Path) -> State:
 def _state(document: Mapping[str, Any]) -> State:
     return State(
         _wanted(document["wanted"]),
-        {(kind, namespace, name): port for kind, namespace, name, port in document["ports"]},
+        _ports(document["ports"]),
         {link: _member(member) for link, member in document["members"].items()},
         document["first_port"],
-        {(zone, name): GroupHealth(name, zone, cluster) for zone, name, cluster in document.get("leaked", ())},
+        {(zone, name): GroupHealth(name, zone, cluster, uid=uid) for zone, name, cluster, uid in document["leaked"]},
+        _ports(document["tls_ports"]),
     )
+
+
+def _ports(entries: list[list[Any]]) -> dict[Ident, int]:
+    return {(kind, namespace, name): port for kind, namespace, name, port in entries}
 
 
 def _wanted(document: Mapping[str, Any]) -> Wanted:
     return Wanted(
         tuple(_service(service) for service in document["services"]),
         tuple(
-            Ingress(_key(each["key"]), each["default"], tuple(Route(**route) for route in each["routes"]), each["kind"])
+            Ingress(
+                _key(each["key"]),
+                each["default"],
+                tuple(Route(**route) for route in each["routes"]),
+                each["kind"],
+                _frontend(each["frontend"]),
+            )
             for each in document["ingresses"]
         ),
     )
+
+
+def _frontend(document: Mapping[str, Any] | None) -> Frontend | None:
+    if document is None:
+        return None
+    return Frontend(tuple(document["certificates"]), document["ssl_policy"], document["plain"])
 
 
 def _service(document: Mapping[str, Any]) -> Service:
@@ -122,7 +143,7 @@ def _member(document: Mapping[str, Any]) -> MemberState:
         (namespace, name): tuple((port_name, port) for port_name, port in ports)
         for namespace, name, ports in document["exports"]
     }
-    return MemberState(endpoints, set(document["zones"]), exports)
+    return MemberState(endpoints, set(document["zones"]), exports, document["uid"])
 
 
 def _key(pair: list[str]) -> Key:

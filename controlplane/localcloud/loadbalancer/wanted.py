@@ -7,8 +7,8 @@ how an edit reaches Google's load balancer.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
 
 from controlplane.localcloud.apiserver.api import Object
 
@@ -20,6 +20,9 @@ Ident: TypeAlias = tuple[str, str, str]
 MULTI_CLUSTER_SERVICE, SERVICE_IMPORT = "MultiClusterService", "ServiceImport"
 MULTI_CLUSTER_INGRESS, GATEWAY = "MultiClusterIngress", "Gateway"
 
+_CERTIFICATES = "networking.gke.io/pre-shared-certs"
+_FRONTEND_CONFIG = "networking.gke.io/frontend-config"
+_STATIC_IP = "networking.gke.io/static-ip"
 _BACKEND_CONFIG_ANNOTATIONS = ("cloud.google.com/backend-config", "beta.cloud.google.com/backend-config")
 
 
@@ -37,7 +40,10 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One port of a MultiClusterService or a ServiceImport: a backend service of the load balancer."""
+    """One port of a MultiClusterService or a ServiceImport: a backend service of the load balancer.
+
+    security_policy: of Cloud Armor, by name. iap_client: the OAuth client of Identity-Aware Proxy. Empty where off.
+    """
 
     service: Key
     port: int
@@ -50,6 +56,8 @@ class Backend:
     request_headers: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
     kind: str = MULTI_CLUSTER_SERVICE
+    security_policy: str = ""
+    iap_client: str = ""
 
     @property
     def name(self) -> str:
@@ -96,13 +104,26 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Frontend:
+    """How an address speaks HTTPS: certificates and an SSL policy by name.
+
+    plain: what HTTP gets: `app`, `redirect` or `nothing`.
+    """
+
+    certificates: tuple[str, ...]
+    ssl_policy: str = ""
+    plain: str = "app"
+
+
+@dataclass(frozen=True, slots=True)
 class Ingress:
-    """A MultiClusterIngress or a Gateway whose backends exist."""
+    """A MultiClusterIngress or a Gateway whose backends exist; without a frontend it speaks HTTP alone."""
 
     key: Key
     default: str | None
     routes: tuple[Route, ...] = ()
     kind: str = MULTI_CLUSTER_INGRESS
+    frontend: Frontend | None = None
 
     @property
     def ident(self) -> Ident:
@@ -143,6 +164,18 @@ class Wanted:
         return [backend for service in self.services for backend in service.backends if backend.name in used]
 
 
+class LookUp(Protocol):
+    """What objects refer to by name. Both raise ValueError, in the words for the user, for what is not there."""
+
+    def get(self, kind: str, name: str) -> Mapping[str, Any]:
+        """Give a Compute resource of the project."""
+        ...
+
+    def secret(self, namespace: str, name: str, keys: tuple[str, ...]) -> Mapping[str, str]:
+        """Give these values of a Secret."""
+        ...
+
+
 @dataclass
 class Reading:
     """A snapshot, and what is wrong with objects that could not be taken into it: message by kind and key."""
@@ -151,26 +184,42 @@ class Reading:
     problems: dict[tuple[str, Key], str] = field(default_factory=dict)
 
 
-def read(ingresses: Iterable[Object], services: Iterable[Object], configs: Iterable[Object], last: Wanted) -> Reading:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The objects of the config cluster."""
+
+    ingresses: Iterable[Object]
+    services: Iterable[Object]
+    backend_configs: Iterable[Object]
+    frontend_configs: Iterable[Object] = ()
+
+
+def read(asked: Asked, last: Wanted, look_up: LookUp) -> Reading:
     """Read the config cluster's objects; one in error keeps what was last read of it, as Google's controller does."""
     reading = Reading()
-    by_key = {_key(config): config.get("spec") or {} for config in configs}
+    by_key = {_key(config): config.get("spec") or {} for config in asked.backend_configs}
+    frontends = {_key(config): config.get("spec") or {} for config in asked.frontend_configs}
     found_services: dict[Key, Service] = {}
-    for body in services:
+    for body in asked.services:
         key = _key(body)
         if _deleting(body):
             continue
         try:
-            found_services[key] = _service(body, by_key)
+            found_services[key] = _service(body, by_key, look_up)
         except ValueError as error:
             reading.problems["MultiClusterService", key] = str(error)
             if (old := last.service(key)) is not None:
                 found_services[key] = old
     found_ingresses = []
-    for body in ingresses:
+    for body in asked.ingresses:
         if _deleting(body):
             continue
         ingress, problem = _ingress(body, found_services)
+        if ingress is not None:
+            try:
+                ingress = replace(ingress, frontend=_frontend(body, frontends, look_up))
+            except ValueError as error:
+                problem, ingress = str(error), last.ingress(_key(body))
         if problem:
             reading.problems["MultiClusterIngress", _key(body)] = problem
         if ingress is not None:
@@ -204,7 +253,40 @@ def _deleting(body: Object) -> bool:
     return "deletionTimestamp" in body["metadata"]
 
 
-def _service(body: Object, configs: Mapping[Key, Object]) -> Service:
+def _frontend(body: Object, configs: Mapping[Key, Object], look_up: LookUp) -> Frontend | None:
+    """Read how an address speaks HTTPS; None where it does not. Raises ValueError."""
+    annotations = body["metadata"].get("annotations") or {}
+    certificates = tuple(name.strip() for name in annotations.get(_CERTIFICATES, "").split(",") if name.strip())
+    name = annotations.get(_FRONTEND_CONFIG, "")
+    key = _key(body)[0], name
+    if name and key not in configs:
+        raise ValueError(f'FrontendConfig "{key[0]}/{name}" not found')
+    if not certificates:
+        return None
+    if not annotations.get(_STATIC_IP):
+        raise ValueError(f"HTTPS needs a static IP: annotation {_STATIC_IP} is missing")
+    config = configs.get(key, {})
+    policy, redirect = config.get("sslPolicy") or "", (config.get("redirectToHttps") or {}).get("enabled")
+    for certificate in certificates:
+        look_up.get("sslCertificates", certificate)
+    if policy:
+        look_up.get("sslPolicies", policy)
+    return Frontend(certificates, policy, "redirect" if redirect else "app")
+
+
+def _guards(key: Key, config: Mapping[str, Any], look_up: LookUp) -> tuple[str, str]:
+    """Read what a BackendConfig puts in front of a backend service. Raises ValueError."""
+    policy, iap = (config.get("securityPolicy") or {}).get("name") or "", config.get("iap") or {}
+    if policy:
+        look_up.get("securityPolicies", policy)
+    client = ""
+    if iap.get("enabled"):
+        name = (iap.get("oauthclientCredentials") or {}).get("secretName") or ""
+        client = look_up.secret(key[0], name, ("client_id", "client_secret"))["client_id"]
+    return policy, client
+
+
+def _service(body: Object, configs: Mapping[Key, Object], look_up: LookUp) -> Service:
     key = _key(body)
     spec = body["spec"]
     template = (spec.get("template") or {}).get("spec") or {}
@@ -220,7 +302,9 @@ def _service(body: Object, configs: Mapping[Key, Object]) -> Service:
         name = chosen.get(str(port["port"]), chosen.get(port["name"], chosen.get("", "")))
         if name and (key[0], name) not in configs:
             raise ValueError(f'BackendConfig "{key[0]}/{name}" not found')
-        backends.append(_backend(key, port, configs.get((key[0], name), {})))
+        config = configs.get((key[0], name), {})
+        policy, client = _guards(key, config, look_up)
+        backends.append(replace(_backend(key, port, config), security_policy=policy, iap_client=client))
     derived = {"clusterIP": "None", "selector": template.get("selector") or {}, "ports": ports, "type": "ClusterIP"}
     return Service(key, links, json.dumps(derived, sort_keys=True), tuple(backends))
 

@@ -19,8 +19,9 @@ from google.cloud import compute_v1, container_v1, gkehub_v1
 from google.oauth2 import service_account
 
 from controlplane.localcloud.clock import VirtualClock
-from controlplane.localcloud.daemon.cloud import LocalCloud, Machine
+from controlplane.localcloud.daemon.cloud import LocalCloud
 from controlplane.localcloud.daemon.commands import AdminCommands
+from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
 from controlplane.localcloud.loadbalancer.objects import INGRESSES, SERVICES
@@ -321,6 +322,18 @@ def test_clusters_come_back_after_a_restart(living):
     assert found.fleet.membership
 
 
+def test_what_was_promised_is_on_disk(living):
+    """A daemon that is killed right after its answer knows the cluster that it was making, and the feature."""
+    living.begin("us-east4", "gpu-us-east4", resource_labels={"team": "art"})
+    written = json.loads(living.cloud.directory.state_file.read_text())["google"]["container"]
+    assert [(each["link"], each["labels"]) for each in written["births"]] == [
+        ("us-east4/gpu-us-east4", {"team": "art"})
+    ]
+    living.hub.create_feature(parent=living.place("global"), feature_id="multiclusterservicediscovery", resource={})
+    written = json.loads(living.cloud.directory.state_file.read_text())["google"]["hub"]
+    assert list(written["features"]) == ["multiclusterservicediscovery"]
+
+
 def test_what_was_under_way_ends_after_a_restart(living):
     """A cluster that was being made is made, one that was being deleted is deleted, under the same operations."""
     living.make("us-east4", "leaving")
@@ -367,6 +380,22 @@ def test_without_the_feature_what_is_programmed_stays_and_nothing_new_counts(liv
     assert not living.cloud.addresses()
 
 
+def test_a_config_cluster_that_is_deleted_leaves_the_load_balancer_as_it_was(living):
+    """The address stays, and the feature says what is wrong; a cluster of the same name takes over with its objects."""
+    living.make("us-west2", "hunt-config")
+    living.make("us-east4", "gpu-us-east4")
+    living.enable_ingress("us-west2/memberships/hunt-config")
+    living.wire("us-east4/gpu-us-east4")
+    living.delete("us-west2", "hunt-config")
+    living.advance(5)
+    assert living.cloud.addresses()
+    feature = living.hub.get_feature(name=living.place("global/features/multiclusteringress"))
+    assert feature.state.state.code.name == "ERROR"
+    living.make("us-west2", "hunt-config")
+    living.advance(5)
+    assert not living.cloud.addresses()
+
+
 def test_a_cluster_that_is_deleted_while_wired_leaks_its_groups(living):
     """Compute and the status list them, also after an unwiring and a restart, until somebody deletes them."""
     living.make("us-west2", "hunt-config")
@@ -376,13 +405,15 @@ def test_a_cluster_that_is_deleted_while_wired_leaks_its_groups(living):
     living.wire("us-east4/gpu-us-east4")
     ((scope, name),) = living.groups()
     living.delete("us-east4", "gpu-us-east4")
+    living.advance(2)
+    told = [{"name": name, "zone": "us-east4-a", "cluster": "us-east4/gpu-us-east4"}]
+    assert living.status()["leaked_groups"] == told
     groups = living.client(compute_v1.NetworkEndpointGroupsClient)
     with pytest.raises(Exception, match="is already being used by"):
         groups.delete_unary(project=living.project, zone="us-east4-a", network_endpoint_group=name)
     living.wire()
     living.restart()
     assert living.groups() == [(scope, name)]
-    told = [{"name": name, "zone": "us-east4-a", "cluster": "us-east4/gpu-us-east4"}]
     assert living.status()["leaked_groups"] == told
     groups = living.client(compute_v1.NetworkEndpointGroupsClient)
     groups.delete_unary(project=living.project, zone="us-east4-a", network_endpoint_group=name)

@@ -167,6 +167,22 @@ def test_a_role_with_a_permission_that_does_not_exist_is_refused(call):
     )
 
 
+def test_what_a_role_may_hold_can_be_listed(call):
+    """Gcloud looks before it makes one; page by page."""
+    body = {"fullResourceName": f"//cloudresourcemanager.googleapis.com/{PROJECT}", "pageSize": 200}
+    first = call.well("POST", "permissions:queryTestablePermissions", body)
+    rest = call.well("POST", "permissions:queryTestablePermissions", {**body, "pageToken": first["nextPageToken"]})
+    names = {each["name"] for answer in (first, rest) for each in answer["permissions"]}
+    assert len(first["permissions"]) == 200
+    assert {"compute.advice.capacity", "run.jobs.run"} <= names
+
+
+def test_regions_are_listed_as_locations(call):
+    """As every API that has locations lists them."""
+    found = call.well("GET", f"{PROJECT}/locations")["locations"]
+    assert {"name": f"{PROJECT}/locations/us-east4", "locationId": "us-east4", "displayName": "us-east4"} in found
+
+
 def test_one_who_may_use_an_account_gets_tokens_as_that_account(call, role):
     """Only with the right on that very account; the token then has that account's rights."""
     path = f"projects/-/serviceAccounts/{HUNTER}:generateAccessToken"

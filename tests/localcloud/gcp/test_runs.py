@@ -202,10 +202,25 @@ async def test_a_build_fails_for_want_of_a_repository_or_a_right_or_when_it_is_t
     named = f"projects/gpu-hunter-local/serviceAccounts/{HUNTER}"
     done = await cloud.build(serviceAccount=named, options=options)
     assert "artifactregistry.repositories.uploadArtifacts" in done["error"]["message"]
+    source = {"storageSource": {"bucket": "sources", "object": "source.tgz"}}
+    done = await cloud.build(serviceAccount=named, options=options, source=source)
+    assert "storage.objects.get access to bucket sources" in done["error"]["message"]
     cloud.admin.builds.failures.append("no space left on device")
     build = (await cloud.build())["metadata"]["build"]
     assert (build["status"], build["failureInfo"]["detail"]) == ("FAILURE", "no space left on device")
     assert (await cloud.build())["response"]["status"] == "SUCCESS"
+
+
+@scenario
+async def test_a_builds_variables_are_put_in(cloud):
+    """Cloud Build's own and the build's, in images and steps; what is no variable stays, and `$$` is a dollar sign."""
+    await cloud.prepare()
+    image = "us-west2-docker.pkg.dev/$PROJECT_ID/gpu-hunter/${_NAME}:v2"
+    steps = [{"name": "x", "args": ["$$HOME", "$_UNKNOWN", "$LOCATION"]}]
+    done = await cloud.build(images=[image], steps=steps, substitutions={"_NAME": "reconciler"})
+    build = done["response"]
+    assert build["images"] == [IMAGE.replace(":v1", ":v2")]
+    assert build["steps"][0]["args"] == ["$HOME", "$_UNKNOWN", "global"]
 
 
 @scenario

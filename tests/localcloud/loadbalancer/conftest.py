@@ -206,7 +206,7 @@ def new_server(name: str, clock: Any) -> ApiServer:
 def run(tmp_path: Path) -> Callable[..., None]:
     """Run a coroutine function with a World in which the load balancer is running."""
 
-    def runner(body, *, port: int = 0, client_region: str = "us-east4", before=None) -> None:
+    def runner(body, *, port: int = 0, client_region: str = "us-east4", before=None, **more: Any) -> None:
         async def main() -> None:
             clock = VirtualClock()
             config = namespaced(new_server("hunt-config", clock).api)
@@ -221,6 +221,7 @@ def run(tmp_path: Path) -> Callable[..., None]:
                 "reachable": lambda link: link not in down,
                 "config_link": "us-west2/hunt-config",
                 "proxy": proxy,
+                **more,
             }
             balancer = LoadBalancer(config, lambda: members, clock, **arguments)
             world = World(clock, config, members, proxy, balancer, tmp_path, down)

@@ -89,6 +89,27 @@ def get(world, resource=GATEWAYS, name="web"):
     return world.config.get(resource, name, "sd")
 
 
+def test_services_are_exported_only_while_service_discovery_is_enabled(run):
+    """Switched off, what is exported leads nowhere and no ServiceImport is left; switched on again, it does."""
+    discovers = [False]
+
+    async def body(world):
+        await serving(world)
+        await world.clock.advance(12)
+        assert world.balancer.health() == {}
+        assert world.config.list(IMPORTS) == []
+        discovers[0] = True
+        await world.clock.advance(12)
+        assert world.balancer.forwarding_rules()
+        assert world.config.find(IMPORTS, "web", "sd") is None  # the config cluster is no member here
+        assert world.members[EUROPE].find(IMPORTS, "web", "sd") is not None
+        discovers[0] = False
+        await world.clock.advance(12)
+        assert world.members[EUROPE].find(IMPORTS, "web", "sd") is None
+
+    run(body, discovers=lambda: discovers[0])
+
+
 def test_a_gateway_answers_once_it_has_converged(run):
     """Address, conditions, annotations and parents are told, and the Pods of all exporting clusters are behind it."""
 

@@ -9,7 +9,20 @@ from controlplane.localcloud.loadbalancer.cloud_resources import read_health
 from controlplane.localcloud.loadbalancer.distances import kilometres, nearest_first, region_of
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
-from controlplane.localcloud.loadbalancer.wanted import Wanted, read, resource_name
+from controlplane.localcloud.loadbalancer.wanted import Asked, Wanted, read, resource_name
+
+
+class NothingThere:
+    """A project without certificates, policies and Secrets."""
+
+    def get(self, kind, name):
+        raise ValueError(f"{kind}/{name} was not found")
+
+    def secret(self, namespace, name, keys):
+        raise ValueError(f"secret {namespace}/{name} not found")
+
+
+EDGE = NothingThere()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +86,7 @@ BACKEND = {"serviceName": "web", "servicePort": 80}
 
 def test_an_empty_list_of_clusters_reads_as_all():
     """As if it were left out: nobody should write one."""
-    [service] = read([], [mcs(clusters=[])], [], Wanted()).wanted.services
+    [service] = read(Asked([], [mcs(clusters=[])], []), Wanted(), EDGE).wanted.services
     assert service.links is None
     assert service.in_cluster("anywhere/at-all")
 
@@ -88,7 +101,7 @@ def test_an_empty_list_of_clusters_reads_as_all():
 )
 def test_a_service_port_is_found_by_number_or_name(ports, asked):
     """ServicePort is either."""
-    reading = read([mci({"serviceName": "web", "servicePort": asked})], [mcs(ports=ports)], [], Wanted())
+    reading = read(Asked([mci({"serviceName": "web", "servicePort": asked})], [mcs(ports=ports)], []), Wanted(), EDGE)
     [backend] = reading.wanted.backends()
     assert (backend.port, reading.problems) == (80, {})
 
@@ -106,7 +119,7 @@ def test_a_service_port_is_found_by_number_or_name(ports, asked):
 )
 def test_what_is_wrong_is_said_and_programs_nothing(ingress, service, problem):
     """Each mistake has its message."""
-    reading = read([ingress], [service], [], Wanted())
+    reading = read(Asked([ingress], [service], []), Wanted(), EDGE)
     assert any(problem in text for text in reading.problems.values())
     assert reading.wanted.ingresses == ()
 
@@ -119,14 +132,14 @@ def test_a_port_can_have_a_backend_config_of_its_own():
     ]
     annotation = '{"default": "quick", "ports": {"80": "slow"}}'
     ports = [{"port": 80, "name": "web"}, {"port": 81, "name": "admin"}]
-    [service] = read([], [mcs(annotation=annotation, ports=ports)], configs, Wanted()).wanted.services
+    [service] = read(Asked([], [mcs(annotation=annotation, ports=ports)], configs), Wanted(), EDGE).wanted.services
     assert [backend.timeout for backend in service.backends] == [300, 5]
 
 
 def test_a_broken_object_keeps_what_was_last_read_of_it():
     """An edit that makes no sense does not take a service down."""
-    good = read([mci(BACKEND)], [mcs()], [], Wanted()).wanted
-    reading = read([mci(BACKEND)], [mcs(annotation="{")], [], good)
+    good = read(Asked([mci(BACKEND)], [mcs()], []), Wanted(), EDGE).wanted
+    reading = read(Asked([mci(BACKEND)], [mcs(annotation="{")], []), good, EDGE)
     assert reading.wanted == good
     assert reading.problems
 
@@ -136,7 +149,7 @@ def test_the_state_comes_back_from_disk_as_it_was(tmp_path):
     rules = [{"host": "h.example", "http": {"paths": [{"path": "/a/*", "backend": BACKEND}]}}]
     config = {"metadata": {"name": "bc", "namespace": "sd"}, "spec": {"customRequestHeaders": {"headers": ["a: b"]}}}
     service = mcs(annotation='{"default":"bc"}', clusters=[{"link": "us-central1/a"}])
-    wanted = read([mci(BACKEND, rules)], [service], [config], Wanted()).wanted
+    wanted = read(Asked([mci(BACKEND, rules)], [service], [config]), Wanted(), EDGE).wanted
     member = MemberState({"b": (Endpoint("127.0.0.1", 1, "z", "p", "n"),)}, {"z"}, {("sd", "web"): (("http", 80),)})
     state = states.State(wanted, {("MultiClusterIngress", "sd", "web"): 8080}, {"us-central1/a": member})
     states.save(tmp_path / "s.json", state)

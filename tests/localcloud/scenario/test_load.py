@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controlplane.localcloud.control import find_scenario
 from controlplane.localcloud.scenario import Delays, ScenarioError, load, load_scenario
 from controlplane.localcloud.scenario.load import SCENARIOS
 
@@ -64,10 +65,30 @@ def test_every_key_is_explained_in_the_default_scenario():
     assert {key for key in keys if f"{key}:" not in text} == set()
 
 
-@pytest.mark.parametrize("name", ["default", "realistic", "trace"])
+@pytest.mark.parametrize("name", ["default", "realistic", "trace", "empty-project"])
 def test_every_scenario_that_comes_along_is_valid(name):
     """The files in the package load."""
     assert load_scenario(SCENARIOS / f"{name}.yaml").name == name
+
+
+def test_the_empty_project_differs_from_the_default_in_what_was_made_in_it():
+    """Stock, quotas and prices are the default ones; there is no cluster, and few APIs are enabled."""
+    default, empty = load_scenario(), load_scenario(SCENARIOS / "empty-project.yaml")
+    assert (empty.stock, empty.prices) == (default.stock, default.prices)
+    assert set(empty.regions) == set(default.regions)
+    assert set(empty.quotas) == set(default.quotas)
+    assert empty.all_clusters == ()
+    assert "serviceusage.googleapis.com" in empty.apis
+    assert "container.googleapis.com" not in empty.apis
+
+
+def test_a_scenario_that_comes_along_is_found_by_its_name(tmp_path, monkeypatch):
+    """Unless a file of that name lies here; anything else is a path."""
+    monkeypatch.chdir(tmp_path)
+    assert find_scenario(Path("empty-project")) == SCENARIOS / "empty-project.yaml"
+    assert find_scenario(Path("no-such-name")) == Path("no-such-name")
+    (tmp_path / "trace").touch()
+    assert find_scenario(Path("trace")) == Path("trace")
 
 
 def test_the_realistic_world_differs_from_the_default_in_its_delays_only():

@@ -181,7 +181,7 @@ def test_a_second_signal_ends_at_once(run):
     begun = time.perf_counter()
     code, _, _ = server.end()
     assert code == 128 + signal.SIGTERM
-    assert time.perf_counter() - begun < 1
+    assert time.perf_counter() - begun < 4  # it would drain for 5 s
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_process_with_the_reason(run):

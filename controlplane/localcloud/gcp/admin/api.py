@@ -20,6 +20,7 @@ from controlplane.localcloud.gcp.admin.registry import RegistryApi
 from controlplane.localcloud.gcp.admin.roles import RolesApi
 from controlplane.localcloud.gcp.admin.scheduler import SchedulerApi
 from controlplane.localcloud.gcp.admin.serviceusage import ServiceUsageApi
+from controlplane.localcloud.gcp.admin.storage import StorageApi
 from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.errors import invalid, not_found
 from controlplane.localcloud.gcp.project import Project
@@ -49,6 +50,7 @@ class Administration:
         self.policies = Policies(project.name, account_exists=self.accounts.exists, custom=self._roles.permissions)
         self.accounts.bind(self.policies)
         project.access = self.policies
+        self._storage = StorageApi(project, clock, self.policies)
         self._registry = RegistryApi(project, clock, self.policies, self.operations)
         self.builds = BuildsApi(project, clock, self.operations, self._registry, self.accounts)
         self.jobs = JobsApi(
@@ -65,6 +67,7 @@ class Administration:
             "accounts": self.accounts,
             "roles": self._roles,
             "policies": self.policies,
+            "storage": self._storage,
             "registry": self._registry,
             "builds": self.builds,
             "jobs": self.jobs,
@@ -75,6 +78,7 @@ class Administration:
             ResourceManagerApi(project, self.policies),
             self.accounts,
             self._roles,
+            self._storage,
             self._registry,
             self.builds,
             self.jobs,
@@ -108,6 +112,13 @@ class Administration:
             raise invalid("Invalid JSON payload received. Root element must be a message.")
         call = Call(request.method, request.url.path, {}, dict(request.query_params), body or {})
         return json_response(self.answer(call))
+
+    async def upload(self, request: Request) -> Response:
+        """Take what is put into a bucket, whose body is the object itself."""
+        name = request.query_params.get("name", "")
+        answer = self._storage.upload(request.path_params["bucket"], name, await request.body())
+        self._changed()
+        return json_response(answer)
 
     def answer(self, call: Call) -> Document:
         """Answer a call, taken apart."""

@@ -7,6 +7,7 @@ Source: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.build
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ _TYPE = "type.googleapis.com/google.devtools.cloudbuild.v1"
 _LOGS = ("CLOUD_LOGGING_ONLY", "NONE")
 _ENDED = ("SUCCESS", "FAILURE", "CANCELLED")
 _RPC_UNKNOWN = 2
+_VARIABLE = re.compile(r"\$(\$|\{[A-Z0-9_]+\}|[A-Z0-9_]+)")
 
 
 class BuildsApi:
@@ -71,10 +73,12 @@ class BuildsApi:
             raise invalid("invalid build: build has no steps")
         account = self._account(call.body)
         build_id, location = new_uid(), call.fields.get("location", "global")
+        known = {"PROJECT_ID": self._project.name, "BUILD_ID": build_id, "LOCATION": location}
+        wanted = _substituted(dict(call.body), {**known, **(call.body.get("substitutions") or {})})
         now = rfc3339_micro(self._clock.now())
         parent = f"projects/{self._project.number}/locations/{location}"
         build = self._builds[build_id] = {
-            **call.body,
+            **wanted,
             "id": build_id,
             "name": f"{parent}/builds/{build_id}",
             "projectId": self._project.name,
@@ -130,6 +134,9 @@ class BuildsApi:
         if self.failures:
             self._end(build, "FAILURE", self.failures.pop(0), "USER_BUILD_STEP")
             return
+        if why := self._unreadable(build, account):
+            self._end(build, "FAILURE", why, "FETCH_SOURCE_FAILED")
+            return
         images = [str(each) for each in build.get("images") or ()]
         for image in images:
             if why := self._registry.refusal(image, account):
@@ -139,6 +146,13 @@ class BuildsApi:
         pushed = [{"name": image, "digest": self._registry.push(image, content)} for image in images]
         build["results"] = {"images": pushed, "buildStepImages": [""] * len(build["steps"])}
         self._end(build, "SUCCESS", "", "")
+
+    def _unreadable(self, build: Document, account: str) -> str:
+        """Say why the build's account cannot get its source; empty when it can, or needs none."""
+        bucket = ((build.get("source") or {}).get("storageSource") or {}).get("bucket")
+        if not bucket or self._project.allows(account, "storage.objects.get", f"buckets/{bucket}"):
+            return ""
+        return f"could not resolve source: {account} does not have storage.objects.get access to bucket {bucket}"
 
     def _end(self, build: Document, status: str, detail: str, kind: str) -> None:
         build |= {"status": status, "finishTime": rfc3339_micro(self._clock.now())}
@@ -171,3 +185,19 @@ class BuildsApi:
     def _operation(self, call: Call) -> Document:
         self._project.check(call["project"], "cloudbuild.builds.get")
         return self._operations.get(f"operations/build/{call['project']}/{call['operation']}")
+
+
+def _substituted(value: Any, values: Mapping[str, str]) -> Any:
+    """Put a build's variables in everywhere, as `$NAME` or `${NAME}`; `$$` is a dollar sign."""
+    if isinstance(value, dict):
+        return {key: _substituted(each, values) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_substituted(each, values) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1].strip("{}")
+        return "$" if name == "$" else str(values.get(name, match[0]))
+
+    return _VARIABLE.sub(replace, value)

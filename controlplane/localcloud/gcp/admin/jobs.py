@@ -16,16 +16,16 @@ from controlplane.localcloud.gcp.admin.longrunning import LongRunning
 from controlplane.localcloud.gcp.admin.policies import Policies, etag_of
 from controlplane.localcloud.gcp.admin.projects import asked_version, granted
 from controlplane.localcloud.gcp.admin.registry import RegistryApi
+from controlplane.localcloud.gcp.admin.runs import TYPE, RunsApi, missing
 from controlplane.localcloud.gcp.admin.templates import checked
 from controlplane.localcloud.gcp.callers import caller
-from controlplane.localcloud.gcp.errors import GoogleError, invalid, rpc_code
+from controlplane.localcloud.gcp.errors import GoogleError, invalid
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.kubelet.images import Image
 
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _BASE = "/v2/projects/{project}/locations/{location}/jobs"
 _ONE = f"{_BASE}/{{job}}"
-_TYPE = "type.googleapis.com/google.cloud.run.v2"
 _FIELDS = ("labels", "annotations", "client", "clientVersion", "launchStage", "template")
 
 
@@ -51,6 +51,7 @@ class JobsApi:
         self._registry = registry
         self._jobs: dict[str, Document] = {}
         self.executions = Executions(project.name, clock, issue, self._note)
+        self._runs = RunsApi(project, operations, self.executions)
 
     def routes(self) -> Iterable[Route]:
         """Give the methods."""
@@ -63,10 +64,7 @@ class JobsApi:
         yield route("GET", f"{_ONE}:getIamPolicy", self._policy)
         yield route("POST", f"{_ONE}:setIamPolicy", self._set_policy)
         yield route("POST", f"{_ONE}:testIamPermissions", self._granted)
-        yield route("GET", f"{_ONE}/executions", self._list_executions)
-        yield route("GET", f"{_ONE}/executions/{{execution}}", self._get_execution)
-        yield route("DELETE", f"{_ONE}/executions/{{execution}}", self._delete_execution)
-        yield route("POST", f"{_ONE}/executions/{{execution}}:cancel", self._cancel)
+        yield from self._runs.routes()
 
     def to_state(self) -> Document:
         """Give what must outlive the daemon."""
@@ -125,7 +123,7 @@ class JobsApi:
             self.executions.cancel(execution)
             self.executions.forget(execution["name"])
         job |= {"deleteTime": rfc3339_micro(self._clock.now())}
-        return self._begin(name, {"@type": f"{_TYPE}.Job", **job}, lambda: {"@type": f"{_TYPE}.Job", **job})
+        return self._runs.change(name, {"@type": f"{TYPE}.Job", **job}, lambda: {"@type": f"{TYPE}.Job", **job})
 
     def _written(self, name: str, body: Mapping[str, Any], old: Mapping[str, Any]) -> Document:
         """Give the job as it is to stand, everything that it leaves out filled in."""
@@ -173,9 +171,9 @@ class JobsApi:
         def ending() -> Document:
             if "message" in condition:
                 raise GoogleError("NOT_FOUND", str(condition["message"]))
-            return {"@type": f"{_TYPE}.Job", **job}
+            return {"@type": f"{TYPE}.Job", **job}
 
-        return self._begin(job["name"], {"@type": f"{_TYPE}.Job", **job}, ending)
+        return self._runs.change(job["name"], {"@type": f"{TYPE}.Job", **job}, ending)
 
     # -- executions ------------------------------------------------------------------------------------------------
 
@@ -192,22 +190,7 @@ class JobsApi:
         execution = self.executions.open(job, caller.get())
         job["executionCount"] += 1
         self._note(execution)
-        operation_name = f"{name.partition('/jobs/')[0]}/operations/{new_uid()}"
-        metadata = {"@type": f"{_TYPE}.Execution", **execution}
-        operation = self._operations.open(operation_name, metadata)
-        self._operations.spawn(self._follow(execution, image, operation))
-        return {"name": operation_name, "metadata": dict(metadata)}
-
-    async def _follow(self, execution: Document, image: Image, operation: Document) -> None:
-        await self.executions.run(execution, image)
-        document = {"@type": f"{_TYPE}.Execution", **execution}
-        operation["metadata"] = document
-        (condition,) = execution["conditions"]
-        if condition["state"] == "CONDITION_SUCCEEDED":
-            operation["response"] = document
-        else:
-            operation["error"] = {"code": rpc_code("ABORTED"), "message": condition["message"]}
-        operation["done"] = True
+        return self._runs.begin(execution, image)
 
     def _note(self, execution: Document) -> None:
         """Write into the job what its latest execution is and how it fares."""
@@ -227,37 +210,6 @@ class JobsApi:
                 else how.get(state, running),
             } | ({"completionTime": execution["completionTime"]} if "completionTime" in execution else {})
         self._operations.changed()
-
-    def _list_executions(self, call: Call) -> Document:
-        name = self._name(call)
-        self._project.check(call["project"], "run.executions.list", name)
-        found = [each for each in self.executions.all.values() if each["name"].startswith(f"{name}/")]
-        return page("executions", found[::-1], call.query)
-
-    def _get_execution(self, call: Call) -> Document:
-        return self._execution(call, "run.executions.get")
-
-    def _delete_execution(self, call: Call) -> Document:
-        execution = self._execution(call, "run.executions.delete")
-        self.executions.cancel(execution)
-        self.executions.forget(execution["name"])
-        document = {"@type": f"{_TYPE}.Execution", **execution}
-        return self._begin(self._name(call), document, lambda: document)
-
-    def _cancel(self, call: Call) -> Document:
-        execution = self._execution(call, "run.executions.cancel")
-        if "completionTime" in execution:
-            raise GoogleError("FAILED_PRECONDITION", "The execution has completed; there is nothing to cancel.")
-        self.executions.cancel(execution)
-        document = {"@type": f"{_TYPE}.Execution", **execution}
-        return self._begin(self._name(call), document, lambda: document)
-
-    def _execution(self, call: Call, permission: str) -> Document:
-        name = f"{self._name(call)}/executions/{call['execution']}"
-        self._project.check(call["project"], permission, self._name(call))
-        if name not in self.executions.all:
-            raise self._missing(call["execution"], "EXECUTION", call)
-        return self.executions.all[name]
 
     # -- policies and names ----------------------------------------------------------------------------------------
 
@@ -294,19 +246,11 @@ class JobsApi:
         self._project.check(call["project"], permission, name)
         self._project.check_up(call["location"])
         if name not in self._jobs:
-            raise self._missing(call["job"], "JOB", call)
+            raise missing(self._project, call["job"], "JOB", call)
         return name
-
-    def _missing(self, name: str, kind: str, call: Call) -> GoogleError:
-        where = f"in region '{call['location']}' in project '{self._project.name}'"
-        return GoogleError("NOT_FOUND", f"Resource '{name}' of kind '{kind}' {where} does not exist.")
 
     def _check_etag(self, job: Document, given: object) -> None:
         if given and given != job["etag"]:
             short = job["name"].rpartition("/")[2]
             text = f"Conflict for resource '{short}': version '{given}' was specified but current version is"
             raise GoogleError("ABORTED", f"{text} '{job['etag']}'.")
-
-    def _begin(self, name: str, metadata: Document, ending: Callable[[], Document]) -> Document:
-        operation = f"{name.partition('/jobs/')[0]}/operations/{new_uid()}"
-        return self._operations.begin(operation, dict(metadata), ending)

@@ -38,10 +38,10 @@ class LongRunning:
 
     def begin(self, name: str, metadata: Document, ending: Ending, *, seconds: float = 0) -> Document:
         """Begin one; gives it as it is now, unfinished."""
-        operation: Document = {"name": name, "metadata": metadata, "done": False}
+        operation: Document = {"name": name, "metadata": metadata}
         self._keep(operation)
         self.spawn(self._finish(operation, ending, seconds))
-        return {key: value for key, value in operation.items() if key != "done"}
+        return dict(operation)
 
     def done(self, name: str, response: Document) -> Document:
         """Give one that had nothing to do."""
@@ -51,7 +51,7 @@ class LongRunning:
 
     def open(self, name: str, metadata: Document) -> Document:
         """Begin one that somebody else ends, by putting `done` and `response` or `error` into it."""
-        operation: Document = {"name": name, "metadata": metadata, "done": False}
+        operation: Document = {"name": name, "metadata": metadata}
         self._keep(operation)
         return operation
 

@@ -42,6 +42,7 @@ _KINDS = {
     "compute.regions": "get list",
     "compute.securityPolicies": f"{_CRUD} use",
     "compute.sslCertificates": "create delete get list",
+    "compute.sslPolicies": "create delete get list use",
     "compute.subnetworks": f"{_CRUD} use",
     "compute.targetHttpProxies": f"{_CRUD} use",
     "compute.targetHttpsProxies": f"{_CRUD} use",
@@ -80,7 +81,7 @@ _KINDS = {
     "secretmanager.versions": "access",
     "serviceusage.quotas": "get update",
     "serviceusage.services": "disable enable get list use",
-    "storage.buckets": _CRUD,
+    "storage.buckets": f"{_CRUD} {_POLICY}",
     "storage.objects": _CRUD,
 }
 PERMISSIONS = frozenset(f"{kind}.{verb}" for kind, verbs in _KINDS.items() for verb in verbs.split())

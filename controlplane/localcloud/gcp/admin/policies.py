@@ -26,7 +26,7 @@ _MOST_MEMBERS = 1500
 def etag_of(content: object) -> str:
     """Give an etag as Google's look, the same for the same content."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
-    return base64.b64encode(b"BwY" + digest[:5]).decode()
+    return base64.b64encode(b"\x07\x06" + digest[:6]).decode()
 
 
 class Policies:

@@ -5,7 +5,7 @@ Source: https://cloud.google.com/resource-manager/reference/rest/v1/projects.
 
 from collections.abc import Iterable
 
-from controlplane.localcloud.gcp.admin.calls import Call, Document, Route, route
+from controlplane.localcloud.gcp.admin.calls import Call, Document, Route, page, route
 from controlplane.localcloud.gcp.admin.permissions import PERMISSIONS
 from controlplane.localcloud.gcp.admin.policies import Policies
 from controlplane.localcloud.gcp.callers import caller
@@ -27,6 +27,8 @@ class ResourceManagerApi:
         """Give the methods."""
         yield route("GET", "/v1/projects", self._list)
         yield route("GET", "/v1/projects/{project}", self._get)
+        for version in ("v1", "v1beta2"):
+            yield route("GET", f"/{version}/projects/{{project}}/locations", self._locations)
         yield route("GET", "/v3/projects/{project}", self._get_v3)
         for version in ("v1", "v3"):
             yield route("POST", f"/{version}/projects/{{project}}:getIamPolicy", self._policy)
@@ -52,6 +54,14 @@ class ResourceManagerApi:
             "createTime": _CREATED,
             "updateTime": _CREATED,
         }
+
+    def _locations(self, call: Call) -> Document:
+        """List the regions, as each API that has locations does: on Google Cloud at its own host."""
+        self._project.check(call["project"], "resourcemanager.projects.get")
+        base = f"projects/{self._project.name}/locations"
+        names = [region.name for region in self._project.scenario.regions]
+        found = [{"name": f"{base}/{name}", "locationId": name, "displayName": name} for name in names]
+        return page("locations", found, call.query)
 
     def _policy(self, call: Call) -> Document:
         self._project.check(call["project"], "resourcemanager.projects.getIamPolicy")

@@ -64,6 +64,8 @@ class RegistryApi:
         """Give the methods."""
         one = f"{_BASE}/{{repository}}"
         yield route("GET", _BASE, self._list)
+        # gcloud lists by the API's last preview, whose repositories are the same.
+        yield route("GET", _BASE.replace("v1", "v1beta2"), self._list)
         yield route("POST", _BASE, self._create)
         yield route("GET", one, self._get)
         yield route("PATCH", one, self._patch)

@@ -38,6 +38,7 @@ class RolesApi:
         yield route("DELETE", one, self._delete)
         yield route("POST", f"{one}:undelete", self._undelete)
         yield route("GET", "/v1/roles/{role}", self._get_predefined)
+        yield route("POST", "/v1/permissions:queryTestablePermissions", self._testable)
 
     def permissions(self, name: str) -> frozenset[str] | None:
         """Give what a custom role grants, by its full name; None where there is no such role."""
@@ -82,6 +83,12 @@ class RolesApi:
         if name not in PREDEFINED:
             raise not_found(f"The role named {name} was not found.")
         return {"name": name, "stage": "GA", "includedPermissions": sorted(granted_by(name)), "etag": "AA=="}
+
+    def _testable(self, call: Call) -> Document:
+        """List every permission that a custom role may hold; gcloud looks before it makes one."""
+        known = [{"name": name, "stage": "GA"} for name in sorted(PERMISSIONS)]
+        paging = {key: str(call.body[key]) for key in ("pageSize", "pageToken") if key in call.body}
+        return page("permissions", known, paging)
 
     def _patch(self, call: Call) -> Document:
         name = self._asked(call, "iam.roles.update")

@@ -16,6 +16,7 @@ from controlplane.localcloud.gcp.compute.addresses import Addresses
 from controlplane.localcloud.gcp.compute.advice import AdviceApi
 from controlplane.localcloud.gcp.compute.balancing import Balancing
 from controlplane.localcloud.gcp.compute.catalogue import Catalogue
+from controlplane.localcloud.gcp.compute.edge import Edge, is_edge
 from controlplane.localcloud.gcp.compute.groups import Groups
 from controlplane.localcloud.gcp.compute.lists import ListQuery, aggregated, named, plain
 from controlplane.localcloud.gcp.errors import GoogleError, not_found, unavailable
@@ -34,6 +35,10 @@ _PERMISSIONS = (
     (r"GET aggregated/(\w+)", r"compute.\1.list"),
     (r"(GET|POST) global/operations/.+", r"compute.globalOperations.get"),
     (r"(GET|POST) regions/[^/]+/operations/.+", r"compute.regionOperations.get"),
+    (r"GET global/(sslCertificates|sslPolicies|securityPolicies)", r"compute.\1.list"),
+    (r"GET global/(sslCertificates|sslPolicies|securityPolicies)/[^/]+", r"compute.\1.get"),
+    (r"POST global/(sslCertificates|sslPolicies|securityPolicies)", r"compute.\1.create"),
+    (r"DELETE global/(sslCertificates|sslPolicies|securityPolicies)/[^/]+", r"compute.\1.delete"),
     (r"GET global/addresses", "compute.globalAddresses.list"),
     (r"GET global/addresses/[^/]+", "compute.globalAddresses.get"),
     (r"POST global/addresses", "compute.globalAddresses.create"),
@@ -65,8 +70,9 @@ def permission_of(verb: str, path: str) -> str:
 class ComputeApi:
     """Routes requests below /compute/v1/projects/PROJECT."""
 
-    def __init__(self, project: Project, clock: Clock, backends: BackendHealth) -> None:
+    def __init__(self, project: Project, clock: Clock, backends: BackendHealth, edge: Edge | None = None) -> None:
         self._project = project
+        self._edge = edge
         self._catalogue = Catalogue(project)
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
@@ -176,6 +182,11 @@ class ComputeApi:
     def _globally(
         self, verb: str, parts: list[str], path: str, query: Mapping[str, str], body: Mapping[str, Any]
     ) -> Document:
+        if self._edge is not None and parts and is_edge(parts[0]):
+            answer = self._edge.answer(verb, parts, path, query, body)
+            if answer["kind"] == "compute#operation":
+                self._addresses["global"].keep(answer)
+            return answer
         match (verb, *parts):
             case ("POST", "backendServices", str(name), "getHealth"):
                 return self._balancing.get_health(name, body)

@@ -124,6 +124,11 @@ class Addresses:
             "endTime": now,
             "selfLink": f"{self._base}/operations/{operation}",
         }
+        return self.keep(self._operations[operation])
+
+    def keep(self, operation: Document) -> Document:
+        """Keep a finished operation of this scope for a while, so that it can be asked for."""
+        self._operations[operation["name"]] = operation
         while len(self._operations) > _OPERATIONS_KEPT:
             del self._operations[next(iter(self._operations))]
-        return self._operations[operation]
+        return operation

@@ -109,6 +109,7 @@ class Balancing:
                 "selfLink": f"{self._base}/global/targetHttpProxies/{rule.target_proxy}",
             }
             for rule in self._backends.forwarding_rules()
+            if not rule.tls
         ]
 
     def url_maps(self) -> list[Document]:
@@ -123,6 +124,7 @@ class Balancing:
                 "selfLink": f"{self._base}/global/urlMaps/{rule.url_map}",
             }
             for rule in self._backends.forwarding_rules()
+            if not rule.tls
         ]
 
     def forwarding_rules(self) -> list[Document]:
@@ -136,7 +138,7 @@ class Balancing:
                 "IPAddress": rule.address,
                 "IPProtocol": "TCP",
                 "portRange": f"{rule.port}-{rule.port}",
-                "target": f"{self._base}/global/targetHttpProxies/{rule.target_proxy}",
+                "target": f"{self._base}/global/targetHttp{'s' if rule.tls else ''}Proxies/{rule.target_proxy}",
                 "loadBalancingScheme": rule.scheme,
                 "networkTier": "PREMIUM",
                 "selfLink": f"{self._base}/global/forwardingRules/{rule.name}",
@@ -186,7 +188,7 @@ class Balancing:
             "id": number(f"group {group.zone} {group.name}"),
             "creationTimestamp": _CREATED,
             "name": group.name,
-            "description": f'{{"cluster-uid":"{group.cluster}"}}',
+            "description": json.dumps({"cluster-uid": group.uid}),
             "networkEndpointType": "GCE_VM_IP_PORT",
             "size": len(group.endpoints),
             "network": f"{self._base}/global/networks/default",
