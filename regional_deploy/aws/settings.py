@@ -51,7 +51,7 @@ class Settings:
             ("inbox", _FOLDER.fullmatch(self.inbox), "is no folder; give one such as inbox"),
             ("output", _FOLDER.fullmatch(self.output), "is no folder; give one such as pictures"),
             ("output", apart, f"and the inbox {self.inbox} lie in one another; give folders side by side"),
-            ("instance-type", _all(r"[a-z0-9-]+\.[a-z0-9]+", self.instance_types), "is no type; give such as g6.xlarge"),
+            ("instance-type", _all(r"[a-z0-9-]+\.[a-z0-9]+", self.instance_types), "is no type; give e.g. g6.xlarge"),
             ("max-vcpus", 4 <= self.max_vcpus <= 10_000, "fits no instance; give 4 for each GPU"),
             ("model", re.fullmatch(r"(s3|hf|https)://\S+|", self.model), "is no address; give s3://, hf:// or https://"),
             ("shard-size", 1 <= self.shard_size <= 10_000, "is no size; give 1 to 10000 pictures"),
