@@ -42,15 +42,8 @@ ROOMS_IN_FULL = (
 )  # fmt: skip
 PAGES = sorted(
     path
-    for pattern in (
-        "*.md",
-        "controlplane/*.md",
-        "controlplane/decisions/*.md",
-        "runbooks/*.md",
-        "webui_image/*.md",
-        "regional_deploy/aws/*.md",
-    )
-    for path in ROOT.glob(pattern)
+    for folder in ("", "controlplane/", "controlplane/decisions/", "regional_deploy/aws/", "runbooks/", "webui_image/")
+    for path in ROOT.glob(f"{folder}*.md")
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from webui_image.batch.parameters import ParametersError, Problem, parse
 from webui_image.batch.parameters.limits import FILE_BYTES
-from webui_image.batch.places import Place, PlaceFiles
+from webui_image.batch.places import Place, PlaceFiles, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,5 @@ class _Recorded:
 
     def read(self, path: str, limit: int) -> bytes:
         content = self._files.read(path, limit)
-        self.found[path] = content
+        self.found[plain(path)] = content
         return content
