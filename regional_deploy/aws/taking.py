@@ -14,6 +14,7 @@ follows from the content. Two functions at once could both find none; so there i
 were there two, their jobs would share the pictures and double none (`webui_image/batch/shards.py`).
 """
 
+import hashlib
 import json
 import logging
 import re
@@ -73,7 +74,7 @@ class Taking:
             return _told(name, Became.CHANGED)
         if isinstance(found, str):
             return self._reject(name, version, found)
-        batch = batch_name(found)
+        batch = batch_name(found, self._target.output)
         job = self._start(batch, name, found)
         self._tray.publish(mark, f"{batch} {job}\n".encode())
         return _told(name, Became.JOB, f"{found.pictures} pictures, job {batch} {job}")
@@ -112,11 +113,12 @@ def wanted(name: str) -> bool:
     return "/" not in name and not name.startswith(".") and name.lower().endswith(ENDINGS)
 
 
-def batch_name(found: Snapshot) -> str:
-    """Give a batch's name, as the reconciler does for the same file, so that both may look into one inbox."""
+def batch_name(found: Snapshot, output: str) -> str:
+    """Give a batch's name, as the reconciler does for the same content and output: what is twice is one batch."""
     slug = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "batch"
+    digest = hashlib.sha256(f"{found.digest} {output}".encode()).hexdigest()
     slug = slug if slug[0].isalpha() else f"b-{slug}"
-    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{found.digest[:_DIGITS]}"
+    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{digest[:_DIGITS]}"
 
 
 def _told(name: str, became: Became, detail: str = "") -> Became:

@@ -145,7 +145,7 @@ def test_the_reconciler_gives_a_batch_the_same_name(bucket):
     bucket.put("My Cats & Dogs, in a very long name indeed.yaml", GOOD.replace("name: cats\n", ""))
     bucket.tell(TIMETABLE)
     read = ParametersReader.read(bucket.tray, "My Cats & Dogs, in a very long name indeed.yaml")
-    assert bucket.jobs.submitted[0]["jobName"] == name_of(read)
+    assert bucket.jobs.submitted[0]["jobName"] == name_of(read, TARGET.output)
 
 
 @pytest.mark.parametrize(
