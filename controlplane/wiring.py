@@ -7,18 +7,24 @@ they are not Google's own.
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from controlplane.api import SpecError, parse_fleet, parse_service
+from controlplane.api import SpecError, parse_batch, parse_fleet, parse_service
+from controlplane.api.checking import API_VERSION
 from controlplane.api.crd import definitions
 from controlplane.api.files import read_objects
+from controlplane.api.fleet import KIND as FLEET_KIND
+from controlplane.api.gpubatch import KIND as BATCH_KIND
 from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.api.prices import DEFAULT_TABLE, load_prices
 from controlplane.api.problems import Problem
 from controlplane.clock import Clock, SystemClock
 from controlplane.engine.fleet import FleetDesk, FleetRead, held_clusters
+from controlplane.engine.growth import Grounds
+from controlplane.engine.intake import Intake, Unfenced
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.engine.reconcile import Gateways, Reconciler
@@ -29,7 +35,8 @@ from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.factory import GoogleCloud, google_cloud
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import list_installed
-from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SERVICES, resource_of
+from controlplane.gateways.parameters import Parameters, ParametersReader
+from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_BATCHES, GPU_SERVICES, resource_of
 from controlplane.model.fleet import EndpointChoice, FleetSeen, FleetSpec
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import ServiceSpec
@@ -129,14 +136,12 @@ class App:
         return [service for service in found if name in (None, service["metadata"]["name"])]
 
     def apply(self, objects: list[Json]) -> list[Json]:
-        """Store GPUServices and the Fleet, after their definitions and their namespaces. Raises SpecError."""
+        """Store objects of our kinds, after their definitions and their namespaces. Raises SpecError."""
         for each in objects:
-            if each["kind"] != SERVICE_KIND:
+            if each["kind"] == FLEET_KIND:
                 self._check_ours(parse_fleet(each))
+        self._prepare(set())
         api = self._config.api()
-        for definition in definitions():
-            api.apply(definition)
-        self._wait_established()
         return [self._store(api, each) for each in objects]
 
     def _check_ours(self, fleet: FleetSpec) -> None:
@@ -166,12 +171,59 @@ class App:
         if read.spec is None:
             raise SpecError([Problem("", read.problem, "correct it with `gpuhunter apply -f`")])
         source = "config cluster" if read.stored is not None else "file" if self._target.fleet else "defaults"
-        listing = self._cloud.fleet.listing(read.spec, held_clusters(self.services()))
+        listing = self._cloud.fleet.listing(read.spec, held_clusters([*self.services(), *self.batches()]))
         return FleetFound(read.spec, source, listing.seen, read.warnings)
 
     def stored_fleet(self) -> Json | None:
         """Give the Fleet as it stands in the config cluster, with its status; None when there is none."""
         return self._config.open().fleet()
+
+    def batches(self, namespace: str | None = None, name: str | None = None) -> list[Json]:
+        """Give the GPUBatches as they stand in the config cluster."""
+        try:
+            found = self._config.api().list(GPU_BATCHES, namespace=namespace)
+        except Gone:
+            return []
+        return [batch for batch in found if name in (None, batch["metadata"]["name"])]
+
+    def submit(self, template: Json, read: "Parameters", file: str) -> str:
+        """Make a batch of a parameters file after a template whose `parameters` is a folder; give its name."""
+        spec = parse_batch(template)
+        self._prepare({spec.namespace})
+        return self._intake().submit(spec, template, read, file)
+
+    def take(self, uri: str) -> tuple[str, ...]:
+        """Take one file out of the inbox in which it lies; give the batches that it became. Raises GatewayError."""
+        folder, _, name = uri.rpartition("/")
+        taken: list[str] = []
+        for inbox in self.batches():
+            spec = parse_batch(inbox)
+            if spec.inbox and not spec.paused and not spec.deleting and spec.parameters == f"{folder}/":
+                template = {**inbox, "apiVersion": API_VERSION, "kind": BATCH_KIND}
+                taken += self._intake().look(spec, template, only=name).made
+        return tuple(taken)
+
+    def _intake(self) -> Intake:
+        return Intake(ParametersReader(), self._config.open(), Unfenced())
+
+    def _prepare(self, namespaces: set[str]) -> None:
+        api = self._config.api()
+        for definition in definitions():
+            api.apply(definition)
+        self._wait_established()
+        for namespace in sorted(namespaces):
+            api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+
+    def delete_batch(self, namespace: str, name: str) -> None:
+        """Ask for a GPUBatch to be taken down; what it has rendered stays."""
+        api = self._config.api()
+        found = api.get(GPU_BATCHES, name, namespace=namespace)
+        if found is None:
+            problem = Problem(
+                f"{namespace}/{name}", "there is no such GPUBatch", "see `batch list` for those there are"
+            )
+            raise SpecError([problem])
+        api.delete(GPU_BATCHES, name, namespace=namespace, uid=found["metadata"]["uid"])
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         """Ask for another number of replicas."""
@@ -227,6 +279,8 @@ def build(
         target.desk,
         advice=cloud.signals,
         meter=cloud.access.meter,
+        files=ParametersReader() if find_spec("webui_image") else None,  # the image may hold nothing of it
+        grounds=Grounds(cloud.provisioning, cloud.memberships, cloud.groups, cloud.access.account),
     )
     prices = load_prices(target.prices_file or DEFAULT_TABLE)
     reconciler = Reconciler(

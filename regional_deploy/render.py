@@ -16,7 +16,7 @@ import yaml
 
 from controlplane.model import naming
 from controlplane.model.offering import Capacity, Offering
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import PodTemplate, ServiceSpec
 
 _WORKLOAD_IDENTITY = "iam.gke.io/gcp-service-account"
 _METADATA_SERVER = (("169.254.169.252/32", 988), ("169.254.169.254/32", 80))
@@ -58,7 +58,7 @@ def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_has
     if spec.pod.model is not None and spec.pod.model.bucket:
         # By this GKE adds the container that reads the bucket.
         body["template"]["metadata"]["annotations"] = {"gke-gcsfuse/volumes": "true"}
-    _fill_pod(body["template"]["spec"], spec, offering)
+    _fill_app(body["template"]["spec"], spec, offering)
     return manifest
 
 
@@ -104,24 +104,32 @@ def node_selector(offering: Offering) -> dict[str, str]:
     return selector
 
 
-def _fill_pod(pod: dict[str, Any], spec: ServiceSpec, offering: Offering) -> None:
-    pod["serviceAccountName"] = spec.name
+def fill_pod(pod: dict[str, Any], template: PodTemplate, offering: Offering) -> None:
+    """Put into a Pod what follows from the user's container and the offering, whatever kind of workload makes it."""
     pod["nodeSelector"] = node_selector(offering)
-    pod["terminationGracePeriodSeconds"] = spec.pod.termination_grace_seconds
+    pod["terminationGracePeriodSeconds"] = template.termination_grace_seconds
     container = pod["containers"][0]
-    container["image"] = spec.pod.image
+    container["image"] = template.image
+    container["resources"] = {
+        "requests": {name: str(quantity) for name, quantity in template.requests.items()},
+        "limits": {"nvidia.com/gpu": str(offering.accelerator.count)},
+    }
+    user = template.run_as_user
+    pod["securityContext"] |= {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
+    container["securityContext"]["readOnlyRootFilesystem"] = template.read_only_root
+    _fill_scratch(pod, container, template)
+
+
+def _fill_app(pod: dict[str, Any], spec: ServiceSpec, offering: Offering) -> None:
+    fill_pod(pod, spec.pod, offering)
+    pod["serviceAccountName"] = spec.name
+    container = pod["containers"][0]
     container["ports"][0]["containerPort"] = spec.pod.port
     for key, words in (("command", spec.pod.command), ("args", spec.pod.args)):
         if words:
             container[key] = list(words)
     container["env"] = _environment(container["env"], spec, offering)
-    container["resources"] = {
-        "requests": {name: str(quantity) for name, quantity in spec.pod.requests.items()},
-        "limits": {"nvidia.com/gpu": str(offering.accelerator.count)},
-    }
     _fill_probes(container, spec)
-    _fill_security(pod, container, spec)
-    _fill_scratch(pod, container, spec)
     _fill_model(pod, container, spec)
     if spec.pod.pre_stop_seconds > 0:
         container["lifecycle"]["preStop"]["sleep"]["seconds"] = spec.pod.pre_stop_seconds
@@ -154,15 +162,9 @@ def _fill_probes(container: dict[str, Any], spec: ServiceSpec) -> None:
             container[key] = _plain(probe)
 
 
-def _fill_security(pod: dict[str, Any], container: dict[str, Any], spec: ServiceSpec) -> None:
-    user = spec.pod.run_as_user
-    pod["securityContext"] |= {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
-    container["securityContext"]["readOnlyRootFilesystem"] = spec.pod.read_only_root
-
-
-def _fill_scratch(pod: dict[str, Any], container: dict[str, Any], spec: ServiceSpec) -> None:
+def _fill_scratch(pod: dict[str, Any], container: dict[str, Any], template: PodTemplate) -> None:
     """Mount an empty folder at each scratch path; they count against the Pod's ephemeral storage."""
-    for number, scratch in enumerate(spec.pod.scratch):
+    for number, scratch in enumerate(template.scratch):
         name = f"scratch-{number}"
         limit = {"sizeLimit": scratch.size} if scratch.size else {}
         pod.setdefault("volumes", []).append({"name": name, "emptyDir": limit})

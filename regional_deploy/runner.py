@@ -152,9 +152,9 @@ def permissions() -> tuple[str, ...]:
     return tuple(role_definition()["includedPermissions"])
 
 
-def role_definition() -> Json:
-    """Give the custom IAM role: title, description, stage, includedPermissions."""
-    (role,) = _documents("rbac", "google-cloud-role")
+def role_definition(name: str = "google-cloud-role") -> Json:
+    """Give a custom IAM role by its file: title, description, stage, includedPermissions."""
+    (role,) = _documents("rbac", name)
     return role
 
 
@@ -166,6 +166,12 @@ def _substituted(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_substituted(each, values) for each in value]
     return {key: _substituted(each, values) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def growth_permissions() -> tuple[str, ...]:
+    """Give those that clusters on demand take besides, in a role of their own that only who wants them grants."""
+    (role,) = _documents("rbac", "google-cloud-role-growth")
+    return tuple(role["includedPermissions"])
 
 
 def _fill_container(container: Json, runner: Runner) -> None:

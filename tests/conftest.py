@@ -1,7 +1,9 @@
 """What holds for every test."""
 
 import asyncio
+import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -62,6 +64,22 @@ def fresh_logging() -> Iterator[None]:
     """Undo what a command did to logging: its stream is gone when the test ends."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def virtual():
+    """Give the module that runs a whole local cloud in virtual time: `virtual_cloud` and what its containers are."""
+    spec = importlib.util.spec_from_file_location("virtual_cloud", Path(__file__).with_name("virtual_cloud.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["virtual_cloud"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def virtual_cloud(virtual):
+    """Give what runs a local cloud in virtual time: a context manager of a folder and a scenario."""
+    return virtual.virtual_cloud
 
 
 @pytest.fixture(scope="session")

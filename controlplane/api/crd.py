@@ -10,6 +10,8 @@ from typing import Any
 from controlplane.api.checking import VERSION
 from controlplane.api.fleet import KIND as FLEET_KIND
 from controlplane.api.fleet import FleetObject
+from controlplane.api.gpubatch import KIND as BATCH_KIND
+from controlplane.api.gpubatch import GPUBatchSpec
 from controlplane.api.gpuservice import GPUServiceSpec
 from controlplane.api.parse import KIND
 from controlplane.api.structural import structural
@@ -18,6 +20,7 @@ from controlplane.model.naming import GROUP
 
 NAME = f"gpuservices.{GROUP}"
 FLEET_CRD_NAME = f"fleets.{GROUP}"
+BATCH_CRD_NAME = f"gpubatches.{GROUP}"
 _TEXT = {"type": "string"}
 _CONDITION = {
     "type": "object",
@@ -48,6 +51,15 @@ _COLUMNS = (
 _FLEET_COLUMNS = (
     ("Clusters", "string", ".status.clusters", "Members that can be used, of those that belong"),
     ("OnDemand", "string", ".status.onDemand", "Clusters that exist because passes created them, of the most allowed"),
+    ("Age", "date", ".metadata.creationTimestamp", ""),
+)
+_BATCH_COLUMNS = (
+    ("Phase", "string", ".status.phase", "How far it is"),
+    ("Done", "string", ".status.done", "Pictures rendered, of all"),
+    ("Failed", "integer", ".status.failed", "Pictures that failed for good"),
+    ("Workers", "string", ".status.workers", "Workers that render, of those wanted"),
+    ("Regions", "string", ".status.regions", "Regions that rendered or render"),
+    ("$", "string", ".status.cost", "USD spent so far at the known prices"),
     ("Age", "date", ".metadata.creationTimestamp", ""),
 )
 _WIDE_COLUMNS = (("Policy", "string", ".spec.policy.preset", "What is valued: low cost, or availability"),)
@@ -117,9 +129,40 @@ def fleet_definition() -> dict[str, Any]:
     return _unshared(definition)
 
 
+def batch_definition() -> dict[str, Any]:
+    """Give the CRD of GPUBatch."""
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in _BATCH_COLUMNS],
+        "schema": {"openAPIV3Schema": _batch_schema()},
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": BATCH_CRD_NAME},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "plural": "gpubatches",
+                "singular": "gpubatch",
+                "kind": BATCH_KIND,
+                "listKind": f"{BATCH_KIND}List",
+                "shortNames": ["gpub"],
+                "categories": ["all"],
+            },
+            "versions": [version],
+        },
+    }
+    return _unshared(definition)
+
+
 def definitions() -> list[dict[str, Any]]:
     """Give the CRDs of every kind of ours."""
-    return [custom_resource_definition(), fleet_definition()]
+    return [custom_resource_definition(), fleet_definition(), batch_definition()]
 
 
 def _unshared(definition: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +206,32 @@ def _status_schema() -> dict[str, Any]:
             "observedGeneration": {"type": "integer"},
             "replicas": {"type": "integer"},
             "conditions": _CONDITIONS,
+        },
+    }
+
+
+def _batch_schema() -> dict[str, Any]:
+    texts = dict.fromkeys(("phase", "done", "workers", "regions", "accelerators", "cost", "hourlyCost"), _TEXT)
+    return {
+        "type": "object",
+        "description": "GPUBatch renders the pictures of a parameters file once, wherever GPUs can be had.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": _TEXT,
+            "kind": _TEXT,
+            "metadata": {"type": "object"},
+            "spec": structural(GPUBatchSpec),
+            "status": {
+                "type": "object",
+                "description": "How far it is. Written by GPU Hunter; status.memory is its own.",
+                "x-kubernetes-preserve-unknown-fields": True,
+                "properties": {
+                    **texts,
+                    "observedGeneration": {"type": "integer"},
+                    "failed": {"type": "integer"},
+                    "conditions": _CONDITIONS,
+                },
+            },
         },
     }
 

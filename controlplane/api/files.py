@@ -1,31 +1,34 @@
-"""Files of users: GPUServices and a Fleet, in any number of documents; every mistake with its file, line and remedy."""
+"""Files of users: GPUServices, GPUBatches and a Fleet, in any number of documents; every mistake with its remedy."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from controlplane.api import fleet, parse
+from controlplane.api import fleet, gpubatch, parse
 from controlplane.api.loading import Document, load_documents
 from controlplane.api.prices import DEFAULT_TABLE, check_affordable, load_prices
 from controlplane.api.problems import Problem, SpecError, did_you_mean
 from controlplane.model.fleet import FleetSpec
 
 Json = dict[str, Any]
-KINDS = (parse.KIND, fleet.KIND)
+KINDS = (parse.KIND, gpubatch.KIND, fleet.KIND)
 
 
 def read_objects(file: Path, *, prices: Path | None = None) -> list[Json]:
-    """Read and check the GPUServices and Fleet of a file. Raises SpecError that names every line that is wrong."""
+    """Read and check all objects of a file. Raises SpecError that names every line that is wrong."""
     table = load_prices(prices or DEFAULT_TABLE)
     problems: list[Problem] = []
     objects: list[Json] = []
     for document in load_documents(file):
         try:
-            if _kind(document.object) == fleet.KIND:
-                fleet.parse_fleet(document.object)
-            else:
-                check_affordable(parse.parse_service(document.object), table, source="")
+            match _kind(document.object):
+                case fleet.KIND:
+                    fleet.parse_fleet(document.object)
+                case gpubatch.KIND:
+                    gpubatch.parse_batch(document.object)
+                case _:
+                    check_affordable(parse.parse_service(document.object), table, source="")
             objects.append(dict(document.object))
         except SpecError as error:
             problems += _placed(error, document)
@@ -37,8 +40,10 @@ def read_objects(file: Path, *, prices: Path | None = None) -> list[Json]:
 
 
 def read_fleet(file: Path) -> FleetSpec:
-    """Read the Fleet of a file, which may hold GPUServices besides. Raises SpecError."""
-    found = [document for document in load_documents(file) if document.object.get("kind") != parse.KIND]
+    """Read the Fleet of a file, which may hold other kinds besides. Raises SpecError."""
+    found = [
+        document for document in load_documents(file) if document.object.get("kind") not in (parse.KIND, gpubatch.KIND)
+    ]
     if len(found) != 1:
         what = "holds no Fleet" if not found else "holds more than one Fleet"
         raise SpecError([Problem("", what, f"write one object of kind {fleet.KIND} into it", str(file))])

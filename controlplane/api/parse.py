@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.api.checking import checked
-from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ModelSpec, ProbeSpec
+from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ModelSpec, ProbeSpec, TimingSpec
 from controlplane.api.problems import Problem
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
@@ -34,11 +34,12 @@ _NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 
 def parse_service(obj: Mapping[str, Any], *, source: str = "") -> ServiceSpec:
     """Check a GPUService and give its values. Raises SpecError that lists everything wrong at once."""
-    spec = checked(obj, KIND, GPUServiceSpec, _metadata(obj.get("metadata")), source=source)
+    spec = checked(obj, KIND, GPUServiceSpec, metadata_problems(obj.get("metadata")), source=source)
     return _to_values(obj["metadata"], spec)
 
 
-def _metadata(metadata: object) -> list[Problem]:
+def metadata_problems(metadata: object) -> list[Problem]:
+    """Give what is wrong with the name and namespace of an object in a namespace."""
     if not isinstance(metadata, Mapping):
         return [Problem("metadata", "is missing", "give metadata.name")]
     problems = []
@@ -70,7 +71,7 @@ def _to_values(metadata: Mapping[str, Any], spec: GPUServiceSpec) -> ServiceSpec
         spread=Spread(spec.spread.min_regions, spec.spread.max_replicas_per_region),
         max_hourly_cost=spec.max_hourly_cost,
         policy=_policy(spec),
-        timing=_timing(spec),
+        timing=timing_of(spec.timing),
         pod=_pod(spec),
         ingress=_ingress(spec),
         paused=spec.paused,
@@ -83,8 +84,8 @@ def _policy(spec: GPUServiceSpec) -> Policy:
     return Policy(None if p.preset is None else Preset(p.preset), p.missing_replica_cost, p.max_spares)
 
 
-def _timing(spec: GPUServiceSpec) -> Timing:
-    t = spec.timing
+def timing_of(t: TimingSpec) -> Timing:
+    """Give the values of a `timing` section."""
     return Timing(
         attempt_deadline=t.attempt_deadline,
         warmup_deadline=t.warmup_deadline,

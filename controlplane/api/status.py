@@ -34,7 +34,7 @@ def status_of(
         "accelerators": ",".join(name.removeprefix("nvidia-") for name in counts.accelerators),
         "hourlyCost": f"{counts.hourly_cost:.2f}",
         "counts": _counts(counts),
-        "conditions": _conditions(decision.conditions, (previous or {}).get("conditions"), spec.generation, now),
+        "conditions": conditions_of(decision.conditions, (previous or {}).get("conditions"), spec.generation, now),
         "placements": [_placement(p, decision.memory.unknown_since) for p in decision.memory.placements],
         "attempts": [_attempt(attempt) for attempt in decision.memory.attempts[-SHOWN_ATTEMPTS:]],
         "refusals": dict(decision.histogram),
@@ -80,9 +80,10 @@ def _counts(counts: Counts) -> dict[str, int]:
     }
 
 
-def _conditions(
+def conditions_of(
     conditions: tuple[Condition, ...], previous: object, generation: int, now: datetime
 ) -> list[dict[str, Any]]:
+    """Give the conditions in wire form; one whose status stays the same keeps its lastTransitionTime."""
     before = {str(c.get("type")): c for c in previous if isinstance(c, Mapping)} if isinstance(previous, list) else {}
     result = []
     for condition in conditions:

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from controlplane.bootstrap.names import BUILDER, NAME, ROLE, Names
+from controlplane.bootstrap.names import BUILDER, GROWTH_ROLE, NAME, ROLE, Names
 from controlplane.bootstrap.values import MARK, Binding, Call, Json, Part, Rest, gcloud
 from regional_deploy.runner import role_definition
 
-_ROLE_FILE = "--file=regional_deploy/rbac/google-cloud-role.yaml"
 _PROJECT_POLICY = ("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy")
 _FEATURES = ("feature multiclusteringress", "feature multiclusterservicediscovery")
+_HUNTER = f"service account {NAME}"
 GATEWAY_ROLES = ("roles/gkehub.gatewayEditor", "roles/gkehub.viewer")
 
 
@@ -16,7 +16,7 @@ def accounts(names: Names, apis: str) -> tuple[Part, ...]:
     """Give the account of the passes with its role, and that of the builds."""
     hunter = _account(names, NAME, "GPU Hunter", apis)
     builder = _account(names, BUILDER, "GPU Hunter: builds of images", apis)
-    role = _role(names, apis)
+    role = _role(names, ROLE, "google-cloud-role", apis)
     return (
         hunter,
         builder,
@@ -24,6 +24,7 @@ def accounts(names: Names, apis: str) -> tuple[Part, ...]:
         project_binding(names, names.role, names.account, (hunter.name, role.name)),
         project_binding(names, "roles/logging.logWriter", names.builder, (builder.name,)),
         *(project_binding(names, each, names.account, (hunter.name,)) for each in _gateway_roles(names)),
+        *_on_demand(names, apis),
     )
 
 
@@ -101,26 +102,59 @@ def _account(names: Names, name: str, title: str, apis: str) -> Part:
     )
 
 
-def _role(names: Names, apis: str) -> Part:
-    role: Json = role_definition()
+def _on_demand(names: Names, apis: str) -> tuple[Part, ...]:
+    """Give what passes need that make clusters: a role of its own, and the use of the account that nodes run as.
+
+    That account is Compute Engine's own, as clusters name no other; the binding is on it alone, not on the project.
+    """
+    if names.fleet.on_demand is None:
+        return ()
+    role = _role(names, GROWTH_ROLE, "google-cloud-role-growth", apis)
+    nodes = f"{names.number}-compute@developer.gserviceaccount.com"
+    path = f"/v1/projects/{names.project}/serviceAccounts/{nodes}"
+    member = f"serviceAccount:{names.account}"
+    words = (nodes, f"--member={member}", "--role=roles/iam.serviceAccountUser", f"--project={names.project}")
+    return (
+        role,
+        project_binding(names, f"projects/{names.project}/roles/{GROWTH_ROLE}", names.account, (_HUNTER, role.name)),
+        Part(
+            f"role iam.serviceAccountUser of {NAME}",
+            Binding(
+                "iam",
+                Call("POST", f"{path}:getIamPolicy"),
+                Call("POST", f"{path}:setIamPolicy"),
+                "roles/iam.serviceAccountUser",
+                member,
+                f"service account {nodes}",
+            ),
+            (_HUNTER,),
+            (gcloud("iam", "service-accounts", "add-iam-policy-binding", *words),),
+            (gcloud("iam", "service-accounts", "remove-iam-policy-binding", *words),),
+            permissions=("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy"),
+        ),
+    )
+
+
+def _role(names: Names, name: str, file: str, apis: str) -> Part:
+    role: Json = role_definition(file)
     path, where = f"/v1/projects/{names.project}/roles", f"--project={names.project}"
     description = f"{role['description']} {MARK}"
     wanted = {"includedPermissions": role["includedPermissions"], "stage": role["stage"]}
     body = {"title": role["title"], "description": description, **wanted}
     return Part(
-        f"role {ROLE}",
+        f"role {name}",
         Rest(
             "iam",
-            f"{path}/{ROLE}",
-            Call("POST", path, {"roleId": ROLE, "role": body}),
+            f"{path}/{name}",
+            Call("POST", path, {"roleId": name, "role": body}),
             wanted,
             ("title", role["title"]),
-            update=Call("PATCH", f"{path}/{ROLE}?updateMask=title,description,includedPermissions,stage", body),
-            undelete=Call("POST", f"{path}/{ROLE}:undelete", {}),
+            update=Call("PATCH", f"{path}/{name}?updateMask=title,description,includedPermissions,stage", body),
+            undelete=Call("POST", f"{path}/{name}:undelete", {}),
         ),
         (apis,),
-        (gcloud("iam", "roles", "create", ROLE, where, _ROLE_FILE),),
-        (gcloud("iam", "roles", "delete", ROLE, where, "--quiet"),),
+        (gcloud("iam", "roles", "create", name, where, f"--file=regional_deploy/rbac/{file}.yaml"),),
+        (gcloud("iam", "roles", "delete", name, where, "--quiet"),),
         permissions=("iam.roles.create", "iam.roles.delete", "iam.roles.get", "iam.roles.undelete",
                      "iam.roles.update"),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from controlplane.model.fleet import FleetSpec
 NAME = "gpu-hunter"
 BUILDER = "gpu-hunter-build"
 ROLE = "gpuHunter"
+GROWTH_ROLE = "gpuHunterGrowth"
 IMAGE = "reconciler"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from controlplane.cli import bench, bootstrap, demo, doctor, drill, fleet, hunt, local, runner, show, simulate
+from controlplane.cli import batch, bench, bootstrap, demo, doctor, drill, fleet, hunt, local, runner, show, simulate
 from controlplane.cli.connect import Settings
 from controlplane.cli.logs import LogFormat, speak_in_log_lines
 from controlplane.cli.output import fail_line, note
@@ -36,6 +36,7 @@ app.add_typer(local.app, name="local")
 app.add_typer(drill.fail_app, name="fail")
 app.add_typer(drill.recover_app, name="recover")
 app.add_typer(runner.app, name="runner")
+app.add_typer(batch.app, name="batch")
 hunt.register(app)
 show.register(app)
 fleet.register(app)

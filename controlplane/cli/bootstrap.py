@@ -257,7 +257,7 @@ def _show(survey: "Survey", data: dict[str, Any]) -> None:
 
 def _show_parts(survey: "Survey") -> None:
     rows = [
-        [Text(s.seen.state.value, style=_STYLES.get(s.seen.state.value, "")), s.part.name, s.verb.value, s.seen.detail]
+        [Text(s.seen.state.value, style=_STYLES.get(s.seen.state.value, "")), s.part.name, s.verb.value, _detail(s)]
         for s in survey.steps
     ]
     table(("STATE", "PART", "DO", "DETAIL"), rows)
@@ -265,6 +265,12 @@ def _show_parts(survey: "Survey") -> None:
         console.print(
             Text(f"{step.part.name}: {step.seen.detail}; {step.seen.remedy}", style="bold red"), soft_wrap=True
         )
+
+
+def _detail(step: "Step") -> str:
+    """Say what there is to say of a part; where one is left standing, why."""
+    whose = "" if step.seen.ours else "made by others: stays"
+    return step.seen.detail or whose or (step.part.kept if step.verb.value == "keep" else "")
 
 
 def _show_costs(data: dict[str, Any]) -> None:

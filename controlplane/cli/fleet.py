@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.growth import show_regions
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
@@ -85,6 +86,7 @@ def show_stored(status: Mapping[str, Any]) -> None:
     rows = [[each.get("cluster"), each.get("reason")] for each in (*members, *status.get("others", ()))]
     if rows:
         table(("LEFT OUT", "WHY"), rows)
+    show_regions(status.get("growth", ()))
     amiss = [each for each in status.get("conditions", ()) if each.get("status") != "True"]
     if amiss:
         cells = [[each["type"], _styled(each["status"]), each["reason"], each["message"]] for each in amiss]

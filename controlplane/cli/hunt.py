@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.connect import settings_of, target_of
+from controlplane.cli.growth import growth_data, show_growth
 from controlplane.cli.logs import run_id, set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
 
@@ -130,6 +131,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "strays": list(report.strays),
         "warnings": list(report.warnings),
         "services": [_service_data(service) for service in report.services],
+        "clustersOnDemand": growth_data(report),
     }
 
 
@@ -171,6 +173,7 @@ def _show_pass(report: Any) -> None:
             console.print(f"[red]{service.problem}[/red]")
         if service.decision is not None:
             _show_service(service, dry_run=report.dry_run)
+    show_growth(report)
 
 
 def _show_service(service: Any, *, dry_run: bool) -> None:
@@ -199,6 +202,10 @@ def _print_line(report: Any, output: Output) -> None:
         return
     if report.message:
         console.print(report.message)
+    for action, brought in report.growth.results if report.growth else ():
+        console.print(
+            f"{action} [{'Done' if brought.done else 'Failed'}] {brought.message}", soft_wrap=True, markup=False
+        )
     for service in report.services:
         console.print(
             f"{report.run_id} {report.seconds:.2f} s {service.key} {one_line(service, dry_run=report.dry_run)}",

@@ -140,7 +140,7 @@ def _show(status: Any) -> None:
         rows = [[str(row[c]).removeprefix("https://") for c in columns] for row in clusters]
         table([c.upper() for c in columns], rows, gap=1)  # so that it fits on 80 columns
         for row in clusters:
-            if row["message"]:
+            if row.get("message"):
                 console.print(f"{row['location']}/{row['name']}: {row['message']}")
     for group in plain.get("leaked_groups") or ():
         left = f"{group['zone']}/{group['name']}, left by {group['cluster']}, which was deleted before it was unwired"

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.fleet import left_out, show_stored
+from controlplane.cli.growth import growth_data, show_growth
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
 
@@ -53,9 +54,12 @@ def explain(
         raise _no_such(name, namespace)
     outside = left_out(report.fleet)
     emit(
-        [{**_explained(service), "clustersLeftOut": outside} for service in found],
+        [
+            {**_explained(service), "clustersLeftOut": outside, "clustersOnDemand": growth_data(report)}
+            for service in found
+        ],
         output,
-        lambda: _show_verdicts(found, outside, report.warnings),
+        lambda: _show_verdicts(found, outside, report),
     )
 
 
@@ -144,9 +148,7 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
     }
 
 
-def _show_verdicts(
-    services: list[Any], outside: Sequence[Mapping[str, str]] = (), warnings: Sequence[str] = ()
-) -> None:
+def _show_verdicts(services: list[Any], outside: Sequence[Mapping[str, str]] = (), report: Any = None) -> None:
     if not services:
         console.print("no GPUService; write one and `apply -f` it")
     wide = console.width >= WIDE
@@ -164,7 +166,10 @@ def _show_verdicts(
     if outside:
         console.rule("[bold]clusters left out[/bold]", align="left")
         table(("CLUSTER", "WHY"), [[each["cluster"], each["why"]] for each in outside])
-    for warning in warnings:
+    if report is None:
+        return
+    show_growth(report)
+    for warning in report.warnings:
         console.print(f"[yellow]fleet[/yellow] {warning}", soft_wrap=True)
 
 

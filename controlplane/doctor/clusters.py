@@ -17,6 +17,7 @@ from controlplane.gateways.fleet import Fleet, Listing
 from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
+from controlplane.model.fleet import EndpointChoice
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import IngressKind
 from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, SERVICE_EXPORT
@@ -118,7 +119,9 @@ class ClusterChecks:
         try:
             pong = api.ping()
         except GatewayError as error:
-            return [Finding("reachable", ref.link, State.FAIL, error.message, breaks, self._reach(ref, error))]
+            return [
+                Finding("reachable", ref.link, State.FAIL, error.message, breaks, self._reach(ref, endpoint, error))
+            ]
         if pong.ahead is not None:
             found.offsets[ref.link] = pong.ahead
         what = f"{pong.version} answers in {pong.seconds * 1000:.0f} ms"
@@ -132,7 +135,7 @@ class ClusterChecks:
             findings.append(self._rights(ref, api, "config-cluster" if is_config else "member"))
         except GatewayError as error:
             what = f"cannot be told: {error.message}"
-            findings.append(Finding("rbac", ref.link, State.WARN, what, breaks, self._reach(ref, error)))
+            findings.append(Finding("rbac", ref.link, State.WARN, what, breaks, self._reach(ref, endpoint, error)))
         return findings
 
     def _kinds(self, ref: ClusterRef, api: KubernetesApi) -> Iterator[Finding]:
@@ -210,7 +213,9 @@ class ClusterChecks:
             return Finding("rbac", ref.link, State.FAIL, f"not allowed: {listed}", breaks, mend)
         return well("rbac", ref.link, f"all {len(wanted)} kinds of calls of a pass are allowed")
 
-    def _reach(self, ref: ClusterRef, error: GatewayError) -> str:
+    def _reach(self, ref: ClusterRef, endpoint: Endpoint, error: GatewayError) -> str:
+        if endpoint.kind == EndpointChoice.CONNECT_GATEWAY.value:
+            return self.asker.grant("roles/gkehub.gatewayEditor")
         if isinstance(error, errors.AuthExpired | errors.Forbidden):
             return self.asker.grant()
         return command(

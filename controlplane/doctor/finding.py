@@ -109,12 +109,12 @@ class Asker:
         state = State.WARN if optional else State.FAIL
         return Finding(check, subject, state, error.message, breaks, self._remedy(error, api))
 
-    def grant(self) -> str:
-        """Give the command that grants the custom role."""
+    def grant(self, role: str = "") -> str:
+        """Give the command that grants a role, or the custom one."""
         member = f"serviceAccount:{self.email}" if self.email.endswith("gserviceaccount.com") else f"user:{self.email}"
-        role = f"--role=projects/{self.project}/roles/gpuHunter"
+        granted = f"--role={role or f'projects/{self.project}/roles/gpuHunter'}"
         who = member if self.email else "serviceAccount:EMAIL"
-        return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={who}", role)
+        return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={who}", granted)
 
     def create_role(self) -> str:
         """Give the command that brings the custom role to what the reconciler calls."""

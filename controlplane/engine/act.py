@@ -126,7 +126,7 @@ class Executor:
         except GatewayError as error:
             if error.ends_cluster:
                 self._closed[cluster] = error.message
-            return Result(action, _outcome(error), error.message, error.hint, type(error).__name__)
+            return Result(action, outcome_of(error), error.message, error.hint, type(error).__name__)
         if foreign:
             return Result(action, Outcome.FOREIGN, foreign, "rename the GPUService or remove the object")
         return Result(action, Outcome.DONE)
@@ -226,7 +226,8 @@ def _name(spec: ServiceSpec, action: ScaleDownPlacement | DeletePlacement) -> st
     return naming.deployment_name(spec.name, action.offering.accelerator, action.offering.capacity)
 
 
-def _outcome(error: GatewayError) -> Outcome:
+def outcome_of(error: GatewayError) -> Outcome:
+    """Say what became of a write that failed with this error."""
     if isinstance(error, errors.Ambiguous):
         return Outcome.AMBIGUOUS
     if isinstance(error, errors.Conflict):

@@ -100,6 +100,18 @@ class BoundedConfig:
     def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json:
         return self._time.within(lambda: self._config.set_finalizers(service, finalizers), write=True)
 
+    def batches(self) -> list[Json]:
+        return self._time.within(self._config.batches)
+
+    def create_batch(self, batch: Manifest) -> Json:
+        return self._time.within(lambda: self._config.create_batch(batch), write=True)
+
+    def write_batch_status(self, batch: Manifest, status: Manifest) -> Json:
+        return self._time.within(lambda: self._config.write_batch_status(batch, status), write=True)
+
+    def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json:
+        return self._time.within(lambda: self._config.set_batch_finalizers(batch, finalizers), write=True)
+
     def emit(self, event: Manifest) -> None:
         self._time.within(lambda: self._config.emit(event), write=True)
 

@@ -85,8 +85,8 @@ def held_clusters(services: Iterable[Mapping[str, Any]]) -> frozenset[ClusterRef
     found: set[ClusterRef] = set()
     for service in services:
         memory = _inner(service.get("status"), "memory")
-        placements = memory.get("placements")
-        for placement in placements if isinstance(placements, list) else ():
+        placements = [memory.get("placements"), _inner(memory, "hunt").get("placements")]  # of a service, of a batch
+        for placement in (each for known in placements if isinstance(known, list) for each in known):
             cluster = _inner(placement, "offering", "cluster")
             location, name = cluster.get("location"), cluster.get("name")
             if isinstance(location, str) and isinstance(name, str):

@@ -29,6 +29,7 @@ from controlplane.engine.usage import with_our_usage
 from controlplane.engine.wirings import Health, Wirings, WiringView, ingress_fact
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
+from controlplane.model.batch import JobFact
 from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
 from controlplane.model.observation import (
     Advice,
@@ -45,6 +46,7 @@ from ingress.wiring import Kind, in_use
 
 Prices = Mapping[tuple[str, str, Capacity], float]
 Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
+Jobs = Mapping[tuple[str, str], tuple[JobFact, ...]]
 DEAREST_SPOT = 2.0
 """A live Spot price above so many times the on-demand price of the table is taken for a mistake."""
 
@@ -62,6 +64,7 @@ class View:
     signals: Mapping[str, RegionSignals]
     project_gpu_quota: Known[Quota] | Unknown
     calls: Mapping[str, int] = field(default_factory=dict)
+    jobs: Mapping[ClusterRef, Known[Jobs] | Unknown] = field(default_factory=dict)
 
     def strays(self, services: Collection[tuple[str, str]]) -> tuple[str, ...]:
         """Give our workloads that no GPUService stands for any more: they hold GPUs, and nobody looks after them."""
@@ -131,12 +134,15 @@ class Observer:
         config: ConfigCluster,
         *,
         kinds: Collection[IngressKind],
+        batches: bool = False,
         accelerators: Collection[str] = (),
         left: float = float("inf"),
+        more_regions: Collection[str] = (),
     ) -> View:
         """See members, wiring, health and signals at once, in at most the seconds that are left of the pass.
 
         `accelerators`: the GPU types that are wanted; some quotas are asked for only where one of them needs it.
+        `more_regions`: regions without a cluster, whose signals are wanted all the same.
         """
         limits = self._limits
         listing = fleet.value if isinstance(fleet, Known) else self._last
@@ -148,14 +154,20 @@ class Observer:
         fanout: Fanout[object] = Fanout(self._clock)
         for ref, handle in handles.items():
             fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
+            if batches:
+                fanout.start(("jobs", ref), _dated(handle.jobs, self._clock), seconds=min(limits.member, left))
         fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
-        regions = sorted({info.ref.region for info in infos})
+        regions = sorted({*(info.ref.region for info in infos), *more_regions})
         signals = partial(self._signals.regions, regions, accelerators)
         fanout.start("signals", signals, seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
-        fanout.wait([*handles, "wiring", "signals", "quota"])
+        jobs = [("jobs", ref) for ref in handles if batches]
+        fanout.wait([*handles, *jobs, "wiring", "signals", "quota"])
         wiring, health = self._wiring_facts(fanout)
         members = {info.ref: self._member_fact(info, fanout) for info in infos}
+        rendering: dict[ClusterRef, Known[Jobs] | Unknown] = {
+            ref: self._fact(fanout, (kind, ref)) for kind, ref in jobs
+        }
         return View(
             at=self._clock.now(),
             fleet=fleet,
@@ -163,9 +175,10 @@ class Observer:
             handles=handles,
             wiring=wiring,
             health=health,
-            signals=with_our_usage(self._signal_facts(fanout, regions), _everything(members)),
+            signals=with_our_usage(self._signal_facts(fanout, regions), _everything(members, rendering)),
             project_gpu_quota=self._fact(fanout, "quota"),
             calls={ref.link: handle.calls - before[ref] for ref, handle in handles.items()},
+            jobs=rendering,
         )
 
     def _see_wiring(
@@ -285,8 +298,13 @@ def _price(offering: Offering, prices: Prices, advice: Known[Advice] | Unknown |
     return live if math.isfinite(live) and 0 < live <= DEAREST_SPOT * on_demand else listed
 
 
-def _everything(members: Mapping[ClusterRef, Known[Workloads] | Unknown]) -> Iterator[WorkloadFact]:
-    """Give the workloads of all services, as far as they are seen."""
+def _everything(
+    members: Mapping[ClusterRef, Known[Workloads] | Unknown], rendering: Mapping[ClusterRef, Known[Jobs] | Unknown]
+) -> Iterator[WorkloadFact]:
+    """Give the workloads of all services and batches, as far as they are seen."""
+    for found in rendering.values():
+        if isinstance(found, Known):
+            yield from (job.workload for jobs in found.value.values() for job in jobs)
     for fact in members.values():
         if isinstance(fact, Known):
             for workloads in fact.value.values():

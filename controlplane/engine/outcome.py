@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from controlplane.decide.batches import BatchDecision
+from controlplane.decide.growth.notes import Brought
+from controlplane.model.batch import BatchAction, BatchSpec
 from controlplane.model.decision import Action, Decision
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.fleet import FleetSeen
+from controlplane.model.growth import Need
+from controlplane.model.growthplan import GrowthAction, GrowthDecision
 from controlplane.model.observation import Observation
 from controlplane.model.service import ServiceSpec
 
@@ -54,7 +59,7 @@ class Outcome(StrEnum):
 class Result:
     """One action with its outcome; `message` is sanitised, `hint` says what a person may do."""
 
-    action: Action
+    action: Action | BatchAction
     outcome: Outcome
     message: str = ""
     hint: str = ""
@@ -77,12 +82,40 @@ class ServiceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch in one pass. `problem` is set when it could not be decided at all."""
+
+    key: str
+    exit_code: ExitCode
+    spec: BatchSpec | None = None
+    decision: BatchDecision | None = None
+    results: tuple[Result, ...] = ()
+    problem: str = ""
+    status_written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthReport:
+    """What a pass decided about clusters on demand, for which needs, and what became of it.
+
+    unmet: by service, why it needs no cluster that is not there. problem: why nothing of it was done.
+    """
+
+    decision: GrowthDecision
+    needs: tuple[Need, ...] = ()
+    results: tuple[tuple[GrowthAction, Brought], ...] = ()
+    unmet: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PassReport:
     """One pass.
 
     held_by: another live run holds the lease. calls: API calls of this pass by cluster; google_calls: those to Google
     Cloud's APIs.
     warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
+    growth: of clusters on demand; None where the Fleet has none in the config cluster.
     strays: our Deployments whose GPUService is gone; they are told, never touched.
     """
 
@@ -92,6 +125,7 @@ class PassReport:
     dry_run: bool
     exit_code: ExitCode
     services: tuple[ServiceReport, ...] = ()
+    batches: tuple[BatchReport, ...] = ()
     held_by: str = ""
     message: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -99,5 +133,6 @@ class PassReport:
     fence: int = 0
     strays: tuple[str, ...] = ()
     google_calls: int = 0
+    growth: GrowthReport | None = None
     warnings: tuple[str, ...] = ()
     fleet: Known[FleetSeen] | Unknown | None = None

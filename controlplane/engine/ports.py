@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
+from controlplane.gateways.parameters import Parameters, Tray
+from controlplane.model.batch import JobFact
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.fleet import FleetSpec
 from controlplane.model.observation import Advice, Quota, RegionSignals, WorkloadFact
@@ -52,7 +54,17 @@ class Subtractive(Protocol):
     def delete_owned(self, manifest: Manifest) -> bool: ...
 
 
-class MemberCluster(Watched, Additive, Subtractive, Protocol):
+class JobRunner(Protocol):
+    """A member cluster, for what batches need besides."""
+
+    def jobs(self) -> Mapping[tuple[str, str], tuple[JobFact, ...]]: ...
+
+    def scale_job(self, namespace: str, name: str, workers: int, *, resource_version: str, fence: int) -> None: ...
+
+    def delete_job(self, namespace: str, name: str, *, uid: str) -> None: ...
+
+
+class MemberCluster(Watched, Additive, Subtractive, JobRunner, Protocol):
     """A member cluster."""
 
 
@@ -70,6 +82,32 @@ class ServiceBook(Protocol):
     def write_status(self, service: Manifest, status: Manifest) -> Json: ...
 
     def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
+class BatchBook(Protocol):
+    """Where GPUBatches and their status are."""
+
+    def batches(self) -> list[Json]: ...
+
+    def write_batch_status(self, batch: Manifest, status: Manifest) -> Json: ...
+
+    def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
+class BatchMaker(Protocol):
+    """Where GPUBatches are created. Raises AlreadyExists for one of that name."""
+
+    def create_batch(self, batch: Manifest) -> Json: ...
+
+
+class ParametersSource(Protocol):
+    """Who can read parameters files and their folders. A text says what is wrong with a file itself."""
+
+    def tray(self, uri: str) -> Tray: ...
+
+    def read(self, tray: Tray, name: str) -> Parameters | str: ...
+
+    def pictures(self, uri: str) -> int | str: ...
 
 
 class FleetBook(Protocol):
@@ -106,7 +144,7 @@ class WiringStore(Protocol):
     def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
 
 
-class ConfigCluster(ServiceBook, FleetBook, LeaseStore, EventSink, WiringStore, Protocol):
+class ConfigCluster(ServiceBook, BatchBook, BatchMaker, FleetBook, LeaseStore, EventSink, WiringStore, Protocol):
     """The config cluster."""
 
     @property

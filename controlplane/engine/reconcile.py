@@ -9,14 +9,16 @@ import structlog
 
 from controlplane.clock import Clock, new_run_id
 from controlplane.engine.act import Executor
+from controlplane.engine.batches import BatchPass, Outside
 from controlplane.engine.bounded import BoundedConfig, PassTime
 from controlplane.engine.fence import Fence
 from controlplane.engine.fleet import FleetDesk, FleetStatus, held_clusters, seen_of
+from controlplane.engine.growth import Grounds, Growing, GrowthPass, remembered
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import ExitCode, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import BatchReport, ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     CallMeter,
@@ -26,6 +28,7 @@ from controlplane.engine.ports import (
     HealthSource,
     Json,
     MemberPool,
+    ParametersSource,
     SignalSource,
 )
 from controlplane.engine.report import exit_code_of
@@ -39,7 +42,7 @@ from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.memory import Memory
 from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
-from controlplane.model.service import ServiceSpec
+from controlplane.model.service import IngressKind, ServiceSpec
 
 _FAULT = "a fault of the program; the log has the details"
 _GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
@@ -57,6 +60,8 @@ class Gateways:
     desk: FleetDesk
     advice: AdviceSource | None = None
     meter: CallMeter | None = None
+    files: ParametersSource | None = None
+    grounds: Grounds | None = None
 
 
 class Reconciler:
@@ -81,8 +86,14 @@ class Reconciler:
         self.run_id = run_id or new_run_id()
         self._gateways, self._wirings, self._clock = gateways, wirings, clock
         self._limits, self._lease_name = limits or Limits(), lease or LeaseName()
+        self._outside = Outside(wirings, prices, gateways.advice, gateways.files)
         self._judge = Judge(decide or _decide, wirings, prices, clock, gateways.advice)
         self._desk = gateways.desk
+        self._growing = (
+            None
+            if gateways.grounds is None
+            else Growing(gateways.grounds, gateways.members, wirings, prices, gateways.advice, clock)
+        )
         self._lease: Lease | None = None
         self._time = PassTime(clock)
         self._observer = Observer(
@@ -149,27 +160,39 @@ class Reconciler:
             self._lease = lease  # kept while another holds it, since it watches how long that one is silent
             if not lease.acquire():
                 return replace(report, held_by=lease.held_by, message=f"another run holds the lease: {lease.held_by}")
-        services = config.services()
+        services, batches = config.services(), config.batches()
         read = self._desk.read(config)
         if read.foreign:
             raise ConfigurationProblem(read.problem)
-        fleet = self._time.within(lambda: self._observer.listing(read, held_clusters(services)))
+        past = remembered(read.stored)
+        held = held_clusters([*services, *batches])
+        fleet = past.closed(self._time.within(lambda: self._observer.listing(read, held)))
         if self._lease is not None:
-            self._lease.raise_above(max(map(_fence_of, services), default=0))
+            stored = [*services, *batches, *([read.stored] if read.stored else [])]
+            self._lease.raise_above(max(map(_fence_of, stored), default=0))
         fence = Fence(self._lease, self._clock, self.stop, ends=ends)
         view = self._observer.view(
             fleet,
             config,
-            kinds=kinds_in_use(services),
-            accelerators=accelerators_wanted(services),
+            kinds=frozenset(IngressKind) if past.going else kinds_in_use(services),
+            batches=bool(batches) or past.going,
+            accelerators=accelerators_wanted([*services, *batches]),
             left=fence.left,
+            more_regions=self._growing.regions(read) if self._growing is not None else (),
         )
         executor = Executor(config, self._wirings, fence, self._clock)
         work = ServicePass(config, executor, fence, view, self._clock)
         reports = tuple(self._service(service, view, work, dry_run=dry_run) for service in services)
-        if not dry_run:
+        decided = [service.decision for service in reports if service.decision is not None]
+        work_on = BatchPass(config, fence, view, self._outside, self._clock)
+        rendering = work_on.run(batches, decided, dry_run=dry_run)
+        doubt = "most regions did not answer" if _mostly_unknown(view) else ""
+        growth = self._grow(GrowthPass(read, past, view, reports, doubt), config, fence, dry_run=dry_run)
+        if growth is None and not dry_run:
             FleetStatus(config, fence, self._clock).write(read, fleet)
-        codes = [service.exit_code for service in reports]
+        codes = [*(part.exit_code for part in reports), *(part.exit_code for part in rendering)]
+        if isinstance(growth, ExitCode):
+            codes.append(growth)
         if read.problem:
             codes.append(ExitCode.BAD_CONFIGURATION)
         if self.stop.requested or fence.cut_off or self._time.over or _mostly_unknown(view):
@@ -178,6 +201,7 @@ class Reconciler:
             report,
             exit_code=worst(*codes),
             services=reports,
+            batches=rendering,
             unknown=view.unknown,
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
@@ -185,7 +209,23 @@ class Reconciler:
             message=read.problem,
             warnings=read.warnings,
             fleet=seen_of(fleet, view.at),
+            growth=growth if isinstance(growth, GrowthReport) else None,
         )
+
+    def _grow(
+        self, work: GrowthPass, config: ConfigCluster, fence: Fence, *, dry_run: bool
+    ) -> GrowthReport | ExitCode | None:
+        """See to clusters on demand; what goes wrong with it concerns no service."""
+        if self._growing is None or self._time.over:
+            return None
+        try:
+            return self._growing.run(work, config, fence, dry_run=dry_run)
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("clusters on demand were not seen to", detail=str(error))
+            return ExitCode.CUT_OFF
+        except Exception:  # noqa: BLE001 - the services have been served; the process reports its own faults
+            self._log.exception("clusters on demand failed")
+            return ExitCode.BUG
 
     def _service(self, service: Json, view: View, work: ServicePass, *, dry_run: bool) -> ServiceReport:
         """Work on one service; what goes wrong with it concerns no other."""
@@ -219,8 +259,9 @@ class Reconciler:
 
     def _summarise(self, report: PassReport) -> None:
         tally: dict[str, int] = {}
-        for service in report.services:
-            for result in service.results:
+        parts = [*(part.results for part in report.services), *(part.results for part in report.batches)]
+        for results in parts:
+            for result in results:
                 name = f"{type(result.action).__name__}:{result.outcome.value}"
                 tally[name] = tally.get(name, 0) + 1
         self._log.info(
@@ -229,6 +270,7 @@ class Reconciler:
             seconds=round(report.seconds, 3),
             dry_run=report.dry_run,
             services={service.key: service.problem or _standing(service) for service in report.services},
+            **({"batches": {b.key: b.problem or _rendered(b) for b in report.batches}} if report.batches else {}),
             actions=tally,
             unknown=dict(report.unknown),
             calls=dict(report.calls),
@@ -240,6 +282,16 @@ class Reconciler:
             self._log.warning(warning)
         if report.strays:
             self._log.warning("workloads without a GPUService", workloads=report.strays)
+
+
+def _rendered(batch: BatchReport) -> str:
+    if batch.spec is None or batch.decision is None:
+        return ""
+    memory, counts = batch.decision.memory, batch.decision.counts
+    return (
+        f"{memory.phase.value}, {len(memory.done)}/{batch.spec.shards} shards, "
+        f"{counts.serving}/{counts.wanted} workers in {','.join(counts.regions) or 'no region'}"
+    )
 
 
 def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:

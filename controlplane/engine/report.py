@@ -76,19 +76,23 @@ def _once_in_a_while(told: Json, now: datetime) -> Json:
 
 
 def event(service: Mapping[str, Any], reason: str, message: str, now: datetime, *, warning: bool) -> Json:
-    """Make an Event about a GPUService. Its name follows from its content, so sending it twice makes one."""
+    """Make an Event about a GPUService, or about the Fleet. Its name follows from its content: sent twice, it is one.
+
+    What has no namespace has its Events in `default`.
+    """
     metadata = service["metadata"]
+    namespace = {"namespace": metadata["namespace"]} if metadata.get("namespace") else {}
     text, instant = sanitise(message, 1000), now.strftime("%Y-%m-%dT%H:%M:%SZ")
     digest = hashlib.sha256(f"{metadata.get('uid')}{reason}{text}{instant}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{shorten(metadata['name'], 200)}.{digest}", "namespace": metadata["namespace"]},
+        "metadata": {"name": f"{shorten(metadata['name'], 200)}.{digest}", "namespace": "default", **namespace},
         "involvedObject": {
             "apiVersion": service.get("apiVersion"),
             "kind": service.get("kind"),
             "name": metadata["name"],
-            "namespace": metadata["namespace"],
+            **namespace,
             "uid": metadata.get("uid"),
             "resourceVersion": metadata.get("resourceVersion"),
         },

@@ -34,7 +34,7 @@ from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import spec_template_hash
 
 Decide = Callable[[ServiceSpec, Observation, Memory, datetime], Decision]
-_REFUSALS = {
+REFUSALS = {
     errors.RejectedSpec.__name__: RefusalClass.REJECTED_SPEC,
     errors.Invalid.__name__: RefusalClass.REJECTED_SPEC,
     errors.QuotaExceeded.__name__: RefusalClass.QUOTA_REGION,
@@ -152,7 +152,7 @@ class ServicePass:
         if going or not (judged.decision.plan or api.worth_writing(judged.status, judged.previous)):
             return service, False
         self._fence.check()
-        return self._config.write_status(service, _fenced(judged.status, self._fence.number)), True
+        return self._config.write_status(service, fenced(judged.status, self._fence.number)), True
 
     def _learn(self, service: Json, judged: Judged, results: tuple[Result, ...]) -> None:
         """Remember what API servers refused, so that the next pass does not ask the same again."""
@@ -163,7 +163,7 @@ class ServicePass:
         for result in results:
             # Where something of another's is in the way, the next offering has its turn, not the same one each pass.
             foreign = result.outcome is Outcome.FOREIGN
-            refusal = RefusalClass.UNCLASSIFIED if foreign else _REFUSALS.get(result.error)
+            refusal = RefusalClass.UNCLASSIFIED if foreign else REFUSALS.get(result.error)
             if isinstance(result.action, ApplyPlacement) and refusal is not None:
                 memory = note_refusal(
                     judged.spec,
@@ -178,7 +178,7 @@ class ServicePass:
         status = {**judged.status, "memory": api.memory_to_status(memory)}
         try:
             self._fence.check()
-            self._config.write_status(service, _fenced(status, self._fence.number))
+            self._config.write_status(service, fenced(status, self._fence.number))
         except (GatewayError, FenceLost) as error:
             self._log.warning("refusal not remembered", detail=str(error))
 
@@ -239,6 +239,7 @@ def _up_to_date(judged: Judged) -> frozenset[str]:
     )
 
 
-def _fenced(status: Mapping[str, Any], fence: int) -> Json:
+def fenced(status: Mapping[str, Any], fence: int) -> Json:
+    """Give a status whose memory tells under which fence it was written, so that a later lease rises above it."""
     memory = status.get("memory")
     return {**status, "memory": {**memory, "fence": fence}} if isinstance(memory, Mapping) else dict(status)

@@ -107,6 +107,11 @@ class GoogleAccess:
             own = str(getattr(credentials, "project_id", "") or "")
             return Identity(email, own, str(getattr(credentials, "quota_project_id", "") or ""))
 
+    def account(self) -> str:
+        """Give the email that calls are made as; empty where the credentials do not tell. Raises GatewayError."""
+        self.token()
+        return self.identity().email
+
     def session(self) -> Any:
         """Give a session for plain REST calls with our certificate authority; the caller adds the token."""
         import requests

@@ -6,7 +6,16 @@ from typing import Any
 from controlplane.gateways.errors import AlreadyExists, ConfigurationProblem, Gone, ListExpired
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import KindLike, delete_if_ours, list_installed
-from controlplane.gateways.resources import EVENTS, FLEETS, GPU_SERVICES, LEASES, NAMESPACES, Resource, resource_of
+from controlplane.gateways.resources import (
+    EVENTS,
+    FLEETS,
+    GPU_BATCHES,
+    GPU_SERVICES,
+    LEASES,
+    NAMESPACES,
+    Resource,
+    resource_of,
+)
 from controlplane.model.fleet import FLEET_NAME
 
 Json = dict[str, Any]
@@ -61,6 +70,31 @@ class ConfigCluster:
         metadata = service["metadata"]
         body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": metadata["resourceVersion"]}}
         return self._api.merge(GPU_SERVICES, metadata["name"], body, namespace=metadata["namespace"])
+
+    def batches(self) -> list[Json]:
+        """List all GPUBatches, oldest first; none where the kind is not installed."""
+        try:
+            found = self._api.list(GPU_BATCHES)
+        except ListExpired:
+            raise
+        except Gone:
+            return []
+        whole = [{"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUBatch", **item} for item in found]
+        return sorted(whole, key=lambda item: (item["metadata"].get("creationTimestamp") or "", _name(item)))
+
+    def create_batch(self, batch: Mapping[str, Any]) -> Json:
+        """Create a GPUBatch. Raises AlreadyExists for one of that name."""
+        return self._api.create(GPU_BATCHES, batch)
+
+    def write_batch_status(self, batch: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
+        """Replace the status, only if the GPUBatch is still the one that was read."""
+        return self._api.replace(GPU_BATCHES, {**batch, "status": dict(status)}, subresource="status")
+
+    def set_batch_finalizers(self, batch: Mapping[str, Any], finalizers: Sequence[str]) -> Json:
+        """Set the finalizers, only if the GPUBatch is still the one that was read."""
+        metadata = batch["metadata"]
+        body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": metadata["resourceVersion"]}}
+        return self._api.merge(GPU_BATCHES, metadata["name"], body, namespace=metadata["namespace"])
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Write an Event; one of that name that is there already is the same Event."""

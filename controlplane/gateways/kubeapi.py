@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from controlplane.gateways import errors
+from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.instants import ahead
 from controlplane.gateways.resources import ACCESS_REVIEWS, Resource, resource_of
 from controlplane.gateways.retrying import Retrying, guarded
@@ -271,18 +272,27 @@ class KubernetesApi:
         return self._connected(lambda: self._send(method, path, body, content_type, renewed), write=write)
 
     def _connected(self, send: Callable[[], T], *, write: bool) -> T:
-        """Send; where no connection is had, nothing got through, so the endpoints behind the first are tried."""
-        used, seen = self._endpoint, {self._endpoint.url}
+        """Send; where no connection is had, nothing got through, so the endpoints behind the first are tried.
+
+        What is told in the end is why the first one failed: that another one may not be used is beside the point.
+        """
+        used, failed = self._endpoint, dict[str, GatewayError]()
         while True:
             try:
                 return send()
             except Exception as error:
-                if not isinstance(translate(error, write=write), errors.Unreachable):
+                found = translate(error, write=write)
+                closed = isinstance(found, errors.Unreachable) or (failed and isinstance(found, errors.Forbidden))
+                if not closed:
                     raise
+                failed[used.url] = found
                 used = self._turn(used)
-                if used.url in seen:
+                if used.url not in failed:
+                    continue
+                first = next(iter(failed.values()))
+                if first is found:
                     raise
-                seen.add(used.url)
+                raise first from error
 
     def _turn(self, used: Endpoint) -> Endpoint:
         """Turn to the endpoint behind the one that was used, after the last to the first; unless another call did."""

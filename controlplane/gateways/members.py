@@ -11,10 +11,12 @@ from typing import Any, Protocol
 import structlog
 
 from controlplane.gateways.errors import GatewayError, Gone, ListExpired, ListIncomplete
+from controlplane.gateways.jobs import jobs_by_batch, waits
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import (
     DEPLOYMENTS,
     EVENTS,
+    JOBS,
     NODES,
     PODS,
     Resource,
@@ -23,10 +25,13 @@ from controlplane.gateways.resources import (
 from controlplane.gateways.retrying import Retrying, guarded
 from controlplane.gateways.workloads import RawMember, left_out, needs_events, workloads_by_service
 from controlplane.model import naming
+from controlplane.model.batch import JobFact
 from controlplane.model.observation import WorkloadFact
 from controlplane.model.offering import ClusterRef
 
 OURS = f"{naming.LABEL_MANAGED_BY}={naming.FIELD_MANAGER}"
+OF_SERVICES = f"{OURS},{naming.LABEL_SERVICE}"
+OF_BATCHES = f"{OURS},{naming.LABEL_BATCH}"
 
 
 class KindLike(Protocol):
@@ -61,8 +66,8 @@ class MemberCluster:
 
     def workloads(self) -> dict[tuple[str, str], tuple[WorkloadFact, ...]]:
         """Observe our Deployments, by (namespace, service)."""
-        deployments = self._api.list(DEPLOYMENTS, labels=OURS)
-        pods = self._api.list(PODS, labels=OURS)
+        deployments = self._api.list(DEPLOYMENTS, labels=OF_SERVICES)
+        pods = self._api.list(PODS, labels=OF_SERVICES)
         missing = guarded(lambda: left_out(deployments, pods), write=False)
         if missing:
             raise ListIncomplete(missing)
@@ -74,6 +79,17 @@ class MemberCluster:
         raw = RawMember(deployments, pods, events, nodes)
         # Objects of a shape that nobody expects make this cluster Unknown; they do not end the pass.
         return guarded(lambda: workloads_by_service(self.ref, raw), write=False)
+
+    def jobs(self) -> dict[tuple[str, str], tuple[JobFact, ...]]:
+        """Observe our Jobs, by (namespace, batch)."""
+        jobs = self._api.list(JOBS, labels=OF_BATCHES)
+        pods = self._api.list(PODS, labels=OF_BATCHES) if jobs else []
+        placed = any(pod.get("spec", {}).get("nodeName") for pod in pods)
+        nodes = self._api.list(NODES, labels=naming.NODE_ACCELERATOR) if placed else []
+        events: list[dict[str, Any]] = []
+        for namespace in sorted(guarded(lambda: waits(jobs, pods), write=False)):
+            events += self._events(namespace)
+        return guarded(lambda: jobs_by_batch(self.ref, jobs, RawMember((), pods, events, nodes)), write=False)
 
     def _events(self, namespace: str) -> list[dict[str, Any]]:
         """List Events, or none while they cannot be had: they only say why something is missing, not what stands there.
@@ -115,6 +131,15 @@ class MemberCluster:
         self._api.delete(
             DEPLOYMENTS, name, namespace=namespace, uid=uid, resource_version=resource_version, with_dependents=True
         )
+
+    def scale_job(self, namespace: str, name: str, workers: int, *, resource_version: str, fence: int) -> None:
+        """Set how many Pods of a Job run at once, only if it is still the one that was seen."""
+        metadata = {"resourceVersion": resource_version, "annotations": {naming.ANNOTATION_FENCE: str(fence)}}
+        self._api.merge(JOBS, name, {"metadata": metadata, "spec": {"parallelism": workers}}, namespace=namespace)
+
+    def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        """Delete a Job with its Pods, only if it is still the one that was seen."""
+        self._api.delete(JOBS, name, namespace=namespace, uid=uid, with_dependents=True)
 
     def delete_owned(self, manifest: Mapping[str, Any]) -> bool:
         """Delete the object that a manifest names if it carries our labels; say whether it was ours or is gone (S7)."""

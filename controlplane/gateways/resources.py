@@ -24,6 +24,7 @@ class Resource:
 
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
+JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
 NODES = Resource("", "v1", "nodes", namespaced=False)
@@ -34,27 +35,31 @@ DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
+GPU_BATCHES = Resource("gpuhunter.dev", "v1alpha1", "gpubatches")
 FLEETS = Resource("gpuhunter.dev", "v1alpha1", "fleets", namespaced=False)
 GPU_SERVICES = Resource("gpuhunter.dev", "v1alpha1", "gpuservices")
 CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
-CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
-CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
 
+RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
+    ("batch/v1", "Job"): JOBS,
     ("v1", "Service"): SERVICES,
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Event"): EVENTS,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): Resource(RBAC, "v1", "clusterroles", namespaced=False),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): Resource(
+        RBAC, "v1", "clusterrolebindings", namespaced=False
+    ),
     ("scheduling.k8s.io/v1", "PriorityClass"): PRIORITY_CLASSES,
     ("policy/v1", "PodDisruptionBudget"): DISRUPTION_BUDGETS,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICIES,
     ("gpuhunter.dev/v1alpha1", "GPUService"): GPU_SERVICES,
+    ("gpuhunter.dev/v1alpha1", "GPUBatch"): GPU_BATCHES,
     ("gpuhunter.dev/v1alpha1", "Fleet"): FLEETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CUSTOM_RESOURCE_DEFINITIONS,
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLES,
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,
     ("networking.gke.io/v1", "MultiClusterIngress"): Resource("networking.gke.io", "v1", "multiclusteringresses"),
     ("networking.gke.io/v1", "MultiClusterService"): Resource("networking.gke.io", "v1", "multiclusterservices"),
     ("networking.gke.io/v1beta1", "FrontendConfig"): Resource("networking.gke.io", "v1beta1", "frontendconfigs"),

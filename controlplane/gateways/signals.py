@@ -3,7 +3,8 @@
 All of it is a hint or a necessary condition, none proves capacity, and all of it may be missing: a permission that
 lacks, a zone that could not be asked. What is missing is Unknown, never 0 and never "not offered". The compute client
 takes over a second to import, so it is imported by the first call. Families without a regional metric are asked for at
-Cloud Quotas, where a service wants one, and after the rest: what keeps that API from answering costs nothing else.
+Cloud Quotas, where a service wants one. All is asked at once in a common time: what keeps one API from answering, be it
+that its client takes long to import, costs nothing else.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from controlplane.clock import Clock
@@ -19,6 +21,7 @@ from controlplane.gateways.cloudquotas import FamilyLimits, Limits
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.retrying import Retrying
+from controlplane.gateways.together import together
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import Advice, Quota, RegionSignals
 from controlplane.model.offering import Capacity, Offering, region_of
@@ -26,8 +29,10 @@ from controlplane.model.quotas import by_family, family_metric, regional_metric
 
 CATALOGUE_LASTS = timedelta(minutes=10)
 PROJECT_METRIC = "GPUS_ALL_REGIONS"
+ALL_TOGETHER = 9.0
+"""Seconds for everything: less than the engine waits, so that what is known by then is not lost with the rest."""
 LATEST = 5.0
-"""Seconds after which Cloud Quotas is not asked any more, so that what is known by then is not lost with it."""
+"""Seconds after which no second question is put to Cloud Quotas."""
 ByRegion = Mapping[str, Mapping[str, Quota] | None]
 """Quotas by region and metric; None where the API says that it could not read them."""
 
@@ -78,16 +83,25 @@ class ComputeSignals:
     def regions(self, wanted: Iterable[str], accelerators: Iterable[str] = ()) -> dict[str, RegionSignals]:
         """Give the signals of these regions. `accelerators`: for which GPU types the limits of families are asked."""
         began, regions = self._clock.monotonic(), tuple(wanted)
-        catalogue, quotas = self._catalogue_fact(), self._quotas_fact()
-        found = {region: _signals(region, catalogue, quotas) for region in regions}
-        metrics = _lacking(accelerators, found.values())
-        if self._families is None or not metrics:
+        newer = sorted(filter(by_family, set(accelerators)))
+        calls: dict[str, Callable[[], Any]] = {"catalogue": self._catalogue_fact, "quotas": self._quotas_fact}
+        if newer and self._families is not None:
+            calls["families"] = partial(self._families.limits, _over_families(newer, Capacity.ON_DEMAND), regions)
+        asked = together(calls, seconds=ALL_TOGETHER, clock=self._clock)
+        facts = {name: self._fact(answer) for name, answer in asked.items()}
+        found = {region: _signals(region, facts["catalogue"], facts["quotas"]) for region in regions}
+        if "families" not in facts or self._families is None:
             return found
-        if self._clock.monotonic() - began > LATEST:
-            late = Unknown(UnknownReason.DEADLINE_EXCEEDED, self._clock.now(), "there was no time left to ask")
-            return {region: replace(signals, family_quotas=late) for region, signals in found.items()}
-        limits = self._families.limits(metrics, regions)
+        limits = facts["families"]
+        lacking = _lacking(newer, found.values())
+        if isinstance(limits, Known) and lacking and self._clock.monotonic() - began < LATEST:
+            limits = self._families.limits(_over_families(newer, Capacity.ON_DEMAND) | lacking, regions)
         return {region: _with_families(region, signals, limits) for region, signals in found.items()}
+
+    def _fact(self, answer: Any) -> Any:
+        """Give the fact that a call brought, or why there is none."""
+        is_error = isinstance(answer, GatewayError)
+        return Unknown(answer.unknown, self._clock.now(), answer.message) if is_error else answer
 
     def project_gpu_quota(self) -> Known[Quota] | Unknown:
         """Give the quota over all regions; 0 on new projects."""
@@ -170,16 +184,17 @@ def _signals(
     )
 
 
-def _lacking(accelerators: Iterable[str], found: Iterable[RegionSignals]) -> set[str]:
-    """Give the metrics over families that bind these GPU types, because some region has no metric of their own."""
+def _over_families(accelerators: Iterable[str], capacity: Capacity) -> set[str]:
+    return {family_metric(accelerator, capacity) for accelerator in accelerators}
+
+
+def _lacking(newer: Iterable[str], found: Iterable[RegionSignals]) -> set[str]:
+    """Give the preemptible metrics over families that bind, because some region has no metric of the type's own."""
     published = [signals.quotas.value if isinstance(signals.quotas, Known) else {} for signals in found]
-    return {
-        family_metric(accelerator, capacity)
-        for accelerator in accelerators
-        if by_family(accelerator)
-        for capacity in (Capacity.ON_DEMAND, Capacity.SPOT)
-        if not all(regional_metric(accelerator, capacity) in quotas for quotas in published)
-    }
+    return _over_families(
+        (each for each in newer if not all(regional_metric(each, Capacity.SPOT) in quotas for quotas in published)),
+        Capacity.SPOT,
+    )
 
 
 def _with_families(region: str, signals: RegionSignals, limits: Known[Limits] | Unknown) -> RegionSignals:

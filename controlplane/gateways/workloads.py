@@ -37,22 +37,22 @@ class RawMember:
 
 def workloads_by_service(cluster: ClusterRef, raw: RawMember) -> dict[ServiceKey, tuple[WorkloadFact, ...]]:
     """Give the facts of every service's Deployments. Objects that are not wholly ours are left out."""
-    nodes = {_metadata(node).get("name"): node for node in raw.nodes}
+    nodes = {metadata_of(node).get("name"): node for node in raw.nodes}
     pods = defaultdict(list)
     for pod in raw.pods:
         offering = _offering(cluster, pod)
         if offering is not None:
             pods[_key(pod), offering].append(pod)
-    events = _by_uid(raw.events)
+    told = by_uid(raw.events)
     found: dict[ServiceKey, list[WorkloadFact]] = defaultdict(list)
     for deployment in raw.deployments:
         offering, key = _offering(cluster, deployment), _key(deployment)
-        if offering is None or _metadata(deployment)["name"] != naming.deployment_name(
+        if offering is None or metadata_of(deployment)["name"] != naming.deployment_name(
             key[1], offering.accelerator, offering.capacity
         ):
             continue
-        own = tuple(_pod_fact(pod, nodes, offering) for pod in pods[key, offering])
-        refusals = _refusals(deployment, own, events, raw.events)
+        own = tuple(pod_fact(pod, nodes, offering) for pod in pods[key, offering])
+        refusals = _refusals(deployment, own, told, raw.events)
         found[key].append(_workload(deployment, offering, own, refusals))
     return {key: tuple(sorted(facts, key=lambda fact: fact.name)) for key, facts in found.items()}
 
@@ -61,10 +61,10 @@ def needs_events(deployments: Iterable[Json], pods: Iterable[Json]) -> set[str]:
     """Give the namespaces in which something is missing, so that the Events may say why."""
     ready: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
     for pod in pods:
-        if _condition(pod, "Ready").get("status") == "True" and "deletionTimestamp" not in _metadata(pod):
+        if condition_of(pod, "Ready").get("status") == "True" and "deletionTimestamp" not in metadata_of(pod):
             ready[_placement(pod)] += 1
-    short = (d for d in deployments if ready[_placement(d)] < int(_map(d, "spec").get("replicas") or 0))
-    return {str(_metadata(deployment).get("namespace", "")) for deployment in short}
+    short = (d for d in deployments if ready[_placement(d)] < int(mapping(d, "spec").get("replicas") or 0))
+    return {str(metadata_of(deployment).get("namespace", "")) for deployment in short}
 
 
 def left_out(deployments: Sequence[Json], pods: Sequence[Json]) -> str:
@@ -76,7 +76,7 @@ def left_out(deployments: Sequence[Json], pods: Sequence[Json]) -> str:
     """
     seen: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
     for pod in pods:
-        if "deletionTimestamp" not in _metadata(pod) and _map(pod, "status").get("phase") not in (
+        if "deletionTimestamp" not in metadata_of(pod) and mapping(pod, "status").get("phase") not in (
             "Failed",
             "Succeeded",
         ):
@@ -86,15 +86,15 @@ def left_out(deployments: Sequence[Json], pods: Sequence[Json]) -> str:
     if orphans:
         return f"Pods of {', '.join(orphans)} are listed without their Deployment"
     for deployment in deployments:
-        said = int(_map(deployment, "status").get("readyReplicas") or 0)
-        if "deletionTimestamp" not in _metadata(deployment) and said > seen[_placement(deployment)]:
-            return f"Deployment {_metadata(deployment).get('name')} says it has {said} ready Pods, fewer are listed"
+        said = int(mapping(deployment, "status").get("readyReplicas") or 0)
+        if "deletionTimestamp" not in metadata_of(deployment) and said > seen[_placement(deployment)]:
+            return f"Deployment {metadata_of(deployment).get('name')} says it has {said} ready Pods, fewer are listed"
     return ""
 
 
 def _placement(obj: Json) -> tuple[str, str, str, str, str]:
-    metadata = _metadata(obj)
-    labels = _map(metadata, "labels")
+    metadata = metadata_of(obj)
+    labels = mapping(metadata, "labels")
     wanted = (naming.LABEL_SERVICE, naming.LABEL_ACCELERATOR, naming.LABEL_ACCELERATOR_COUNT, naming.LABEL_CAPACITY)
     service, accelerator, count, capacity = (str(labels.get(key, "")) for key in wanted)
     return str(metadata.get("namespace", "")), service, accelerator, count, capacity
@@ -103,15 +103,15 @@ def _placement(obj: Json) -> tuple[str, str, str, str, str]:
 def _workload(
     deployment: Json, offering: Offering, pods: tuple[PodFact, ...], refusals: tuple[Refusal, ...]
 ) -> WorkloadFact:
-    metadata = _metadata(deployment)
-    annotations = _map(metadata, "annotations")
+    metadata = metadata_of(deployment)
+    annotations = mapping(metadata, "annotations")
     fence = str(annotations.get(naming.ANNOTATION_FENCE, "0"))
     return WorkloadFact(
         offering=offering,
         name=str(metadata["name"]),
         uid=str(metadata["uid"]),
         resource_version=str(metadata["resourceVersion"]),
-        replicas=int(_map(deployment, "spec").get("replicas") or 0),
+        replicas=int(mapping(deployment, "spec").get("replicas") or 0),
         template_hash=str(annotations.get(naming.ANNOTATION_SPEC_HASH, "")),
         pods=tuple(sorted(pods, key=lambda pod: (pod.created_at, pod.name))),
         refusals=refusals,
@@ -127,18 +127,19 @@ def _rolled_out(deployment: Json) -> bool:
 
     Until the controller has seen it, the status is that of the template before, which looks whole.
     """
-    status, wanted = _map(deployment, "status"), int(_map(deployment, "spec").get("replicas") or 0)
-    seen = int(status.get("observedGeneration") or 0) >= int(_metadata(deployment).get("generation") or 0)
+    status, wanted = mapping(deployment, "status"), int(mapping(deployment, "spec").get("replicas") or 0)
+    seen = int(status.get("observedGeneration") or 0) >= int(metadata_of(deployment).get("generation") or 0)
     return seen and int(status.get("updatedReplicas") or 0) == int(status.get("replicas") or 0) == wanted
 
 
-def _pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFact:
-    metadata, status = _metadata(pod), _map(pod, "status")
-    scheduled, ready = _condition(pod, "PodScheduled"), _condition(pod, "Ready")
-    name = _map(pod, "spec").get("nodeName") or None
+def pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFact:
+    """Give the facts of one Pod. Raises ValueError for an object without a time of creation."""
+    metadata, status = metadata_of(pod), mapping(pod, "status")
+    scheduled, ready = condition_of(pod, "PodScheduled"), condition_of(pod, "Ready")
+    name = mapping(pod, "spec").get("nodeName") or None
     node = nodes.get(name, {})
     containers = [c for c in status.get("containerStatuses") or () if isinstance(c, Mapping)]
-    waiting = [_map(_map(c, "state"), "waiting").get("reason") for c in containers]
+    waiting = [mapping(mapping(c, "state"), "waiting").get("reason") for c in containers]
     created = parse_instant(metadata.get("creationTimestamp"))
     if created is None:
         raise ValueError("a Pod without creationTimestamp")
@@ -161,30 +162,31 @@ def _pod_fact(pod: Json, nodes: Mapping[Any, Json], offering: Offering) -> PodFa
 
 def _preempted(pod: Json, node: Json, offering: Offering) -> bool:
     """Say whether Google Cloud takes or took the Pod's node back."""
-    if _map(pod, "status").get("reason") in _PREEMPTED:
+    if mapping(pod, "status").get("reason") in _PREEMPTED:
         return True
-    taints = _map(node, "spec").get("taints") or ()
+    taints = mapping(node, "spec").get("taints") or ()
     if any(isinstance(taint, Mapping) and taint.get("key") == _IMPENDING for taint in taints):
         return True
-    disruption = _condition(pod, "DisruptionTarget")
+    disruption = condition_of(pod, "DisruptionTarget")
     taken = disruption.get("status") == "True" and disruption.get("reason") in _DISRUPTED
     return taken and offering.capacity is Capacity.SPOT
 
 
 def _lost_at(pod: Json) -> datetime | None:
-    disruption = _condition(pod, "DisruptionTarget")
+    disruption = condition_of(pod, "DisruptionTarget")
     return parse_instant(disruption.get("lastTransitionTime")) if disruption.get("status") == "True" else None
 
 
 def _refusals(
-    deployment: Json, pods: Sequence[PodFact], by_uid: Mapping[str, Sequence[Json]], events: Sequence[Json]
+    deployment: Json, pods: Sequence[PodFact], told: Mapping[str, Sequence[Json]], events: Sequence[Json]
 ) -> tuple[Refusal, ...]:
-    found = [refusal for pod in pods if not pod.scheduled for refusal in _pod_refusals(pod, by_uid.get(pod.uid, ()))]
+    found = [refusal for pod in pods if not pod.scheduled for refusal in pod_refusals(pod, told.get(pod.uid, ()))]
     found += _create_refusals(deployment, pods, events)
     return tuple(sorted(found, key=lambda refusal: (refusal.at, refusal.refusal, refusal.pod_uid)))
 
 
-def _pod_refusals(pod: PodFact, events: Sequence[Json]) -> list[Refusal]:
+def pod_refusals(pod: PodFact, events: Sequence[Json]) -> list[Refusal]:
+    """Give the refusals that the Events of a Pod tell."""
     found = []
     for event in events:
         message = str(event.get("message") or "")
@@ -198,17 +200,17 @@ def _pod_refusals(pod: PodFact, events: Sequence[Json]) -> list[Refusal]:
 
 def _create_refusals(deployment: Json, pods: Sequence[PodFact], events: Sequence[Json]) -> list[Refusal]:
     """Read why Pods could not be created at all: the Deployment's condition, or Events of its ReplicaSets before it."""
-    condition = _condition(deployment, "ReplicaFailure")
+    condition = condition_of(deployment, "ReplicaFailure")
     if condition.get("status") == "True":
         at = parse_instant(condition.get("lastUpdateTime")) or parse_instant(condition.get("lastTransitionTime"))
         message = str(condition.get("message") or "")
         return [Refusal(classify_create(message), at, sanitise(message))] if at else []
-    metadata, found = _metadata(deployment), []
+    metadata, found = metadata_of(deployment), []
     since = parse_instant(metadata.get("creationTimestamp"))
-    if pods or int(_map(deployment, "spec").get("replicas") or 0) == 0:
+    if pods or int(mapping(deployment, "spec").get("replicas") or 0) == 0:
         return []
     for event in events:
-        involved, at = _map(event, "involvedObject"), event_time(event)
+        involved, at = mapping(event, "involvedObject"), event_time(event)
         of_ours = involved.get("kind") == "ReplicaSet" and involved.get("namespace") == metadata.get("namespace")
         owner = str(involved.get("name", "")).rpartition("-")[0]
         message = str(event.get("message") or "")
@@ -218,15 +220,16 @@ def _create_refusals(deployment: Json, pods: Sequence[PodFact], events: Sequence
     return found
 
 
-def _by_uid(events: Sequence[Json]) -> dict[str, list[Json]]:
+def by_uid(events: Sequence[Json]) -> dict[str, list[Json]]:
+    """Give the Events by the uid of what they are about."""
     found: dict[str, list[Json]] = defaultdict(list)
     for event in events:
-        found[str(_map(event, "involvedObject").get("uid", ""))].append(event)
+        found[str(mapping(event, "involvedObject").get("uid", ""))].append(event)
     return found
 
 
 def _offering(cluster: ClusterRef, obj: Json) -> Offering | None:
-    labels = _map(_metadata(obj), "labels")
+    labels = mapping(metadata_of(obj), "labels")
     if labels.get(naming.LABEL_MANAGED_BY) != naming.FIELD_MANAGER or naming.LABEL_SERVICE not in labels:
         return None
     try:
@@ -236,24 +239,27 @@ def _offering(cluster: ClusterRef, obj: Json) -> Offering | None:
 
 
 def _key(obj: Json) -> ServiceKey:
-    metadata = _metadata(obj)
-    return str(metadata.get("namespace", "")), str(_map(metadata, "labels").get(naming.LABEL_SERVICE, ""))
+    metadata = metadata_of(obj)
+    return str(metadata.get("namespace", "")), str(mapping(metadata, "labels").get(naming.LABEL_SERVICE, ""))
 
 
 def _zone(node: Json) -> str | None:
-    zone = _map(_metadata(node), "labels").get("topology.kubernetes.io/zone")
+    zone = mapping(metadata_of(node), "labels").get("topology.kubernetes.io/zone")
     return str(zone) if zone else None
 
 
-def _condition(obj: Json, kind: str) -> Json:
-    conditions = _map(obj, "status").get("conditions") or ()
+def condition_of(obj: Json, kind: str) -> Json:
+    """Give an object's condition of a kind; empty when there is none."""
+    conditions = mapping(obj, "status").get("conditions") or ()
     return next((c for c in conditions if isinstance(c, Mapping) and c.get("type") == kind), {})
 
 
-def _metadata(obj: Json) -> Json:
-    return _map(obj, "metadata")
+def metadata_of(obj: Json) -> Json:
+    """Give an object's metadata; empty for what is no object."""
+    return mapping(obj, "metadata")
 
 
-def _map(holder: Json, key: str) -> Json:
+def mapping(holder: Json, key: str) -> Json:
+    """Give a section of an object; empty when it is not there or is no section."""
     value = holder.get(key)
     return value if isinstance(value, Mapping) else {}

@@ -16,6 +16,8 @@ FINALIZER = f"{GROUP}/teardown"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_SERVICE = f"{GROUP}/service"
+LABEL_BATCH = f"{GROUP}/batch"
+LABEL_INBOX = f"{GROUP}/inbox"
 LABEL_ACCELERATOR = f"{GROUP}/accelerator"
 LABEL_ACCELERATOR_COUNT = f"{GROUP}/accelerator-count"
 LABEL_CAPACITY = f"{GROUP}/capacity"
@@ -23,6 +25,8 @@ LABEL_APP = "app"
 
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 ANNOTATION_FENCE = f"{GROUP}/fence"
+ANNOTATION_SOURCE = f"{GROUP}/source"
+ANNOTATION_SHARDS = f"{GROUP}/shards"
 ANNOTATION_OWNER_UID = f"{GROUP}/owner-uid"
 
 NODE_ACCELERATOR = "cloud.google.com/gke-accelerator"
@@ -58,11 +62,30 @@ def is_ours(found: Mapping[str, Any], service: str) -> bool:
     return isinstance(labels, Mapping) and all(labels.get(k) == v for k, v in service_labels(service).items())
 
 
+def is_of_batch(found: Mapping[str, Any], batch: str) -> bool:
+    """Say whether an object carries the labels of this batch's own (S7)."""
+    metadata = found.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    ours = {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_BATCH: batch}
+    return isinstance(labels, Mapping) and all(labels.get(key) == value for key, value in ours.items())
+
+
 def placement_labels(service: str, offering: Offering) -> dict[str, str]:
     """Give the labels of a placement's Deployment and Pods; `app` is what the regional Service selects by."""
     return {
         LABEL_APP: service,
         **service_labels(service),
+        LABEL_ACCELERATOR: offering.accelerator.type,
+        LABEL_ACCELERATOR_COUNT: str(offering.accelerator.count),
+        LABEL_CAPACITY: offering.capacity.value,
+    }
+
+
+def job_labels(batch: str, offering: Offering) -> dict[str, str]:
+    """Give the labels of a batch's Job and its Pods in one placement."""
+    return {
+        LABEL_MANAGED_BY: FIELD_MANAGER,
+        LABEL_BATCH: batch,
         LABEL_ACCELERATOR: offering.accelerator.type,
         LABEL_ACCELERATOR_COUNT: str(offering.accelerator.count),
         LABEL_CAPACITY: offering.capacity.value,

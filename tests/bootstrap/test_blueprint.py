@@ -162,3 +162,12 @@ def test_gcloud_knows_every_command_of_the_script(tmp_path):
     found, _ = json.JSONDecoder().raw_decode(done.stdout.strip())
     assert len(found) == len(shapes) > 20
     assert [(each["command_string"], each["error_message"]) for each in found if not each["success"]] == []
+
+
+def test_clusters_on_demand_bring_their_role_and_the_use_of_the_nodes_account():
+    """Only who asked for them lets the reconciler make clusters."""
+    grown = parts_of(clustersOnDemand={"regions": ["us-east4"]})
+    names = {part.name for part in grown} - {part.name for part in parts_of()}
+    assert names == {"role gpuHunterGrowth", "role gpuHunterGrowth of gpu-hunter",
+                     "role iam.serviceAccountUser of gpu-hunter"}  # fmt: skip
+    assert missing_needs(grown) == ()

@@ -38,6 +38,8 @@ COMMANDS = [
     ["fail", "clock"],
     ["recover"], ["recover", "clock"], ["recover", "stock"], ["recover", "region-up"], ["recover", "api"],
     ["demo"], ["bench"], ["simulate"], ["doctor"], ["crd"], ["fleet"], ["bootstrap"],
+    ["batch"], ["batch", "submit"], ["batch", "list"], ["batch", "show"], ["batch", "cancel"], ["batch", "take"],
+    ["batch", "serve"],
 ]  # fmt: skip
 
 
@@ -132,11 +134,12 @@ def test_a_wrong_file_starts_nothing_and_names_every_line(tmp_path: Path, capsys
 
 @pytest.mark.parametrize("output", ["yaml", "json", "table"])
 def test_the_definition_is_printed_for_kubectl(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The definitions of GPUService and Fleet come as whole objects in every form."""
+    """The definitions of GPUService, Fleet and GPUBatch come as whole objects in every form."""
     assert run(["crd", "--output", output]) == 0
     printed = list(yaml.safe_load_all(capsys.readouterr().out))
-    definition, fleet = printed[0]["items"] if output == "json" else printed
+    definition, fleet, batch = printed[0]["items"] if output == "json" else printed
     assert fleet["metadata"]["name"] == "fleets.gpuhunter.dev"
+    assert batch["metadata"]["name"] == "gpubatches.gpuhunter.dev"
     assert definition["metadata"]["name"] == "gpuservices.gpuhunter.dev"
     assert definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"]
 

@@ -150,6 +150,7 @@ def test_the_job_makes_a_pass_and_speaks_as_cloud_logging_reads(cloud):
     assert cloud.holder() == ""
 
 
+@pytest.mark.timeout(300)  # more than it waits for itself
 def test_passes_of_the_job_reach_the_goal(cloud):
     """One process after the other, with a key file: state lives in the cluster, and the last one has nothing to do.
 

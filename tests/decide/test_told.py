@@ -59,7 +59,7 @@ def test_every_reason_told_is_on_the_one_list(story):
 def test_every_reason_on_the_list_is_given_by_some_code():
     """A reason that nothing gives would be a promise that nobody keeps."""
     folder = Path(controlplane.decide.__file__).parent
-    code = "\n".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    code = "\n".join(path.read_text() for path in sorted(folder.rglob("*.py")))
     unused = [r.name for r in Reason if not re.search(rf"\bReason\.{r.name}\b", code)]
     assert unused == []
 

@@ -275,6 +275,10 @@ class Member(Store):
         self._read()
         return workloads_by_service(self.ref, RawMember(self.deployments(), self.pods, self.events))
 
+    def jobs(self):
+        self._read()
+        return {}
+
     def list_kind(self, kind):
         self._read()
         return [copy.deepcopy(o) for o in self.objects.values() if o["kind"] == kind.name]
@@ -348,6 +352,10 @@ class Config(Store):
     def services(self):
         self._read()
         return [copy.deepcopy(s) for s in self.stored.values()]
+
+    def batches(self):
+        self._read()
+        return []
 
     def add(self, name="web", **spec):
         body = {

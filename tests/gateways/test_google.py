@@ -17,8 +17,11 @@ from controlplane.gateways.balancer import LoadBalancerHealth
 from controlplane.gateways.compute import ComputeClients
 from controlplane.gateways.fleet import Fleet
 from controlplane.gateways.hub import Hub
+from controlplane.gateways.kubeapi import KubernetesApi
+from controlplane.gateways.resources import NAMESPACES
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
+from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.clock import SystemClock as CloudClock
 from controlplane.localcloud.faults import Fault, FaultBook
 from controlplane.localcloud.gcp import GoogleCloud, HostedCluster, TokenIssuer, new_credentials
@@ -30,7 +33,7 @@ from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.fleet import EndpointChoice, FleetSpec
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 
-APIS = ("container", "compute", "gkehub")
+APIS = ("container", "compute", "gkehub", "connectgateway")
 CONFIG = ClusterRef("us-west2", "hunt-config")
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 
@@ -66,6 +69,7 @@ class Google:
     def __init__(self, loop, folder):
         self.loop, scenario = loop, load_scenario(None)
         self.host, self.stock, self.faults, self.balancer = Host(scenario), Stock(scenario), FaultBook(), Balancer()
+        self.tokens, self.servers = TokenIssuer(CloudClock(), KEY), {}
         self.cloud = GoogleCloud(
             scenario,
             self.stock,
@@ -73,7 +77,8 @@ class Google:
             clusters=self.host,
             backends=self.balancer,
             faults=self.faults,
-            tokens=TokenIssuer(CloudClock(), KEY),
+            tokens=self.tokens,
+            servers=lambda link: self.servers[link].app if link in self.servers else None,
         )
         self.http = self.run(serve(self.cloud.app, "127.0.0.1", 0, None, None))
         url = f"http://127.0.0.1:{self.http.port}"
@@ -317,3 +322,39 @@ def test_a_refused_token_is_replaced_at_most_once_a_minute(google):
     assert google.access.token() == second
     assert not google.access.refused(second)
     assert google.access.token() == second
+
+
+def test_a_member_is_reached_through_the_connect_gateway(google):
+    """Reads and writes go by project number and membership; a way that leads nowhere is not an empty cluster."""
+    listing = google.fleet(endpoint=EndpointChoice.CONNECT_GATEWAY).listing()
+    ref, other, *_ = [info.ref for info in listing.clusters]
+    assert "/v1/projects/100000000001/locations/" in listing.endpoints[ref].url
+    google.servers[ref.link] = ApiServer(
+        ref.name, clock=CloudClock(), database=None, authenticate=google.tokens.authenticate, faults=FaultBook()
+    )
+    once = Retrying(attempts=1)
+    api = KubernetesApi(listing.endpoints[ref], google.access.token, retrying=once)
+    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "made"}})
+    assert "made" in [each["metadata"]["name"] for each in api.list(NAMESPACES)]
+    assert api.get(NAMESPACES, "nowhere") is None
+    down = KubernetesApi(listing.endpoints[other], google.access.token, retrying=once)
+    with pytest.raises(errors.ServerFault, match="cannot be reached"):
+        down.list(NAMESPACES)
+    unknown = replace(listing.endpoints[ref], url=f"{listing.endpoints[ref].url}-gone")
+    with pytest.raises(errors.Unreachable, match="does not lead there"):
+        KubernetesApi(unknown, google.access.token, retrying=once).get(NAMESPACES, "made")
+    google.servers[ref.link].close()
+
+
+def test_auto_comes_to_the_connect_gateway_where_no_other_way_is_open(google):
+    """The IP endpoint takes no connection, so the gateway behind it is used, and stays in use."""
+    listing = google.fleet().listing()
+    ref = listing.clusters[0].ref
+    google.servers[ref.link] = ApiServer(
+        ref.name, clock=CloudClock(), database=None, authenticate=google.tokens.authenticate, faults=FaultBook()
+    )
+    assert (listing.endpoints[ref].kind, listing.endpoints[ref].fallback.kind) == ("ip", "connectGateway")
+    closed = replace(listing.endpoints[ref], url="http://127.0.0.1:1")
+    api = KubernetesApi(closed, google.access.token, retrying=Retrying(attempts=1))
+    assert api.list(NAMESPACES)
+    google.servers[ref.link].close()

@@ -233,3 +233,10 @@ def test_not_found_counts_only_when_the_api_server_says_it(body, gone):
     answer = SimpleNamespace(status=404, data=body.encode(), headers={}, reason="Not Found")
     with pytest.raises(errors.Gone if gone else errors.Unreachable):
         _parse(answer, write=False)
+
+
+def test_what_is_told_is_why_the_first_endpoint_failed(served):
+    """That the one behind it may not be used is beside the point."""
+    served.fail("403")
+    with pytest.raises(errors.Unreachable):
+        behind(served.url, served).list(SERVICE_ACCOUNTS)

@@ -14,6 +14,7 @@ from controlplane.gateways.configcluster import ConfigCluster
 from controlplane.gateways.members import MemberCluster
 from controlplane.gateways.resources import DEPLOYMENTS, EVENTS, NODES, PODS
 from controlplane.model import naming
+from controlplane.model.batch import BatchSpec, StartJob
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
 from controlplane.model.service import Https, Iap, IngressKind, PodTemplate, ServiceSpec
 from ingress import WIRINGS
@@ -28,6 +29,18 @@ SPEC = ServiceSpec(
     replicas=1,
     accelerators=(Accelerator("nvidia-l4"),),
     pod=PodTemplate(image="gpu-hunter/demo-app:1", port=7860, requests={"cpu": "1", "memory": "2Gi"}),
+)
+BATCH = BatchSpec(
+    name="cats",
+    namespace="default",
+    uid="uid-2",
+    generation=1,
+    parameters="gs://b/cats.yaml",
+    output="gs://b/out",
+    pictures=20,
+    accelerators=(Accelerator("nvidia-l4"),),
+    pod=PodTemplate(image="gpu-hunter/sd-webui:1", port=0, requests={"cpu": "1", "memory": "2Gi"}),
+    shard_size=10,
 )
 RBAC = Path(regional_deploy.__file__).parent / "rbac"
 
@@ -207,7 +220,10 @@ def granted(file):
 
 def needed(recorded):
     """Give the pairs that calls need: an apply that may create needs `create` as well, as API servers check it."""
-    applied = {resource for verb, resource in recorded if verb == "patch"} - {"gpuhunter.dev/gpuservices"}
+    applied = {resource for verb, resource in recorded if verb == "patch"} - {
+        "gpuhunter.dev/gpuservices",
+        "gpuhunter.dev/gpubatches",
+    }
     return set(recorded) | {("create", resource) for resource in applied}
 
 
@@ -230,6 +246,22 @@ def test_a_kind_that_is_not_installed_has_no_objects(served):
     assert MemberCluster(REF, served.client()).list_kind(kind) == []
 
 
+def use_jobs(member):
+    """Do with a Job all that a batch's life takes."""
+    offering = Offering(REF, Accelerator("nvidia-l4"), Capacity.SPOT)
+    manifest = regional_deploy.job(BATCH, StartJob(offering, 1, (1, 0), "test"), fence=1)
+    assert member.get(manifest) is None
+    made = member.apply(manifest)["metadata"]
+    ((found,),) = member.jobs().values()
+    assert (found.shards, found.left, found.workload.replicas) == ((1, 0), (1, 0), 1)
+    member.scale_job("default", made["name"], 2, resource_version=made["resourceVersion"], fence=2)
+    with pytest.raises(errors.Conflict):
+        member.scale_job("default", made["name"], 3, resource_version=made["resourceVersion"], fence=2)
+    ((found,),) = member.jobs().values()
+    assert (found.workload.replicas, found.workload.fence) == (2, 2)
+    member.delete_job("default", made["name"], uid=made["uid"])
+
+
 def test_the_member_role_is_what_is_called_and_no_more(served):
     """Everything the reconciler does in a member works under its role, and every verb of the role is used (X1)."""
     folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
@@ -250,6 +282,7 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     member.scale_down("web-ns", made["name"], 1, resource_version=made["resourceVersion"], fence=1)
     live = member.get(deployment(spec=spec))["metadata"]
     member.delete_deployment("web-ns", live["name"], uid=live["uid"], resource_version=live["resourceVersion"])
+    use_jobs(member)
     gateway = WIRINGS[IngressKind.MULTI_CLUSTER_GATEWAY]
     export = gateway.member_manifest(spec)
     assert member.get(export) is None
@@ -257,6 +290,26 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     assert [found["metadata"]["name"] for found in member.list_kind(gateway.member_kind())] == ["web"]
     assert all(member.delete_owned(manifest) for manifest in (export, *regional_deploy.release_order(spec)))
     assert needed(member.recorded) == granted("member.yaml")
+
+
+def keep_a_batch(hub):
+    """Create, read and write a GPUBatch as a pass does."""
+    spec = {
+        "parameters": "gs://b/a.yaml",
+        "output": "gs://b/out",
+        "accelerators": [{"type": "nvidia-l4"}],
+        "worker": {"image": "gpu-hunter/sd-webui:1"},
+    }
+    metadata = {"name": "cats", "namespace": "default"}
+    made = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUBatch", "metadata": metadata, "spec": spec}
+    hub.create_batch(made)
+    with pytest.raises(errors.AlreadyExists):
+        hub.create_batch(made)
+    (batch,) = hub.batches()
+    batch = hub.set_batch_finalizers(batch, [naming.FINALIZER])
+    assert hub.write_batch_status(batch, {"phase": "Running"})["status"]["phase"] == "Running"
+    with pytest.raises(errors.Conflict):
+        hub.write_batch_status(batch, {"phase": "Failed"})
 
 
 def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
@@ -295,6 +348,7 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
     assert written["status"]["ready"] == "0/1"
     with pytest.raises(errors.Conflict):
         hub.write_status(service, {"ready": "1/1"})
+    keep_a_batch(hub)
     hub.emit(
         {
             "metadata": {"name": "web.1", "namespace": "default"},

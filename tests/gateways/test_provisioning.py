@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from google.oauth2 import service_account
 
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess, Project
@@ -21,6 +22,7 @@ from controlplane.localcloud.serving import serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.model.growth import LABEL, ON_DEMAND, Progress
 from controlplane.model.offering import ClusterRef
+from regional_deploy.runner import growth_permissions, permissions
 
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 OURS = {LABEL: ON_DEMAND, "team": "art"}
@@ -123,8 +125,11 @@ class Google:
 
 
 @pytest.fixture
-def google(loop, tmp_path):
+def google(loop, tmp_path, monkeypatch):
     """Give the endpoints with our gateway."""
+    # The library would ask Google's own servers whether the account is bound to some regions.
+    needless = "_is_regional_access_boundary_lookup_required"
+    monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
     made = Google(loop, tmp_path)
     yield made
     made.run(made.cloud.close())
@@ -256,11 +261,10 @@ def test_a_membership_that_registers_another_cluster_is_left_alone(google):
 
 def test_endpoint_groups_are_told_with_their_cluster(google):
     """What the load balancer holds in a zone, and for which cluster."""
-    group = GroupHealth(name="k8s1-a", zone="us-east4-a", cluster="us-east4/gpu-more", endpoints=())
+    group = GroupHealth(name="k8s1-a", zone="us-east4-a", cluster="us-east4/gpu-more", uid="k1")
     google.balancer.services = {"b": BackendServiceHealth("b", "default", "web", 80, (group,), health_check="hc")}
     (found,) = google.groups.listing()
-    assert (found.name, found.zone) == ("k8s1-a", "us-east4-a")
-    assert found.cluster_uid
+    assert (found.name, found.zone, found.cluster_uid) == ("k8s1-a", "us-east4-a", "k1")
 
 
 def test_endpoint_groups_that_cannot_all_be_listed_are_unknown(google):
@@ -268,6 +272,25 @@ def test_endpoint_groups_that_cannot_all_be_listed_are_unknown(google):
     google.stock.region_down("us-east4")
     with pytest.raises(errors.ListIncomplete):
         google.groups.listing()
+
+
+def test_the_role_for_growth_is_what_is_called_and_no_more(google):
+    """Every method has its permission in one of the two roles, and no permission of this one is idle (X2).
+
+    Rights inside a cluster are checked there; see `tests/engine/growth/test_act.py`.
+    """
+    operation = google.gateway.create_cluster(NewCluster(NEW, OURS))
+    seen = google.settled(lambda: google.gateway.cluster(NEW), lambda c: c is not None and c.status == "RUNNING")
+    google.gateway.operation(NEW.location, operation)
+    google.groups.listing()
+    google.settled(lambda: google.memberships.listing().of(NEW), lambda m: m is not None)
+    google.memberships.delete(google.memberships.listing().of(NEW).name, NEW)
+    google.settled(lambda: google.memberships.listing().of(NEW), lambda m: m is None)
+    google.memberships.create(NEW)
+    google.gateway.delete_cluster(NEW, uid=seen.uid, labels=OURS)
+    used = {use.permission for use in google.cloud.uses}
+    ours = {each for each in growth_permissions() if not each.startswith("container.clusterRole")}
+    assert used - set(permissions()) == ours
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.cloud import compute_v1 as c
 
+from controlplane.gateways import errors
 from controlplane.gateways.cloudquotas import FamilyLimits
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.signals import ComputeSignals
@@ -173,17 +174,33 @@ def test_cloud_quotas_is_asked_for_what_has_no_regional_metric(accelerators, met
         assert found.value["GPUS_PER_GPU_FAMILY/NVIDIA_H100"] == Quota(4, 0, told=False)
 
 
-def test_what_is_known_is_not_lost_for_want_of_time_to_ask_cloud_quotas():
-    """Where the rest took long it is left out, and said to be unknown."""
+def test_a_client_that_takes_long_does_not_keep_cloud_quotas_from_being_asked():
+    """Only the second question is left out then: what it would have told is unknown, not the rest."""
 
-    class Slow(Clock):
-        def monotonic(self):
-            self.shift += timedelta(seconds=6)
-            return self.shift.total_seconds()
+    class Slow(Google):
+        def list(self, **arguments):
+            clock.shift += timedelta(seconds=6)
+            return super().list(**arguments)
 
-    rest = Rest()
-    _, reader = signals(page(us_east4_a=[H100]), families=FamilyLimits(rest, Clock()), clock=Slow())
+    clock, rest = Clock(), Rest()
+    google = Slow(page(us_east4_a=[H100]), metrics=())
+    families = FamilyLimits(rest, Clock())
+    reader = ComputeSignals(google, clock, retrying=Retrying(attempts=1), timeout=3, families=families)
+    found = reader.regions(["us-east4"], [H100])["us-east4"]
+    assert set(found.family_quotas.value) == {"GPUS_PER_GPU_FAMILY/NVIDIA_H100"}
+    assert rest.asked == [FAMILIES]
+
+
+def test_what_one_api_does_not_answer_costs_nothing_else():
+    """Cloud Quotas may be off, and the catalogue silent; each is unknown for itself."""
+
+    class Off(Rest):
+        def call(self, *_arguments):
+            raise errors.Forbidden("is off")
+
+    _, reader = signals(page(us_east4_a=[H100]), families=FamilyLimits(Off(), Clock()))
     found = reader.regions(["us-east4"], [H100])["us-east4"]
     assert isinstance(found.quotas, Known)
+    assert isinstance(found.accelerators, Known)
     assert isinstance(found.family_quotas, Unknown)
-    assert rest.asked == []
+    assert found.family_quotas.reason is UnknownReason.FORBIDDEN

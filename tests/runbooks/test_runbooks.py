@@ -14,14 +14,15 @@ from controlplane.demo.scenario import DEFAULT
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PRESET = re.compile(r"^\| `\{preset: (\w+)\}` \| ([\d.]+) times", re.MULTILINE)
-EXECUTED = ("fail-and-recover.md", "choosing-a-policy.md")
+EXECUTED = ("fail-and-recover.md", "choosing-a-policy.md", "from-empty-project.md")
 # The world of the page, sooner: any free port, for other clouds run at the same time, and short delays.
-SCENARIO = f"""
-extends: {DEFAULT}
-load_balancer: {{port: 0}}
+BASES = {"from-empty-project.md": ROOT / "runbooks" / "from-empty-project.scenario.yaml"}
+SCENARIO = """
+extends: {base}
+load_balancer: {port: 0}
 delays:
-  {{provisioning: 0.2, boot: 0.1, refusal: 0.3, image_pull: 0, scale_down: 3, load_balancer: 0.3, cluster_create: 0.2,
-    spot_grace: 15, provision_timeout: 30, backoff_initial: 4, backoff_max: 16, backoff_reset: 300}}
+  {provisioning: 0.2, boot: 0.1, refusal: 0.3, image_pull: 0, scale_down: 3, load_balancer: 0.3, cluster_create: 0.2,
+    spot_grace: 15, provision_timeout: 30, backoff_initial: 4, backoff_max: 16, backoff_reset: 300}
 """
 
 
@@ -38,7 +39,7 @@ def test_a_runbook_does_what_it_says(name: str, tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "runbooks" / name).read_text(encoding="utf-8"))
     assert len(blocks) > 5
     state, scenario = tmp_path / "cloud", tmp_path / "scenario.yaml"
-    scenario.write_text(SCENARIO, encoding="utf-8")
+    scenario.write_text(SCENARIO.replace("{base}", str(BASES.get(name, DEFAULT))), encoding="utf-8")
     own = {"GPUHUNTER_LOCAL_DIR": str(state), "GPUHUNTER_SCENARIO": str(scenario), "HOME": str(tmp_path)}
     environment = {**os.environ, **own, "COLUMNS": "150"}
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(

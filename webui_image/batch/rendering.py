@@ -79,9 +79,11 @@ class Rendering:
     def run(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
         """Give the outcome of each picture as it comes; after a stop, of those that were still finished.
 
+        They are taken in the order given, in which those of one shape should stand together (`shape`).
+
         Raises GaveUp where the engine goes away; the outcomes before it hold.
         """
-        todo = iter(sorted(pictures, key=shape))
+        todo = iter(pictures)
         held: Picture | None = None
         waited_since: float | None = None
         try:

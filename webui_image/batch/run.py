@@ -19,7 +19,8 @@ from typing import Protocol
 from webui_image.batch import folder as folders
 from webui_image.batch.manifest import Manifest, earlier_failures
 from webui_image.batch.parameters import Batch, Picture
-from webui_image.batch.rendering import Drawn, GaveUp, Outcome, Rendering
+from webui_image.batch.parameters.files import LocalFiles
+from webui_image.batch.rendering import Drawn, GaveUp, Outcome, Rendering, shape
 from webui_image.batch.sheet import NAME as SHEET
 from webui_image.batch.sheet import write_sheet
 from webui_image.batch.sources import Sources
@@ -124,7 +125,7 @@ def render(
         there = len(planned.selected) - len(planned.todo)
         reporter.begin(len(planned.selected), there)
         run = _Run(manifest, reporter, options, clock, stop)
-        reason = run.work(planned.todo, engine, Sources(source_folder)) if planned.todo else ""
+        reason = run.work(planned.todo, engine, Sources(LocalFiles(source_folder))) if planned.todo else ""
         if reason or run.left(planned.todo):  # pictures may have been written after the last word about them
             manifest.done |= folders.standing(planned.folder, planned.todo, model=options.model).done
         interrupted = run.left(planned.todo)
@@ -179,8 +180,10 @@ class _Run:
         self._manifest.save("rendering")
         started = engine()
         try:
-            if not self._ready(started):
+            status = until_ready(started, self._clock, self._stop, self._reporter)
+            if status is None:
                 return ""
+            self._manifest.device = status.device
             rendering = Rendering(
                 started,
                 sources,
@@ -190,7 +193,7 @@ class _Run:
                 self._options.in_flight,
                 self._options.grace,
             )
-            for outcome in rendering.run(todo):
+            for outcome in rendering.run(sorted(todo, key=shape)):
                 self._take(outcome)
         except GaveUp as error:
             return str(error)
@@ -206,20 +209,6 @@ class _Run:
         manifest = self._manifest
         return any(p.index not in manifest.done and p.index not in manifest.failed for p in todo)
 
-    def _ready(self, engine: Engine) -> bool:
-        """Wait until the engine takes requests; False where the stop came first. Raises ModelError."""
-        engine.start()
-        while (status := engine.status()).phase is not Phase.READY:
-            if status.phase is Phase.FAILED:
-                raise ModelError(status.model or "model", f"cannot be loaded: {status.detail}")
-            if status.phase in {Phase.OUT_OF_MEMORY, Phase.WEDGED, Phase.DRAINING}:
-                raise GaveUp(f"the engine is {status.phase}: {status.detail}")
-            self._reporter.waiting(status)
-            if self._clock.wait(self._stop, _LOOK):
-                return False
-        self._manifest.device = status.device
-        return True
-
     def _take(self, outcome: Outcome) -> None:
         if outcome.facts is not None:
             self.rendered += 1
@@ -231,18 +220,38 @@ class _Run:
 
     def _save(self, drawn: Drawn) -> Facts:
         """Write a picture; runs in a writer's thread."""
-        from webui_image.pictures import encode
-        from webui_image.prompts import infotext
-
-        done, finished, picture = drawn.done, drawn.finished, drawn.picture
-        text = infotext.write(
-            finished.generation,
-            model=finished.model,
-            model_hash=finished.model_hash,
-            seed=done.seed,
-            variation_seed=done.variation_seed,
-            drawn_at=done.drawn_at,
-        )
-        facts = Facts(self._manifest.digest(picture), round(finished.seconds, 3), finished.model, finished.model_hash)
-        write(self._manifest.folder / picture.file_name, with_facts(encode.png(done.image, text), facts))
+        content, facts = encoded(drawn, self._manifest.digest(drawn.picture))
+        write(self._manifest.folder / drawn.picture.file_name, content)
         return facts
+
+
+def until_ready(engine: Engine, clock: Clock, stop: threading.Event, reporter: Reporter) -> Status | None:
+    """Wait until the engine takes requests; None where the stop came first. Raises ModelError, GaveUp."""
+    engine.start()
+    while (status := engine.status()).phase is not Phase.READY:
+        if status.phase is Phase.FAILED:
+            raise ModelError(status.model or "model", f"cannot be loaded: {status.detail}")
+        if status.phase in {Phase.OUT_OF_MEMORY, Phase.WEDGED, Phase.DRAINING}:
+            raise GaveUp(f"the engine is {status.phase}: {status.detail}")
+        reporter.waiting(status)
+        if clock.wait(stop, _LOOK):
+            return None
+    return status
+
+
+def encoded(drawn: Drawn, digest: str) -> tuple[bytes, Facts]:
+    """Give a picture's file with A1111's text and its own facts inside, and the facts."""
+    from webui_image.pictures import encode
+    from webui_image.prompts import infotext
+
+    done, finished = drawn.done, drawn.finished
+    text = infotext.write(
+        finished.generation,
+        model=finished.model,
+        model_hash=finished.model_hash,
+        seed=done.seed,
+        variation_seed=done.variation_seed,
+        drawn_at=done.drawn_at,
+    )
+    facts = Facts(digest, round(finished.seconds, 3), finished.model, finished.model_hash)
+    return with_facts(encode.png(done.image, text), facts), facts

@@ -13,6 +13,11 @@ MOST = 144  # pictures on the page; more would be too small to look at, and too 
 _CELL = 224
 
 
+def chosen(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """Give the pictures that are shown, evenly picked where there are too many for one page."""
+    return [pictures[at * len(pictures) // MOST] for at in range(MOST)] if len(pictures) > MOST else pictures
+
+
 def write_sheet(folder: Path, name: str, pictures: Sequence[Picture]) -> None:
     """Write the page for these finished pictures, evenly picked where there are too many for one page."""
     from PIL import Image
@@ -20,7 +25,7 @@ def write_sheet(folder: Path, name: str, pictures: Sequence[Picture]) -> None:
     from webui_image.pictures import encode
     from webui_image.pictures.sheet import Labelled, sheet
 
-    shown = [pictures[at * len(pictures) // MOST] for at in range(MOST)] if len(pictures) > MOST else pictures
+    shown = chosen(pictures)
     labelled = []
     for picture in shown:
         try:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webui_image.batch.parameters import Picture
-from webui_image.batch.parameters.files import LocalFiles
+from webui_image.batch.parameters.files import Files
 from webui_image.batch.parameters.limits import LARGEST_SIDE, MOST_PIXELS, PICTURE_BYTES
 from webui_image.batch.parameters.problems import Wrong
 from webui_image.values.errors import Invalid
@@ -24,8 +23,8 @@ _KEPT = 8
 class Sources:
     """Opens what a parameters file names."""
 
-    def __init__(self, folder: Path) -> None:
-        self._files = LocalFiles(folder)
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._opened = lru_cache(_KEPT)(self._open)
 
     def complete(self, picture: Picture) -> Generation:

@@ -41,9 +41,13 @@ def with_facts(png: bytes, facts: Facts) -> bytes:
 def facts_of(path: Path) -> Facts | None:
     """Read what a picture says; None for a file that is missing, broken, half there, or not ours."""
     try:
-        content = path.read_bytes()
+        return facts_in(path.read_bytes())
     except OSError:
         return None
+
+
+def facts_in(content: bytes) -> Facts | None:
+    """Read what a picture's bytes say; None for what is broken, half there, or not ours."""
     texts = _texts(content)
     if texts is None or CHUNK not in texts:
         return None

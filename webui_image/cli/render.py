@@ -33,9 +33,11 @@ def register(app: typer.Typer) -> None:
 
 
 def render(
-    parameters: Annotated[Path, typer.Argument(help="YAML, JSON, JSONL, CSV, prompts (.txt) or a picture (.png).")],
+    parameters: Annotated[
+        str, typer.Argument(help="YAML, JSON, JSONL, CSV, prompts (.txt) or a picture (.png): a path, gs:// or s3://.")
+    ],
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.", file_okay=False)],
+    out: Annotated[str, typer.Option("--out", help="Folder for the pictures: a path, gs:// or s3://.")],
     model: Annotated[
         str | None, typer.Option(help="Model directory, .safetensors file, address or listed name. [MODEL_URI]")
     ] = None,
@@ -45,6 +47,13 @@ def render(
     precision: Annotated[str | None, typer.Option(help="auto, fp32, fp16 or bf16. [PRECISION]")] = None,
     only: Annotated[str | None, typer.Option(help="Only these pictures, by index: N, N..M, N.. or ..M.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be rendered; write nothing.")] = False,
+    shard_size: Annotated[
+        int | None, typer.Option(min=1, help="Render one shard of so many pictures, beside other workers.")
+    ] = None,
+    shards: Annotated[
+        str, typer.Option(help="Numbers of the shards in the order of the indexes, such as 3-5,0-2.")
+    ] = "",
+    shard_index: Annotated[int, typer.Option(min=0, help="Which of them is this worker's, counted from 0.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Render what is there already as well.")] = False,
     grace: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds for what is being drawn when a signal comes.")
@@ -56,10 +65,12 @@ def render(
     Writes OUT/NAME/INDEX-SEED.png with the parameters inside; NAME is the file's name or its `name:`. A second run
     renders only what is missing or has other parameters.
     """
-    from webui_image.batch.parameters import ParametersError, read
+    from webui_image.batch.parameters import ParametersError
+    from webui_image.batch.places import local_path, remote
     from webui_image.batch.run import Options, plan
     from webui_image.cli.environment import engine_settings, model_options
     from webui_image.cli.quiet import quiet_logs
+    from webui_image.cli.shard import ShardRun, read_from, refuse_mixed, render_one, shard_of
     from webui_image.clock import SystemClock
     from webui_image.engine import build
 
@@ -71,17 +82,23 @@ def render(
     engine = build(settings, clock=SystemClock())
     models = _Models(engine, settings.sources.model_uri)
     try:
-        batch = read(parameters, names=models.names(), recommended=models.recommended)
+        batch = read_from(parameters, names=models.names(), recommended=models.recommended)
     except ParametersError as error:
         raise CommandError(str(error)) from None
     options = Options(only=chosen, force=force, model=models.default, in_flight=_IN_FLIGHT, grace=grace)
     if dry_run:
-        planned = plan(batch, out, options, models.hash)
+        planned = plan(batch, Path("nowhere") if remote(out) else local_path(out), options, models.hash)
         emit(_plan_data(planned), output, lambda: _show_plan(batch, planned))
         return
     if not models.default:
         raise CommandError("there is no model; set MODEL_URI or MODEL_DIR, or give --model")
-    result = _run(batch, parameters.parent, out, engine=engine, options=options, models=models)
+    if shard_size is not None or remote(out) or remote(parameters):
+        refuse_mixed(only=only, force=force)
+        run = ShardRun(
+            batch, parameters, out, shard_of(batch, shard_size, shards, shard_index), beside=shard_size is not None
+        )
+        raise typer.Exit(render_one(run, engine, options, output))
+    result = _run(batch, local_path(parameters).parent, local_path(out), engine=engine, options=options, models=models)
     emit(_result_data(result), output, lambda: _show_result(result))
     if result.interrupted:
         raise typer.Exit(EXIT_RETRY)
@@ -95,7 +112,7 @@ def _run(
     from webui_image.cli.progress import watching
     from webui_image.clock import SystemClock
 
-    with _signals() as stop, watching(SystemClock()) as reporter:
+    with stopped_by_signals() as stop, watching(SystemClock()) as reporter:
         return run(
             batch,
             source_folder,
@@ -170,7 +187,7 @@ def _range(text: str | None) -> range | None:
 
 
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """Give an event that SIGTERM and Ctrl-C set; a second one ends the run at once."""
     stop = threading.Event()
 

@@ -103,6 +103,16 @@ class JobController:
         left = self._seconds_left(job)
         if left is not None and left <= 0:
             return _condition("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
+        failed = jobrules.parse_indexes(status.get("failedIndexes"))
+        most = job["spec"].get("maxFailedIndexes")
+        if most is not None and len(failed) > int(most):
+            return _condition(
+                "FailureTarget",
+                "MaxFailedIndexesExceeded",
+                "Job has exceeded the specified maximal number of failed indexes",
+            )
+        if failed and len(failed | jobrules.parse_indexes(status.get("completedIndexes"))) >= _completions(job):
+            return _condition("FailureTarget", "FailedIndexes", "Job has failed indexes")
         if self._is_complete(job, mine):
             return _condition("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods")
         return None
@@ -209,6 +219,8 @@ class JobController:
         missing = wanted - len(active) - (len(ending) if jobrules.replaces_only_failed(job) else 0)
         if missing <= 0:
             return None, None
+        if jobrules.by_index(job):
+            return self._start_indexes(job, mine, min(missing, BURST))
         wait = jobrules.seconds_to_retry(job, mine, self._clock.now())
         if wait > 0:
             return wait, None
@@ -221,7 +233,8 @@ class JobController:
         parallelism = int(spec.get("parallelism", 1))
         if spec.get("completions") is None:
             return min(active, parallelism) if succeeded else parallelism
-        return max(0, min(int(spec["completions"]) - succeeded, parallelism))
+        given_up = len(jobrules.parse_indexes((job.get("status") or {}).get("failedIndexes")))
+        return max(0, min(int(spec["completions"]) - succeeded - given_up, parallelism))
 
     def _start(self, job: Object, active: list[Object], ending: list[Object], count: int) -> ApiError | None:
         if not jobrules.is_indexed(job):
@@ -233,9 +246,24 @@ class JobController:
         following = iter(free)
         return slow_start(len(free), lambda: self._create(job, next(following)))
 
-    def _create(self, job: Object, index: int | None) -> ApiError | None:
+    def _start_indexes(self, job: Object, mine: Sequence[Object], count: int) -> tuple[float | None, ApiError | None]:
+        """Start the lowest indexes that are neither ended, nor running, nor at rest after a failure of their own."""
+        status, now = job.get("status") or {}, self._clock.now()
+        taken = jobrules.parse_indexes(status.get("completedIndexes"))
+        taken |= jobrules.parse_indexes(status.get("failedIndexes"))
+        held = (pod for pod in mine if not pods.is_finished(pod))
+        taken |= {index for pod in held if (index := jobrules.index_of(pod)) is not None}
+        failed = {index for pod in mine if (index := jobrules.index_of(pod)) is not None} - taken
+        rests = {index: jobrules.seconds_to_retry_index(job, mine, index, now) for index in failed}
+        resting = {index: wait for index, wait in rests.items() if wait > 0}
+        free = jobrules.next_indexes(_completions(job), taken | resting.keys(), count)
+        following = iter([(index, jobrules.failures_of(job, mine, index)) for index in free])
+        error = slow_start(len(free), lambda: self._create(job, *next(following)))
+        return min(resting.values(), default=None), error
+
+    def _create(self, job: Object, index: int | None, failures: int = 0) -> ApiError | None:
         try:
-            pod = self._informer.create("pods", new_pod(job, index), job["metadata"]["namespace"])
+            pod = self._informer.create("pods", new_pod(job, index, failures), job["metadata"]["namespace"])
         except ApiError as error:
             if not namespace_is_ending(error):
                 self._recorder.record(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
@@ -291,6 +319,10 @@ class JobController:
         body = clone(job)
         body["status"] = status
         return self._api.update(RESOURCE, body, subresource="status")
+
+
+def _completions(job: Object) -> int:
+    return int(job["spec"].get("completions") or 0)
 
 
 def is_over(job: Object) -> bool:

@@ -37,8 +37,8 @@ def untrack(api: Api, pod: Object) -> None:
             raise
 
 
-def new_pod(job: Object, index: int | None) -> Object:
-    """Give the next Pod of a Job, with its completion index where the Job has such."""
+def new_pod(job: Object, index: int | None, failures: int = 0) -> Object:
+    """Give the next Pod of a Job, with its completion index where the Job has such, and how often that has failed."""
     name = job["metadata"]["name"]
     pod = from_template(job["spec"]["template"], job, f"{name}-" if index is None else f"{name}-{index}-")
     meta = pod["metadata"]
@@ -50,6 +50,8 @@ def new_pod(job: Object, index: int | None) -> Object:
     if index is not None:
         labels[jobrules.INDEX] = str(index)
         meta.setdefault("annotations", {})[jobrules.INDEX] = str(index)
+        if jobrules.by_index(job):
+            meta["annotations"][jobrules.INDEX_FAILURES] = str(failures)
         pod["spec"].setdefault("hostname", f"{name}-{index}")
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             _add_index_variable(container)
@@ -139,6 +141,11 @@ class Ledger:
         if indexes:
             status["completedIndexes"] = jobrules.format_indexes(indexes)
             status["succeeded"] = len(indexes)
+        if jobrules.by_index(job):
+            given_up = jobrules.parse_indexes(status.get("failedIndexes"))
+            ended = (pod for pod in found.failed if jobrules.gives_index_up(job, pod))
+            given_up.update(index for pod in ended if (index := jobrules.index_of(pod)) is not None)
+            status["failedIndexes"] = jobrules.format_indexes(given_up - indexes)
 
     def _write(self, job: Object, status: Object) -> Object:
         if status == (job.get("status") or {}):

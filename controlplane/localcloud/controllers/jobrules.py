@@ -13,11 +13,12 @@ from controlplane.localcloud.controllers.objects import annotations_of, conditio
 from controlplane.localcloud.controllers.pods import phase_of
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 FIRST_BACKOFF_SECONDS = 10.0
 LONGEST_BACKOFF_SECONDS = 600.0
 
-Action = Literal["Count", "Ignore", "FailJob"]
-_ACTIONS: Mapping[str, Action] = {"Ignore": "Ignore", "FailJob": "FailJob"}
+Action = Literal["Count", "Ignore", "FailJob", "FailIndex"]
+_ACTIONS: Mapping[str, Action] = {"Ignore": "Ignore", "FailJob": "FailJob", "FailIndex": "FailIndex"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,45 @@ def _exit_codes(pod: Object) -> Iterable[tuple[str, int]]:
 def _container_statuses(pod: Object) -> list[Object]:
     status = pod.get("status") or {}
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def by_index(job: Object) -> bool:
+    """Say whether failures count for each index by itself (`backoffLimitPerIndex`)."""
+    return is_indexed(job) and job["spec"].get("backoffLimitPerIndex") is not None
+
+
+def index_failures(pod: Object) -> int:
+    """Read how often its index had failed before this Pod."""
+    text = annotations_of(pod).get(INDEX_FAILURES, "")
+    return int(text) if text.isdigit() else 0
+
+
+def failures_of(job: Object, pods: Iterable[Object], index: int) -> int:
+    """Give how often an index has failed so far, by the Pods that are known; each new one carries the count on."""
+    counts = [0]
+    for pod in pods:
+        if index_of(pod) == index:
+            counted = has_failed(job, pod) and judge(job, pod).action == "Count"
+            counts.append(index_failures(pod) + counted)
+    return max(counts)
+
+
+def gives_index_up(job: Object, pod: Object) -> bool:
+    """Say whether the failure of this Pod is the last of its index."""
+    action = judge(job, pod).action
+    used_up = index_failures(pod) >= int(job["spec"].get("backoffLimitPerIndex") or 0)
+    return action == "FailIndex" or (action == "Count" and used_up)
+
+
+def seconds_to_retry_index(job: Object, pods: Iterable[Object], index: int, now: datetime) -> float:
+    """Give how long to wait before an index is tried again: 10 s, doubled by each of its own failures."""
+    ended = [pod for pod in pods if index_of(pod) == index and has_failed(job, pod)]
+    counted = [finished_at(pod) for pod in ended if judge(job, pod).action == "Count"]
+    if not counted:
+        return 0.0
+    number = failures_of(job, ended, index)
+    delay = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), LONGEST_BACKOFF_SECONDS)
+    return max(0.0, (max(counted) + timedelta(seconds=delay) - now).total_seconds())
 
 
 def finished_at(pod: Object) -> datetime:

@@ -12,6 +12,7 @@ from controlplane.localcloud.kubelet.process import Command
 from controlplane.localcloud.kubelet.volumes import mount_environment, mounts, real_path
 
 LONGEST_MESSAGE_BYTES = 2048
+LONGEST_FILE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class ContainerFolders:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def message(self, run: int) -> Path:
+        """Give the file in which a run leaves its termination message."""
+        folder = self.pod / "messages" / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{run}.txt"
+
     def log(self, run: int) -> Path:
         """Give the log of one run, counted from 0."""
         folder = self.pod / "logs" / self.name
@@ -46,7 +53,7 @@ def configure(
     image = machine.images.find(container["image"])
     if image is None:
         raise ConfigError(f'image "{container["image"]}" is not present')
-    mounted = mounts(container, folders.volumes)
+    mounted = {**mounts(container, folders.volumes), **_message_file(container, folders, run)}
     ports = {port.get("name", ""): port["containerPort"] for port in container.get("ports") or []}
     ip = (pod.get("status") or {}).get("podIP", "")
     namespace = pod["metadata"]["namespace"]
@@ -84,8 +91,20 @@ def _given(
     }
 
 
-def last_words(container: Object, code: int, log: Path) -> str:
-    """Give the end of the log as termination message, where the container asks for that."""
+def _message_file(container: Object, folders: ContainerFolders, run: int) -> dict[str, Path]:
+    """Give the real place of the termination message: where a volume is mounted over the path, that has it."""
+    path = str(container.get("terminationMessagePath") or "")
+    return {path: folders.message(run)} if path else {}
+
+
+def last_words(container: Object, code: int, log: Path, message: Path) -> str:
+    """Give the termination message: what the container left in its file, or the end of the log where it asks so."""
+    try:
+        left = message.read_bytes()[:LONGEST_FILE_BYTES].decode("utf-8", "replace")
+    except OSError:
+        left = ""
+    if left:
+        return left
     if code == 0 or container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
         return ""
     try:

@@ -159,7 +159,7 @@ class ContainerRunner:
             self._process = self._prober = None
         if self._clock.monotonic() - started_at >= HEALTHY_RUN_SECONDS:
             self._back_off = 0.0
-        self.record.end(code, self._clock.now(), message=last_words(self.container, code, self.log_path()))
+        self.record.end(code, self._clock.now(), message=self._last_words(code))
         self._changed()
         with contextlib.suppress(asyncio.CancelledError):
             await probing
@@ -195,6 +195,10 @@ class ContainerRunner:
             else:
                 self._event("Normal", "Created", f"Created container: {self.record.name}")
                 return command
+
+    def _last_words(self, code: int) -> str:
+        message = self._folders.message(self.record.restart_count)
+        return last_words(self.container, code, self.log_path(), message)
 
     def log_path(self, restarts_ago: int = 0) -> Path:
         """Give the log file of this run, or of an earlier one."""

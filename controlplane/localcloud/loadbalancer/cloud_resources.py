@@ -56,6 +56,7 @@ def backend_services(wanted: Wanted, members: Mapping[str, MemberState], health:
                     for each in member.endpoints.get(backend.name, ())
                     if each.zone == zone
                 ),
+                uid=member.uid,
             )
             for link, member in sorted(members.items())
             if service.in_cluster(link)

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from controlplane.localcloud.loadbalancer import (
     cloud_resources,
     edge,
     exports,
-    gateway_objects,
     gateways,
     guards,
     leaks,
@@ -32,6 +30,7 @@ from controlplane.localcloud.loadbalancer.envoy import Envoy, any_free_port, por
 from controlplane.localcloud.loadbalancer.envoy_config import Programmed, Tls, documents
 from controlplane.localcloud.loadbalancer.errors import LoadBalancerError
 from controlplane.localcloud.loadbalancer.following import Followers
+from controlplane.localcloud.loadbalancer.leader import Leader, Leads, Orders
 from controlplane.localcloud.loadbalancer.looking import LookUp
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 from controlplane.localcloud.loadbalancer.resources import BackendServiceHealth, ForwardingRule, GroupHealth
@@ -57,20 +56,6 @@ ROTATE_EVERY_POLLS = 60
 LINGER_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """Where orders come from: the config cluster, and what writes into it how they were carried out."""
-
-    api: Api
-    objects: objects.ConfigObjects
-    gateways: gateway_objects.GatewayObjects
-
-    @classmethod
-    def of(cls, api: Api, clock: Clock, project: str) -> "Orders":
-        """Take orders from a cluster."""
-        return cls(api, objects.ConfigObjects(api, clock), gateway_objects.GatewayObjects(api, clock, project))
-
-
 class LoadBalancer:
     """The global load balancer of the local cloud."""
 
@@ -89,7 +74,7 @@ class LoadBalancer:
         proxy: Proxy | None = None,
         project: str = "local",
         edge: EdgeStore | None = None,
-        leads: Callable[[], tuple[str, Api] | None] | None = None,
+        leads: Leads | None = None,
         discovers: Callable[[], bool] = lambda: True,
     ) -> None:
         """Balance load as the config cluster asks.
@@ -97,9 +82,7 @@ class LoadBalancer:
         leads: the config cluster's link and API while there is one, where that can change; instead of `config_api`.
         discovers: whether Services that clusters export count.
         """
-        self._leads = leads
         self._discovers = discovers
-        self._project = project
         self._members = members
         self._clock = clock
         self._run_dir = run_dir
@@ -107,7 +90,6 @@ class LoadBalancer:
         self._client_region = client_region
         self.convergence_seconds = convergence_seconds
         self._reachable = reachable
-        self._config_link = config_link
         run_dir.mkdir(parents=True, exist_ok=True)
         self._state_file = run_dir / "programmed.json"
         self._state: State = load(self._state_file)
@@ -133,11 +115,10 @@ class LoadBalancer:
         self._dirty: set[str] = set()
         self._followers = Followers(members, reachable, clock, self._touch)
         self._task: asyncio.Task[Any] | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._discovering = discovers()
         self._present: frozenset[str] = frozenset()
-        self._orders: Orders | None = None
-        self._take_orders(config_api)
+        fixed = None if config_api is None else (config_link, config_api)
+        self._leader = Leader(leads or (lambda: fixed), clock, reachable=reachable, project=project, heard=self._reread)
 
     # -- what others ask -------------------------------------------------------------------------------------------
 
@@ -185,12 +166,11 @@ class LoadBalancer:
         """Balance load until cancelled or stopped."""
         self._task = asyncio.current_task()
         self.preflight()
-        self._follow_leader()
-        self._prepare_config()
+        self._leader.follow()
         self._render()
         async with self._cleaned_up(), asyncio.TaskGroup() as group:
             group.create_task(self._proxy.run())
-            group.create_task(self._watch_config())
+            group.create_task(self._leader.watch())
             group.create_task(self._poll())
             group.create_task(self._work())
 
@@ -210,18 +190,6 @@ class LoadBalancer:
 
     # -- what wakes it ---------------------------------------------------------------------------------------------
 
-    async def _watch_config(self) -> None:
-        own = (objects.INGRESSES, objects.SERVICES, objects.BACKEND_CONFIGS, objects.FRONTEND_CONFIGS)
-        watched = (*own, *gateway_objects.WATCHED, "secrets")
-        while True:
-            if self._orders is not None:
-                self._watching = asyncio.get_running_loop().create_task(self._watch(self._orders.api, watched))
-                try:
-                    await asyncio.wait([self._watching])
-                finally:
-                    self._watching.cancel()
-            await self._clock.sleep(RETRY_SECONDS)
-
     def _reread(self) -> None:
         self._config_dirty = True
         self._wake.set()
@@ -239,14 +207,6 @@ class LoadBalancer:
         }
         return name in used[kind]
 
-    async def _watch(self, api: Api, watched: Iterable[str]) -> None:
-        try:
-            async for _ in api.watch(*watched):
-                self._config_dirty = True
-                self._wake.set()
-        except ApiError as error:
-            log.warning("watching the config cluster failed: %s", error.message)
-
     def _touch(self, link: str) -> None:
         self._dirty.add(link)
         self._wake.set()
@@ -255,9 +215,9 @@ class LoadBalancer:
         polls = 0
         while True:
             self._followers.follow()
-            if self._leader_changed() or self._fleet_changed():
+            if self._leader.changed() or self._fleet_changed():
                 self._wake.set()
-            if self._config_dirty and self._config_answers():
+            if self._config_dirty and self._leader.answering():
                 self._wake.set()
             if self._exports() != self._exported:
                 self._wake.set()
@@ -310,9 +270,9 @@ class LoadBalancer:
 
     def step(self) -> float | None:
         """Do all there is to do now; give the seconds after which there will be more, if that is known."""
-        self._follow_leader()
+        self._leader.follow()
         # Without the config cluster everything goes on as it was last told.
-        orders = self._orders if self._config_answers() else None
+        orders = self._leader.answering()
         if self._config_dirty and orders is not None:
             self._config_dirty = False
             self._read_config(orders)
@@ -336,39 +296,10 @@ class LoadBalancer:
         dues = [due for due, _ in list(self._pending)[:1]] + [until for until, _ in self._lingering.values()]
         return max(min(dues) - self._clock.monotonic(), 0.01) if dues else None
 
-    # -- who leads -------------------------------------------------------------------------------------------------
-
-    def _leader_changed(self) -> bool:
-        if self._leads is None:
-            return False
-        _, api = self._leads() or (None, None)
-        return api is not (None if self._orders is None else self._orders.api)
-
     def _fleet_changed(self) -> bool:
         present, before = frozenset(self._members()), self._present
         self._present = present
         return present != before or self._discovering != self._discovers()
-
-    def _follow_leader(self) -> None:
-        """Take orders from the cluster that leads now; while there is none, what is programmed stays as it is."""
-        if self._leads is not None and self._leader_changed():
-            self._config_link, api = self._leads() or (None, None)
-            self._take_orders(api)
-            self._prepare_config()
-
-    def _take_orders(self, api: Api | None) -> None:
-        self._orders = None if api is None else Orders.of(api, self._clock, self._project)
-        self._config_dirty = True
-        if self._watching is not None:
-            self._watching.cancel()
-
-    def _prepare_config(self) -> None:
-        if self._orders is not None:
-            for file in ("crds.yaml", "crds_gateway.yaml", "crds_services.yaml"):
-                exports.install_kinds(self._orders.api, file)
-
-    def _config_answers(self) -> bool:
-        return self._orders is not None and (self._config_link is None or self._reachable(self._config_link))
 
     # -- what it asks ----------------------------------------------------------------------------------------------
 

@@ -24,11 +24,15 @@ WATCHED = ("services", SLICES, "namespaces", "nodes", EXPORTS)
 
 @dataclass
 class MemberState:
-    """What was last seen of a member: Pods by backend service, every zone it had nodes in, what it exports."""
+    """What was last seen of a member: Pods by backend service, every zone it had nodes in, what it exports.
+
+    uid: of its kube-system, by which GKE tells clusters apart in what it names.
+    """
 
     endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     zones: set[str] = field(default_factory=set)
     exports: dict[Key, Ports] = field(default_factory=dict)
+    uid: str = ""
 
 
 def sync(api: Api, location: str, state: MemberState, *, present: Iterable[Service], kept: Iterable[Service]) -> None:
@@ -45,8 +49,14 @@ def sync(api: Api, location: str, state: MemberState, *, present: Iterable[Servi
         for backend in service.backends:
             endpoints[backend.name] = _endpoints(slices, backend, node_zones, location)
     state.endpoints = endpoints
+    state.uid = _identity(api)
     state.zones |= {zone for zone in node_zones.values() if zone}
     state.zones |= {endpoint.zone for found in endpoints.values() for endpoint in found}
+
+
+def _identity(api: Api) -> str:
+    system = api.find("namespaces", "kube-system")
+    return str(system["metadata"]["uid"]) if system else ""
 
 
 def _zone(node: Object) -> str:

@@ -16,12 +16,16 @@ class EndpointHealth:
 
 @dataclass(frozen=True, slots=True)
 class GroupHealth:
-    """One zonal network endpoint group: the Pods of one backend service in one zone of one cluster."""
+    """One zonal network endpoint group: the Pods of one backend service in one zone of one cluster.
+
+    uid: of the cluster's kube-system.
+    """
 
     name: str
     zone: str
     cluster: str
     endpoints: tuple[EndpointHealth, ...] = ()
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from controlplane.localcloud.loadbalancer.wanted import (
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass
@@ -48,11 +48,12 @@ def save(path: Path, state: State) -> None:
         "version": VERSION,
         "wanted": asdict(state.wanted),
         "first_port": state.first_port,
-        "leaked": [[group.zone, group.name, group.cluster] for group in state.leaked.values()],
+        "leaked": [[group.zone, group.name, group.cluster, group.uid] for group in state.leaked.values()],
         "ports": [[*ident, port] for ident, port in state.ports.items()],
         "tls_ports": [[*ident, port] for ident, port in state.tls_ports.items()],
         "members": {
             link: {
+                "uid": member.uid,
                 "zones": sorted(member.zones),
                 "exports": [[*key, [list(port) for port in ports]] for key, ports in member.exports.items()],
                 "endpoints": {name: [asdict(each) for each in found] for name, found in member.endpoints.items()},
@@ -85,7 +86,7 @@ def _state(document: Mapping[str, Any]) -> State:
         _ports(document["ports"]),
         {link: _member(member) for link, member in document["members"].items()},
         document["first_port"],
-        {(zone, name): GroupHealth(name, zone, cluster) for zone, name, cluster in document.get("leaked", ())},
+        {(zone, name): GroupHealth(name, zone, cluster, uid=uid) for zone, name, cluster, uid in document["leaked"]},
         _ports(document["tls_ports"]),
     )
 
@@ -142,7 +143,7 @@ def _member(document: Mapping[str, Any]) -> MemberState:
         (namespace, name): tuple((port_name, port) for port_name, port in ports)
         for namespace, name, ports in document["exports"]
     }
-    return MemberState(endpoints, set(document["zones"]), exports)
+    return MemberState(endpoints, set(document["zones"]), exports, document["uid"])
 
 
 def _key(pair: list[str]) -> Key:

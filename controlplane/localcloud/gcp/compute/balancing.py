@@ -188,7 +188,7 @@ class Balancing:
             "id": number(f"group {group.zone} {group.name}"),
             "creationTimestamp": _CREATED,
             "name": group.name,
-            "description": f'{{"cluster-uid":"{group.cluster}"}}',
+            "description": json.dumps({"cluster-uid": group.uid}),
             "networkEndpointType": "GCE_VM_IP_PORT",
             "size": len(group.endpoints),
             "network": f"{self._base}/global/networks/default",

@@ -15,6 +15,7 @@ import yaml
 
 from controlplane.localcloud.clock import VirtualClock
 from controlplane.localcloud.daemon.cloud import LocalCloud
+from controlplane.localcloud.daemon.commands import AdminCommands
 from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.state import StateDir
 from controlplane.localcloud.kubelet.probes import Outcome
@@ -52,13 +53,14 @@ class Process:
 
 
 class Containers:
-    """Starts them."""
+    """Starts them. `ending` may give another process for a command, one that ends by itself."""
 
-    def __init__(self, clock):
-        self._clock = clock
+    def __init__(self, clock, ending=None):
+        self._clock, self._ending = clock, ending
 
     async def start(self, command):
-        return Process(self._clock)
+        process = self._ending(command, self._clock) if self._ending else None
+        return process or Process(self._clock)
 
 
 class App:
@@ -130,10 +132,11 @@ class EngineClock:
 
 
 class VirtualCloud:
-    """A running local cloud and the engine for it. `now` is in seconds since the start."""
+    """A running local cloud (`local`) and the engine for it. `now` is in seconds since the start."""
 
-    def __init__(self, clock, app):
-        self._clock, self._app = clock, app
+    def __init__(self, clock, app, local, target):
+        self._clock, self._app, self.local, self._target = clock, app, local, target
+        self._commands = AdminCommands(local, pid=0).table()
 
     @property
     def now(self):
@@ -142,6 +145,14 @@ class VirtualCloud:
     async def advance(self, to):
         """Let time pass up to this instant, with all that happens on the way."""
         await self._clock.advance(to - self.now)
+
+    async def call(self, command, **arguments):
+        """Change the cloud as `local` and `fail` do."""
+        return await self._commands[command](**arguments)
+
+    async def objects(self, call):
+        """Give what a call of the config cluster's API gives."""
+        return await asyncio.to_thread(lambda: call(self._app._config.api()))
 
     async def apply(self, *services):
         await asyncio.to_thread(self._app.apply, list(services))
@@ -152,15 +163,23 @@ class VirtualCloud:
         await self._clock.advance(0)
         return report
 
+    async def release(self):
+        """Give the lease back."""
+        await asyncio.to_thread(self._app.reconciler.release)
+
+    def another_process(self):
+        """Go on with an engine that knows nothing but what stands in the cloud."""
+        self._app = build(self._target, clock=EngineClock(self._clock))
+
 
 @asynccontextmanager
-async def virtual_cloud(folder, scenario, *, starting):
+async def virtual_cloud(folder, scenario, *, starting, ending=None):
     """Run a local cloud with this scenario, in which apps take so many seconds to start."""
     folder.mkdir()
     file = folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario, sort_keys=False))
     directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
-    machine = Machine(clock, Containers(clock), App(clock, starting), Proxy)
+    machine = Machine(clock, Containers(clock, ending), App(clock, starting), Proxy)
     directory.folder.mkdir()
     cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
     try:
@@ -176,7 +195,8 @@ async def virtual_cloud(folder, scenario, *, starting):
             prices_file=directory.prices_file,
         )
         app = build(target, clock=EngineClock(clock))
-        yield VirtualCloud(clock, app)
-        await asyncio.to_thread(app.reconciler.release)
+        running = VirtualCloud(clock, app, cloud, target)
+        yield running
+        await running.release()
     finally:
         await cloud.stop()

@@ -1,0 +1,287 @@
+"""All GPUBatches in one pass, after the services: read, decide, write the intent, act, tell.
+
+They come second so that what services ask for in this very pass is known: where a service hunts, a batch gives way. The
+order of writes is that of `services.py`: the status with the memory of what is about to be tried goes first, under the
+resourceVersion that was read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import structlog
+
+from controlplane.clock import Clock
+from controlplane.engine.fence import Fence
+from controlplane.engine.intake import Intake, Looked
+from controlplane.engine.jobs import JobExecutor
+from controlplane.engine.lease import FenceLost
+from controlplane.engine.observe import Prices, View, observation_of
+from controlplane.engine.outcome import BatchReport, ExitCode, Outcome, Result
+from controlplane.engine.ports import AdviceSource, BatchBook, BatchMaker, EventSink, Json, ParametersSource
+from controlplane.engine.report import action_events, condition_events, event, unaccepted_status
+from controlplane.engine.services import REFUSALS, fenced
+from controlplane.engine.wirings import Wirings
+from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.sanitise import scrub
+from controlplane.model.batch import BatchMemory, BatchSpec, ReleaseBatch, StartJob
+from controlplane.model.decision import Decision
+from controlplane.model.facts import Unknown, UnknownReason, map_fact
+from controlplane.model.memory import Memory
+from controlplane.model.naming import FINALIZER
+from controlplane.model.offering import RefusalClass
+
+_FAULT = "a fault of the program; the log has the details"
+_UNCOUNTED = "spec.pictures is missing and nothing here can count them; set it to how many the file asks for"
+_NO_FILES = "this installation cannot read parameters files; install gpu-hunter[batches]"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch after deciding, before acting."""
+
+    object: Json
+    spec: BatchSpec
+    decision: Any
+    status: Json
+    previous: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is known beside the view: prices, advice, and who counts the pictures of a file."""
+
+    wirings: Wirings
+    prices: Prices
+    advice: AdviceSource | None = None
+    files: ParametersSource | None = None
+
+
+class BatchPass:
+    """The batches of one pass."""
+
+    def __init__(self, config: "Config", fence: Fence, view: View, outside: Outside, clock: Clock) -> None:
+        self._config, self._fence, self._view, self._clock = config, fence, view, clock
+        self._outside = outside
+        self._executor = JobExecutor(fence, clock)
+        self._log = structlog.get_logger("batch")
+
+    def run(self, batches: Iterable[Json], services: Iterable[Decision], *, dry_run: bool) -> tuple[BatchReport, ...]:
+        """Work on every batch; what goes wrong with one concerns no other."""
+        memories = [decision.memory for decision in services]
+        return tuple(self._one(batch, memories, dry_run=dry_run) for batch in batches)
+
+    def _one(self, batch: Json, services: list[Memory], *, dry_run: bool) -> BatchReport:
+        key = f"{batch['metadata'].get('namespace')}/{batch['metadata'].get('name')}"
+        with structlog.contextvars.bound_contextvars(batch=key):
+            try:
+                inbox = self._inbox(batch, dry_run=dry_run)
+                if inbox is not None:
+                    return inbox
+                judged = self._judge(batch, services)
+                if isinstance(judged, str):
+                    if not dry_run and not _left_alone(batch):
+                        self._refuse(batch, judged)
+                    return BatchReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
+                report = BatchReport(key, _exit_code(judged), spec=judged.spec, decision=judged.decision)
+                if dry_run or (judged.spec.paused and not judged.spec.deleting):
+                    return report
+                return self._carry_out(judged, report)
+            except FenceLost as error:
+                return BatchReport(key, ExitCode.CUT_OFF, problem=str(error))
+            except GatewayError as error:
+                return BatchReport(key, ExitCode.CUT_OFF, problem=f"{error.message}; {error.hint}")
+            except Exception:  # noqa: BLE001 - one batch must not keep the others from being rendered
+                self._log.exception("batch failed")
+                return BatchReport(key, ExitCode.BUG, problem=_FAULT)
+
+    def _inbox(self, batch: Json, *, dry_run: bool) -> BatchReport | None:
+        """Look into an inbox; None for a GPUBatch that is none, or whose spec is wrong."""
+        from controlplane import api
+
+        try:
+            spec = api.parse_batch(batch)
+        except api.SpecError:
+            return None
+        if not spec.inbox:
+            return None
+        report = BatchReport(spec.key, ExitCode.OK, spec=spec)
+        if spec.deleting and not dry_run:
+            self._release(batch)
+        if spec.paused or spec.deleting:
+            return report
+        if self._outside.files is None:
+            return replace(report, exit_code=ExitCode.BAD_CONFIGURATION, problem=_NO_FILES)
+        looked = Intake(self._outside.files, self._config, self._fence).look(spec, batch, write=not dry_run)
+        if not dry_run:
+            self._tell(batch, spec, looked)
+        return report
+
+    def _tell(self, batch: Json, spec: BatchSpec, looked: Looked) -> None:
+        from controlplane import api
+
+        status = api.inbox_status_of(spec, batch.get("status") or {}, looked.known + len(looked.made), looked.rejected)
+        if status != batch.get("status"):
+            self._fence.check()
+            self._config.write_batch_status(batch, status)
+        now = self._clock.now()
+        made = [event(batch, "Taken", f"created GPUBatch {name}", now, warning=False) for name in looked.made]
+        refused = [
+            event(batch, "Rejected", f"{name} is wrong; rejected/{name}.txt says why", now, warning=True)
+            for name in looked.rejected
+        ]
+        self._emit([*made, *refused])
+
+    def _judge(self, batch: Json, services: list[Memory]) -> Judged | str:
+        from controlplane import api
+        from controlplane.decide.batches import Seen, ahead_of, as_service, decide_batch
+
+        previous = dict(batch.get("status") or {})
+        try:
+            spec = api.parse_batch(batch)
+            memory = api.batch_memory_from_status(previous)
+        except api.SpecError as error:
+            return scrub(str(error))
+        except api.MemoryUnreadable as error:
+            return scrub(f"{error}; what was rendered is safe in the output: create the GPUBatch again to go on")
+        counted = self._counted(spec, memory)
+        if isinstance(counted, str):
+            return counted
+        spec, memory = counted
+        held = [placement.offering for placement in memory.hunt.placements]
+        observation = observation_of(
+            as_service(spec, 1),
+            self._view,
+            self._outside.wirings,
+            self._outside.prices,
+            self._outside.advice,
+            remembered=held,
+        )
+        key, now = (spec.namespace, spec.name), self._clock.now()
+        nothing = Unknown(UnknownReason.NOT_ASKED, now)
+        jobs = {
+            ref: map_fact(self._view.jobs.get(ref, nothing), lambda found: found.get(key, ()))
+            for ref in self._view.members
+        }
+        decision = decide_batch(spec, Seen(observation, jobs, now, ahead_of(services)), memory)
+        status = api.batch_status_of(
+            spec,
+            decision.memory,
+            decision.conditions,
+            previous,
+            now,
+            counts=decision.counts,
+            refusals=decision.histogram,
+        )
+        return Judged(batch, spec, decision, status, previous)
+
+    def _counted(self, spec: BatchSpec, memory: BatchMemory) -> tuple[BatchSpec, BatchMemory] | str:
+        """Complete what the user left out: how many pictures there are, counted once and then remembered."""
+        if spec.pictures:
+            return spec, memory
+        if not memory.pictures and not spec.deleting:
+            if self._outside.files is None:
+                return _UNCOUNTED
+            found = self._outside.files.pictures(spec.parameters)
+            if isinstance(found, str):
+                return found
+            memory = replace(memory, pictures=found)
+        return replace(spec, pictures=memory.pictures), memory
+
+    def _carry_out(self, judged: Judged, report: BatchReport) -> BatchReport:
+        batch, written = self._intend(judged)
+        results = self._executor.run(judged.spec, judged.decision.plan, self._view.handles)
+        self._learn(batch, judged, results)
+        for result in results:
+            self._log.info("action", action=str(result.action), outcome=result.outcome.value, detail=result.message)
+        now = self._clock.now()
+        if written:
+            self._emit([*condition_events(judged.object, judged.status, now), *action_events(batch, results, now)])
+        if any(isinstance(action, ReleaseBatch) for action in judged.decision.plan):
+            self._release(batch)
+        return replace(report, results=results, status_written=written)
+
+    def _release(self, batch: Json) -> None:
+        finalizers = batch["metadata"].get("finalizers") or []
+        if FINALIZER in finalizers:
+            self._fence.check(destructive=True)
+            self._config.set_batch_finalizers(batch, [name for name in finalizers if name != FINALIZER])
+
+    def _intend(self, judged: Judged) -> tuple[Json, bool]:
+        """Write finalizer and status before anything is done. Gives the GPUBatch as it stands then."""
+        from controlplane import api
+
+        batch, spec = judged.object, judged.spec
+        finalizers = batch["metadata"].get("finalizers") or []
+        if not spec.deleting and FINALIZER not in finalizers:
+            self._fence.check()
+            batch = self._config.set_batch_finalizers(batch, [*finalizers, FINALIZER])
+        going = any(isinstance(action, ReleaseBatch) for action in judged.decision.plan)
+        if going or not (judged.decision.plan or api.batch_worth_writing(judged.status, judged.previous)):
+            return batch, False
+        self._fence.check()
+        return self._config.write_batch_status(batch, fenced(judged.status, self._fence.number)), True
+
+    def _learn(self, batch: Json, judged: Judged, results: tuple[Result, ...]) -> None:
+        """Remember what API servers refused, so that the next pass does not ask the same again."""
+        from controlplane import api
+        from controlplane.decide.attempts import note_refusal
+        from controlplane.decide.batches import as_service
+
+        hunt = judged.decision.memory.hunt
+        for result in results:
+            foreign = result.outcome is Outcome.FOREIGN
+            refusal = RefusalClass.UNCLASSIFIED if foreign else REFUSALS.get(result.error)
+            if isinstance(result.action, StartJob) and refusal is not None:
+                hunt = note_refusal(
+                    as_service(judged.spec, 1),
+                    hunt,
+                    result.action.offering,
+                    refusal=refusal,
+                    message=result.message,
+                    now=self._clock.now(),
+                )
+        if hunt == judged.decision.memory.hunt:
+            return
+        memory = api.batch_memory_to_status(replace(judged.decision.memory, hunt=hunt))
+        try:
+            self._fence.check()
+            self._config.write_batch_status(batch, fenced({**judged.status, "memory": memory}, self._fence.number))
+        except (GatewayError, FenceLost) as error:
+            self._log.warning("refusal not remembered", detail=str(error))
+
+    def _refuse(self, batch: Json, problem: str) -> None:
+        now = self._clock.now()
+        status = unaccepted_status(batch, problem, now)
+        if status != batch.get("status"):
+            self._fence.check()
+            self._config.write_batch_status(batch, status)
+            self._emit([event(batch, "SpecRejected", problem, now, warning=True)])
+
+    def _emit(self, events: list[Json]) -> None:
+        for item in events:
+            try:
+                self._config.emit(item)
+            except GatewayError as error:  # an Event is a courtesy; nothing depends on it
+                self._log.warning("event not written", reason=item["reason"], detail=error.message)
+                return
+
+
+class Config(BatchBook, BatchMaker, EventSink, Protocol):
+    """What is needed of the config cluster."""
+
+
+def _exit_code(judged: Judged) -> ExitCode:
+    decision, spec = judged.decision, judged.spec
+    if spec.deleting or spec.paused or decision.memory.phase.over:
+        return ExitCode.OK
+    if not decision.feasible:
+        return ExitCode.NOTHING_FEASIBLE
+    counts = decision.counts
+    on_its_way = counts.serving + counts.warming + counts.hunting >= min(1, counts.wanted)
+    return ExitCode.OK if on_its_way else ExitCode.BELOW_TARGET
+
+
+def _left_alone(batch: Mapping[str, Any]) -> bool:
+    spec = batch.get("spec")
+    return isinstance(spec, Mapping) and spec.get("paused") is True and "deletionTimestamp" not in batch["metadata"]

@@ -1,0 +1,154 @@
+"""Files that were dropped into an inbox become batches, each once, whatever happens on the way.
+
+An inbox is a GPUBatch whose `parameters` end in a slash: a folder. A file is taken in steps, each of which may be done
+again: read and check it; put it, with all that it names, where nobody changes it; create its GPUBatch, whose name
+follows from the content; mark the file as taken. Whoever is killed in between, or told of a file twice or never,
+changes nothing of that: the next look at the folder finds what is not marked.
+
+    <inbox>/<file>                      what users put there; it stays
+    <inbox>/batches/<name>-<digest>/    the copy that is rendered
+    <inbox>/taken/<file>@<version>      the marks
+    <inbox>/rejected/<file>             what is wrong, and beside it `<file>.txt` which says why
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from controlplane.engine.fence import Fence
+from controlplane.engine.ports import BatchMaker, ParametersSource
+from controlplane.gateways.errors import AlreadyExists
+from controlplane.gateways.parameters import Parameters, Tray
+from controlplane.model import naming
+from controlplane.model.batch import BatchSpec
+
+Json = dict[str, Any]
+ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".png")
+_LONGEST = 30  # of a GPUBatch's name
+_DIGITS = 8
+_MARK = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class Writes(Protocol):
+    """What must hold before anything is written. Raises FenceLost."""
+
+    def check(self, *, destructive: bool = False) -> None: ...
+
+
+class Unfenced:
+    """For who takes files without the lease: each step may be done twice, so nothing needs to keep others out."""
+
+    def check(self, *, destructive: bool = False) -> None:
+        """Let everything through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at an inbox came to: batches that were made, files that were refused, files taken before."""
+
+    made: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    known: int = 0
+
+
+class Intake:
+    """Takes files from inboxes."""
+
+    def __init__(self, source: ParametersSource, batches: BatchMaker, fence: "Writes | Fence") -> None:
+        self._source, self._batches, self._fence = source, batches, fence
+        self._log = structlog.get_logger("intake")
+
+    def look(self, inbox: BatchSpec, template: Json, *, only: str = "", write: bool = True) -> Looked:
+        """Take every file that is not taken yet, or `only` one; without `write`, count them and leave them there.
+
+        Raises GatewayError for a folder that cannot be reached.
+        """
+        tray = self._source.tray(inbox.parameters)
+        files = {name: v for name, v in tray.versions().items() if _wanted(name) and only in ("", name)}
+        taken = tray.names("taken") if files else frozenset()
+        fresh = {name: version for name, version in files.items() if _mark(name, version) not in taken}
+        made, rejected = [], []
+        for name, version in sorted(fresh.items()):
+            if write:
+                found, refused = self._take(inbox, template, tray, name, version)
+                made += [found] if found else []
+                rejected += [name] if refused else []
+        return Looked(tuple(made), tuple(rejected), len(files) - len(fresh))
+
+    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> str:
+        """Make a batch of a file that is read already; give its name. The same content is the same batch."""
+        return self._begin(inbox, template, self._source.tray(inbox.parameters), name, read)
+
+    def _take(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, version: str) -> tuple[str, bool]:
+        read = self._source.read(tray, name)
+        if tray.versions().get(name) != version:
+            self._log.info("a file changed while it was read; it is read again", file=name)
+            return "", False
+        self._fence.check()
+        if isinstance(read, str):
+            return "", self._reject(tray, name, version, read)
+        batch = self._begin(inbox, template, tray, name, read)
+        self._fence.check()
+        tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
+        return batch, False
+
+    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> str:
+        """Put a file with all that it names where nobody changes it, then create its GPUBatch."""
+        batch = name_of(read)
+        for path, content in read.files.items():
+            self._fence.check()
+            tray.publish(f"batches/{batch}/{path}", content)
+        self._fence.check()
+        try:
+            self._batches.create_batch(_child(inbox, template, batch, name, read))
+        except AlreadyExists:
+            self._log.info("the same file again", file=name, batch=batch)
+        return batch
+
+    def _reject(self, tray: Tray, name: str, version: str, problems: str) -> bool:
+        """Move what is wrong out of the way, with its report beside it; what came in its place meanwhile stays."""
+        content = tray.read(name)
+        if content is not None:
+            tray.publish(f"rejected/{name}", content)
+            tray.publish(f"rejected/{name}.txt", f"{problems}\n".encode())
+            self._fence.check(destructive=True)
+            tray.remove(name, version)
+        self._log.warning("a parameters file was refused", file=name, detail=problems.splitlines()[0])
+        return True
+
+
+def name_of(read: Parameters) -> str:
+    """Give the name of the GPUBatch of a file: the same for the same content, so that a file twice is one batch."""
+    slug = re.sub(r"[^a-z0-9]+", "-", read.name.lower()).strip("-") or "batch"
+    slug = slug if slug[0].isalpha() else f"b-{slug}"
+    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{read.digest[:_DIGITS]}"
+
+
+def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str, read: Parameters) -> Json:
+    """Give the GPUBatch of one file: what the inbox says of all of them, and what this one is."""
+    return {
+        "apiVersion": template["apiVersion"],
+        "kind": template["kind"],
+        "metadata": {
+            "name": batch,
+            "namespace": inbox.namespace,
+            "labels": {naming.LABEL_MANAGED_BY: naming.FIELD_MANAGER, naming.LABEL_INBOX: inbox.name},
+            "annotations": {naming.ANNOTATION_SOURCE: f"{inbox.parameters}{name}"},
+        },
+        "spec": {
+            **template["spec"],
+            "parameters": f"{inbox.parameters}batches/{batch}/{name}",
+            "pictures": read.pictures,
+        },
+    }
+
+
+def _wanted(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(ENDINGS)
+
+
+def _mark(name: str, version: str) -> str:
+    return f"{name}@{_MARK.sub('-', version)}"

@@ -1,0 +1,131 @@
+"""Folders and buckets alike: what is read, published, listed and taken away, and what is told when it cannot be."""
+
+import pytest
+
+from webui_image.batch.parameters.problems import Wrong
+from webui_image.batch.places import (
+    BucketPlace,
+    LocalPlace,
+    PlaceError,
+    PlaceFiles,
+    below,
+    local_path,
+    place_of,
+    remote,
+    split,
+)
+from webui_image.values.errors import NotReady
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Run moto's S3 in a thread; give its address."""
+    from moto import server
+
+    moto = server.ThreadedMotoServer(port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """Give the address of a fresh bucket, with the environment that reaches it."""
+    import boto3
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3,
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="art")
+    yield "s3://art/results"
+    listed = client.list_objects_v2(Bucket="art").get("Contents", [])
+    for each in listed:
+        client.delete_object(Bucket="art", Key=each["Key"])
+    client.delete_bucket(Bucket="art")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path):
+    """Give a folder of this machine, or one in a bucket of a real S3 server on loopback."""
+    uri = f"file://{tmp_path}/results" if request.param == "folder" else request.getfixturevalue("bucket")
+    return place_of(uri)
+
+
+def test_what_is_published_is_read_and_listed(place):
+    """Folders below are made, and are no files."""
+    assert place.names() == frozenset()
+    place.publish("a.png", b"one")
+    place.publish("shards/00000.json", b"{}")
+    place.publish("a.png", b"another")
+    assert (place.names(), place.names("shards")) == ({"a.png"}, {"00000.json"})
+    assert (place.read("a.png"), place.read("a.png", 3)) == (b"another", b"anot")
+    assert (place.read("missing"), place.read("shards")) == (None, None)
+
+
+def test_a_file_is_taken_away_as_the_one_that_was_seen(place):
+    """What came in its place meanwhile stays."""
+    place.publish("a.yaml", b"one")
+    (old,) = place.versions().values()
+    place.publish("a.yaml", b"other")
+    assert not place.remove("a.yaml", old)
+    assert place.read("a.yaml") == b"other"
+    assert place.remove("a.yaml", place.versions()["a.yaml"])
+    assert place.names() == frozenset()
+    assert place.remove("a.yaml", old)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("../secret", "leads out", id="upwards"),
+        pytest.param("/etc/passwd", "leads out", id="absolute"),
+        pytest.param("gs://other/file", "no local path", id="an address"),
+        pytest.param("missing.txt", "does not exist", id="missing"),
+        pytest.param("large.txt", "larger", id="too large"),
+    ],
+)
+def test_a_parameters_file_names_only_what_lies_below_it(place, path, said):
+    """So a stranger's file is safe to read."""
+    place.publish("large.txt", b"x" * 20)
+    place.publish("lists/small.txt", b"a")
+    with pytest.raises(Wrong, match=said):
+        PlaceFiles(place).read(path, 10)
+    assert PlaceFiles(place).read("lists/./small.txt", 10) == b"a"
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        pytest.param(PermissionError("denied"), PlaceError, "no permission to write it; grant", id="permission"),
+        pytest.param(FileNotFoundError("bucket"), PlaceError, "no such bucket", id="no bucket"),
+        pytest.param(TimeoutError("slow"), NotReady, "cannot write it now: TimeoutError", id="later"),
+    ],
+)
+def test_what_a_store_raises_is_one_line(raised, kind, said):
+    """Which address, and what to do; what may go better later is told apart."""
+
+    class Store:
+        def pipe_file(self, path, content):
+            raise raised
+
+    with pytest.raises(kind, match=said) as told:
+        BucketPlace("gs://art/out", Store(), "art/out").publish("a.png", b"")
+    assert str(told.value).startswith("gs://art/out/a.png: ")
+
+
+def test_addresses(tmp_path):
+    """Paths, file:// and buckets; another scheme is refused with those there are."""
+    assert split("gs://art/inbox/cats.yaml") == ("gs://art/inbox", "cats.yaml")
+    assert split(f"file://{tmp_path}/a%20b.yaml") == (str(tmp_path), "a b.yaml")
+    assert below("gs://art/out/", "cats") == "gs://art/out/cats"
+    assert below("out", "cats") == "out/cats"
+    assert (remote("s3://a"), remote("out")) == (True, False)
+    assert isinstance(place_of(str(tmp_path)), LocalPlace)
+    with pytest.raises(PlaceError, match="take a path, file://, gs:// or s3://"):
+        local_path("ftp://host/file")
