@@ -221,7 +221,7 @@ def place_of(uri: str) -> Tray:
     """Open the folder that an address names. Raises PlaceError, NotReady."""
     if not remote(uri):
         return LocalPlace(local_path(uri))
-    # What kind of bucket it is, gcsfs would ask by gRPC first: that matters to zonal buckets only, and costs a permission.
+    # gcsfs would ask by gRPC first what kind of bucket it is, which matters to zonal ones only and costs a permission.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
 

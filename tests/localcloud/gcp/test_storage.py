@@ -90,13 +90,19 @@ def test_the_client_library_reads_and_writes(api):
     """google-cloud-storage makes a bucket, puts and checks what it gets, and pages through lists."""
     from google.cloud import storage
 
-    client = storage.Client("gpu-hunter-local", api.endpoints.credentials, client_options={"api_endpoint": api.endpoints.rest})
+    client = storage.Client(
+        "gpu-hunter-local", api.endpoints.credentials, client_options={"api_endpoint": api.endpoints.rest}
+    )
     bucket = client.create_bucket("library")
     blob = bucket.blob("deep/pfad ä%.txt")
     blob.metadata = {"batch": "cats"}
     blob.upload_from_string("hello", content_type="text/x-test", if_generation_match=0)
     seen = bucket.get_blob("deep/pfad ä%.txt")
-    assert (seen.metadata, seen.content_type, seen.download_as_bytes(start=1, end=2)) == ({"batch": "cats"}, "text/x-test", b"el")
+    assert (seen.metadata, seen.content_type, seen.download_as_bytes(start=1, end=2)) == (
+        {"batch": "cats"},
+        "text/x-test",
+        b"el",
+    )
     bucket.blob("chunks", chunk_size=2**18).upload_from_string(b"c" * 600_000)
     assert bucket.blob("chunks").download_as_bytes() == b"c" * 600_000
     assert [each.name for each in client.list_blobs("library", page_size=1)] == ["chunks", "deep/pfad ä%.txt"]
@@ -289,5 +295,5 @@ def test_what_is_still_being_copied_in_is_not_told(api):
 @pytest.mark.parametrize(("url", "bucket"), [("https://example.com/", "art"), ("http://127.0.0.1:1/", "none")])
 def test_a_handler_must_be_here_and_its_bucket_too(api, url, bucket):
     """One line says what is wrong."""
-    with pytest.raises(ValueError, match="give one such as|make it, or correct"):
+    with pytest.raises(ValueError, match=r"give one such as|make it, or correct"):
         api.endpoints.cloud.notify(url, bucket)

@@ -46,9 +46,7 @@ class Notes:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
-        new.write_text(
-            json.dumps({"generation": item.generation, "said": {**kept, "metageneration": metageneration}})
-        )
+        new.write_text(json.dumps({"generation": item.generation, "said": {**kept, "metageneration": metageneration}}))
         new.replace(path)
 
     def forget(self, bucket: str, name: str) -> None:
