@@ -163,7 +163,7 @@ def _destroy(asked: _Asked, *, yes: bool, with_services: bool) -> None:
         typer.confirm(f"Take these {len(going)} down in project {asked.spec.project}, for good?", abort=True)
     outcome = opened.destroy(take_services=_taker(asked) if with_services else None)
     done = [{"part": part, "done": what} for part, what in outcome.done]
-    left = [_step(step) for step in opened.survey(destroy=True).steps if step.seen.state.value == "taken"]
+    left = [_step(step) for step in survey.steps if step.seen.state.value == "taken"]
     data = {"project": asked.spec.project, "done": done, "left": left}
     emit(data, asked.output, lambda: _show_done(done, "taken down", asked, left))
 

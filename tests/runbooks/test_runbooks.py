@@ -40,7 +40,16 @@ def test_a_runbook_does_what_it_says(name: str, tmp_path: Path) -> None:
     assert len(blocks) > 5
     state, scenario = tmp_path / "cloud", tmp_path / "scenario.yaml"
     scenario.write_text(SCENARIO.replace("{base}", str(BASES.get(name, DEFAULT))), encoding="utf-8")
-    own = {"GPUHUNTER_LOCAL_DIR": str(state), "GPUHUNTER_SCENARIO": str(scenario), "HOME": str(tmp_path)}
+    service = tmp_path / "service.yaml"  # a light app: that the web UI serves is the first page's proof
+    text = (ROOT / "controlplane" / "demo" / "service.yaml").read_text(encoding="utf-8")
+    service.write_text(text.replace("gpu-hunter/sd-webui", "gpu-hunter/demo-app").replace("/startupz", "/healthz")
+                       .replace("/livez", "/healthz"), encoding="utf-8")  # fmt: skip
+    own = {
+        "GPUSERVICE": str(service),
+        "GPUHUNTER_LOCAL_DIR": str(state),
+        "GPUHUNTER_SCENARIO": str(scenario),
+        "HOME": str(tmp_path),
+    }
     environment = {**os.environ, **own, "COLUMNS": "150"}
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(
         f"echo '### block {number}'\n{block}" for number, block in enumerate(blocks, 1)

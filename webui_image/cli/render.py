@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     """Add the command to the root."""
     app.command(
         epilog="Exit codes: 0 all pictures are there, 3 some failed (manifest.json says why), 64 the file or an option "
-        "is wrong, 69 the model cannot be used, 75 interrupted by SIGTERM or Ctrl-C after writing what was nearly "
-        "done: run it again to go on. webui_image/README.md describes the file."
+        "is wrong, 69 the model cannot be used, 74 a shard was given up, 75 interrupted by SIGTERM or "
+        "Ctrl-C after writing what was nearly done: run it again to go on. webui_image/README.md describes the file."
     )(render)
 
 

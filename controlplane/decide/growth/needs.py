@@ -47,7 +47,9 @@ def need_of(spec: ServiceSpec, decision: Decision, now: datetime) -> Need | str:
     if open_still is not None:
         return f"{open_still.offering} can still be tried"
     if now - since < SHORT_FOR:
-        return Reason.SHORT_TOO_BRIEFLY.value
+        return (
+            f"{Reason.SHORT_TOO_BRIEFLY.value}: a cluster is made {SHORT_FOR.seconds // 60} minutes after it fell short"
+        )
     kinds = tuple(
         (accelerator, capacity)
         for accelerator in spec.accelerators
