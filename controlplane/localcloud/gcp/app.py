@@ -69,7 +69,7 @@ def _storage(tokens: TokenIssuer, administration: Administration, changed: Calla
 def _guarded(
     tokens: TokenIssuer, endpoint: Endpoint, changed: Callable[[], None], *, anonymous: bool = False
 ) -> Endpoint:
-    """Ask for a token before a call is answered. anonymous: those who show none are answered, as nobody in particular."""
+    """Ask for a token before a call is answered. anonymous: who shows none is answered too, as nobody in particular."""
 
     async def call(request: Request) -> Response:
         try:

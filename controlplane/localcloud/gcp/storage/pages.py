@@ -23,7 +23,7 @@ def page(key: str, items: Sequence[Document], query: Mapping[str, str]) -> Docum
 
 def objects(shelf: Shelf, query: Mapping[str, str], describe: Callable[[Item], Document]) -> Document:
     """Answer objects.list: a page of objects, and the prefixes that stand for those behind the next delimiter."""
-    if "matchGlob" in query or query.get("versions") == "true" and "softDeleted" in query:
+    if "matchGlob" in query or query.get("softDeleted") == "true":
         raise invalid("The local cloud lists by prefix and delimiter only.")
     size, after = limits(query)
     items: list[Document] = []
