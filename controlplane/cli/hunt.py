@@ -159,14 +159,9 @@ def _service_data(service: Any) -> dict[str, Any]:
 def _show_pass(report: Any) -> None:
     if report.message:
         console.print(report.message)
-    for warning in report.warnings:
-        console.print(f"[yellow]fleet[/yellow] {warning}")
     for link, why in report.unknown.items():
         console.print(f"[yellow]unknown[/yellow] {link}: {why}")
-    for stray in report.strays:
-        console.print(
-            f"[yellow]left over[/yellow] {stray}, which is gone; delete it, or apply that again", soft_wrap=True
-        )
+    _show_attention(report)
     if not report.services and not report.batches and not report.held_by:
         console.print("no GPUService and no GPUBatch; write one and `apply -f` it")
     for service in report.services:
@@ -177,6 +172,16 @@ def _show_pass(report: Any) -> None:
             _show_service(service, dry_run=report.dry_run)
     show_batches(report)
     show_growth(report)
+
+
+def _show_attention(report: Any) -> None:
+    """Show what a person should know besides; the log tells it to programs alone."""
+    for warning in report.warnings:
+        console.print(f"[yellow]fleet[/yellow] {warning}", soft_wrap=True)
+    for stray in report.strays:
+        console.print(
+            f"[yellow]left over[/yellow] {stray}, which is gone; delete it, or apply that again", soft_wrap=True
+        )
 
 
 def _show_service(service: Any, *, dry_run: bool) -> None:
@@ -205,6 +210,7 @@ def _print_line(report: Any, output: Output) -> None:
         return
     if report.message:
         console.print(report.message)
+    _show_attention(report)
     for action, brought in report.growth.results if report.growth else ():
         console.print(
             f"{action} [{'Done' if brought.done else 'Failed'}] {brought.message}", soft_wrap=True, markup=False

@@ -83,8 +83,17 @@ def _brief(service: Mapping[str, Any]) -> dict[str, Any]:
         "namespace": metadata.get("namespace"),
         "paused": bool(service.get("spec", {}).get("paused")),
         "deleting": "deletionTimestamp" in metadata,
+        "url": _url(service.get("spec", {}).get("ingress") or {}, shown.get("address")),
         "status": shown,
     }
+
+
+def _url(ingress: Mapping[str, Any], address: str | None) -> str | None:
+    """Give what to open; with HTTPS that is the host, where one is named, since no certificate fits an address."""
+    if not address:
+        return None
+    secured = ingress.get("https") is not None
+    return f"https://{ingress.get('host') or address}/" if secured else f"http://{address}/"
 
 
 def _show_all(services: list[dict[str, Any]], fleet: Mapping[str, Any] | None = None) -> None:
@@ -103,9 +112,8 @@ def _show(service: Mapping[str, Any]) -> None:
         console.print("[yellow]being deleted[/yellow]: the next passes take it down")
     elif service["paused"]:
         console.print("[yellow]paused[/yellow] by spec.paused: passes change nothing; this is what the last one saw")
-    address = status.get("address")
     console.print(f"ready [bold]{status.get('ready', '-')}[/bold]   {status.get('hourlyCost', '-')} $/h   "
-                  f"{'http://' + address + '/' if address else 'no address yet'}")  # fmt: skip
+                  f"{service['url'] or 'no address yet'}")  # fmt: skip
     placements = status.get("placements", [])
     if placements:
         rows = [

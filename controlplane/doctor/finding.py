@@ -116,12 +116,12 @@ class Asker:
         who = member if self.email else "serviceAccount:EMAIL"
         return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={who}", granted)
 
-    def create_role(self) -> str:
-        """Give the command that brings the custom role to what the reconciler calls."""
-        file = "--file=regional_deploy/rbac/google-cloud-role.yaml"
-        update = command("gcloud", "iam", "roles", "update", "gpuHunter", f"--project={self.project}", file, "--quiet")
-        create = command("gcloud", "iam", "roles", "create", "gpuHunter", f"--project={self.project}", file)
-        return f"{update} || {create}"
+    def custom_role(self, name: str = "gpuHunter", file: str = "google-cloud-role") -> str:
+        """Give the commands that bring a custom role to what its file says, and grant it."""
+        said = f"--project={self.project}", f"--file=regional_deploy/rbac/{file}.yaml"
+        update = command("gcloud", "iam", "roles", "update", name, *said, "--quiet")
+        create = command("gcloud", "iam", "roles", "create", name, *said)
+        return f"{update} || {create}; {self.grant(f'projects/{self.project}/roles/{name}')}"
 
     def _remedy(self, error: errors.GatewayError, api: str) -> str:
         if isinstance(error, errors.ConfigurationProblem | errors.AuthExpired):

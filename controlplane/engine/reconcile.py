@@ -278,9 +278,9 @@ class Reconciler:
             detail=report.message,
         )
         for warning in report.warnings:
-            self._log.warning(warning)
+            self._log.info("fleet needs attention", detail=warning, attention=True)
         if report.strays:
-            self._log.warning("workloads of ours that nothing stands for", workloads=report.strays)
+            self._log.info("workloads of ours that nothing stands for", workloads=report.strays, attention=True)
 
 
 def _rendered(batch: BatchReport) -> str:
