@@ -79,6 +79,16 @@ def test_what_clusters_on_demand_take_is_named_with_the_role_that_grants_it(proj
     assert found.mend.endswith(f"--role=projects/{project.name}/roles/gpuHunterGrowth")
 
 
+def test_that_nodes_may_not_be_given_their_account_is_told_with_the_command_that_allows_it(project, examine, store):
+    """GKE refuses a cluster to who may not use the account that its nodes run as."""
+    store(clustersOnDemand=ON_DEMAND)
+    project.call(lambda: project.google.deny(["iam.serviceAccounts.actAs"]))
+    found = examine().the("permissions", State.FAIL)
+    assert found.subject.endswith("-compute@developer.gserviceaccount.com")
+    assert found.mend.startswith(f"gcloud iam service-accounts add-iam-policy-binding {found.subject} --member=service")
+    assert "--role=roles/iam.serviceAccountUser" in found.mend
+
+
 def test_what_the_connect_gateway_takes_is_named_with_the_role_that_grants_it(project, examine, store):
     """Every call to a cluster goes through it."""
     store(members=GATEWAY)
@@ -98,8 +108,11 @@ def test_what_no_choice_of_the_fleet_takes_is_not_asked_for(project, examine, st
 def test_all_that_the_choices_take_may_be_granted(project, examine, store):
     """Each is told to be well by its name."""
     store(clustersOnDemand=ON_DEMAND, members=GATEWAY)
-    told = [(f.subject, f.state) for f in examine() if f.check == "permissions"]
-    assert told == [(each, State.OK) for each in (project.name, "clusters on demand", "the Connect gateway")]
+    told = [f for f in examine() if f.check == "permissions"]
+    assert {f.state for f in told} == {State.OK}
+    base, growth, nodes, gateway = (f.subject for f in told)
+    assert (base, growth, gateway) == (project.name, "clusters on demand", "the Connect gateway")
+    assert nodes.endswith("-compute@developer.gserviceaccount.com")
 
 
 def test_where_the_permissions_of_choices_cannot_be_asked_that_is_only_worth_knowing(project, examine, store):
@@ -107,5 +120,5 @@ def test_where_the_permissions_of_choices_cannot_be_asked_that_is_only_worth_kno
     store(clustersOnDemand=ON_DEMAND)
     project.fail("gcp", "503", path="testIamPermissions")
     found = examine().amiss("permissions")
-    assert [each.state for each in found] == [State.WARN] * 2
+    assert [each.state for each in found] == [State.WARN] * 3
     assert found[1].subject == "clusters on demand"

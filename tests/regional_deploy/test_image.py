@@ -30,7 +30,13 @@ READING = (
     "webui_image/prompts",
     "webui_image/values",
 )
-IGNORED = ("controlplane/localcloud/", "controlplane/demo/", "controlplane/bench/", "controlplane/simulate/")
+IGNORED = (
+    "controlplane/localcloud/",
+    "controlplane/demo/",
+    "controlplane/bench/",
+    "controlplane/simulate/",
+    "regional_deploy/aws/",
+)
 
 
 def stage(name):

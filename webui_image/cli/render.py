@@ -53,7 +53,10 @@ def render(
     shards: Annotated[
         str, typer.Option(help="Numbers of the shards in the order of the indexes, such as 3-5,0-2.")
     ] = "",
-    shard_index: Annotated[int, typer.Option(min=0, help="Which of them is this worker's, counted from 0.")] = 0,
+    shard_index: Annotated[
+        int,
+        typer.Option(min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX", help="Which of them is this worker's, counted from 0."),
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Render what is there already as well.")] = False,
     grace: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds for what is being drawn when a signal comes.")
