@@ -25,6 +25,7 @@ READING = (
     "webui_image/__init__.py",
     "webui_image/batch/__init__.py",
     "webui_image/batch/places.py",
+    "webui_image/batch/snapshot.py",
     "webui_image/batch/written.py",
     "webui_image/batch/parameters",
     "webui_image/prompts",
