@@ -29,6 +29,8 @@ from webui_image.clock import Clock
 from webui_image.values.ports import Engine
 
 FOLDER = "shards"
+IN_FLIGHT = 8
+"""Fewer than alone: what is in flight here, another worker may be drawing too."""
 _FRESH = 2.0  # seconds that a listing is taken to hold
 
 

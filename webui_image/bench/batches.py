@@ -103,9 +103,9 @@ def _timed(bench: Bench, work: Callable[[], None]) -> float:
 def _alone(bench: Bench, pictures: Iterable[Picture], engine: Engine) -> None:
     from webui_image.batch.places import LocalPlace, PlaceFiles
     from webui_image.batch.rendering import Rendering
+    from webui_image.batch.shards import IN_FLIGHT
     from webui_image.batch.sources import Sources
     from webui_image.batch.written import Facts
-    from webui_image.cli.shard import IN_FLIGHT
 
     def keep(_drawn: Drawn) -> Facts:
         return Facts("", 0.0, "", "")
@@ -120,8 +120,7 @@ def _as_shard(bench: Bench, batch: Batch, engine: Engine, folder: Path) -> None:
     from webui_image.batch.collecting import collect
     from webui_image.batch.places import LocalPlace
     from webui_image.batch.run import Options
-    from webui_image.batch.shards import Shard, Worker, render_shard
-    from webui_image.cli.shard import IN_FLIGHT
+    from webui_image.batch.shards import IN_FLIGHT, Shard, Worker, render_shard
 
     place, part = LocalPlace(folder), Shard(0, PICTURES)
     result = render_shard(

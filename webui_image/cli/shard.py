@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 TERMINATION_LOG = "GPU_HUNTER_TERMINATION_LOG"
 _TOLD = {"region": "GPU_HUNTER_REGION", "gpu": "GPU_HUNTER_ACCELERATOR", "capacity": "GPU_HUNTER_CAPACITY"}
-IN_FLIGHT = 8  # fewer than alone: what is in flight here, another worker may be drawing too
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
@@ -122,6 +121,8 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
 
 def _sharing(options: Options) -> Options:
     from dataclasses import replace
+
+    from webui_image.batch.shards import IN_FLIGHT
 
     return replace(options, in_flight=min(options.in_flight, IN_FLIGHT))
 
