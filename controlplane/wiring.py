@@ -186,8 +186,11 @@ class App:
             return []
         return [batch for batch in found if name in (None, batch["metadata"]["name"])]
 
-    def submit(self, template: Json, read: "Parameters", file: str) -> str:
-        """Make a batch of a parameters file after a template whose `parameters` is a folder; give its name."""
+    def submit(self, template: Json, read: "Parameters", file: str) -> tuple[str, bool]:
+        """Make a batch of a parameters file after a template whose `parameters` is a folder.
+
+        Gives its name, and whether it is new: the same file into the same output is the batch that is there.
+        """
         spec = parse_batch(template)
         self._prepare({spec.namespace})
         return self._intake().submit(spec, template, read, file)

@@ -33,7 +33,8 @@ ROOMS_IN_FULL = (
     "controlplane/bootstrap/", "controlplane/bootstrap/handlers/", "controlplane/engine/", "controlplane/gateways/",
     "controlplane/cli/", "controlplane/demo/", "controlplane/bench/",
     "controlplane/simulate/", "controlplane/simulate/hunter/", "controlplane/simulate/baselines/",
-    "controlplane/simulate/synthesis/", "controlplane/simulate/plot/", "regional_deploy/", "ingress/",
+    "controlplane/simulate/synthesis/", "controlplane/simulate/plot/", "regional_deploy/", "regional_deploy/aws/",
+    "ingress/",
     "webui_image/", "webui_image/values/", "webui_image/prompts/", "webui_image/pictures/",
     "webui_image/pictures/containers/", "webui_image/engine/", "webui_image/server/", "webui_image/server/a1111/",
     "webui_image/server/page/", "webui_image/batch/", "webui_image/batch/parameters/", "webui_image/cli/",
@@ -41,8 +42,8 @@ ROOMS_IN_FULL = (
 )  # fmt: skip
 PAGES = sorted(
     path
-    for pattern in ("*.md", "controlplane/*.md", "controlplane/decisions/*.md", "runbooks/*.md", "webui_image/*.md")
-    for path in ROOT.glob(pattern)
+    for folder in ("", "controlplane/", "controlplane/decisions/", "regional_deploy/aws/", "runbooks/", "webui_image/")
+    for path in ROOT.glob(f"{folder}*.md")
 )
 
 

@@ -109,10 +109,12 @@ def batch_memory_to_status(memory: BatchMemory) -> dict[str, Any]:
 
 
 def batch_memory_from_status(status: Mapping[str, Any] | None) -> BatchMemory:
-    """Read the memory of a status; a status without one gives a fresh memory. Raises MemoryUnreadable."""
+    """Read the memory of a status; one that was never written gives a fresh memory. Raises MemoryUnreadable."""
     wire = (status or {}).get("memory")
-    if wire is None:
+    if wire is None and "phase" not in (status or {}):
         return BatchMemory()
+    if wire is None:
+        raise MemoryUnreadable("status.memory is gone, and with it what was spent")
     if not isinstance(wire, Mapping) or wire.get("version") != VERSION:
         raise MemoryUnreadable(f"status.memory is not of version {VERSION}, which this program reads")
     try:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controlplane.cli.batch_known import named, not_otherwise
+from controlplane.cli.batch_known import named, tell_of_settings
 from controlplane.cli.batch_reckoning import reckoned, show_reckoned
 from controlplane.cli.connect import Settings, settings_of, target_of
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
+from controlplane.cli.waiting import parts, see_through, tell_of_the_old
 
 if TYPE_CHECKING:
     from controlplane.api import Problem
     from controlplane.gateways.parameters import Parameters
-    from controlplane.wiring import App
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,8 +24,6 @@ app = typer.Typer(
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the GPUBatch.")]
 LOCAL_IMAGE = "gpu-hunter/sd-webui:1"
 SPEED = 2.4e6
-_EVERY = 2.0
-_OVER = ("Succeeded", "Failed")
 EXIT_FAILED = 2
 
 
@@ -88,14 +86,18 @@ def submit(
         return
     set_up_logs(settings)
     working = build(target_of(settings))
-    not_otherwise(working, namespace, name_of(read), spec)
-    name = working.submit(template, read, file)
+    tell_of_settings(working, namespace, name_of(read, where), spec)
+    name, new = working.submit(template, read, file)
+    if not new:
+        tell_of_the_old(working, namespace, name)
     if not wait:
-        row = {"namespace": namespace, "name": name, "pictures": read.pictures, "output": f"{where}/{read.name}"}
+        row = {"namespace": namespace, "name": name, "pictures": read.pictures, "new": new,
+               "output": f"{where}/{read.name}"}  # fmt: skip
+        comes = "`reconcile` renders them into" if new else "the same file again, into"
         emit(row, output, lambda: console.print(f"GPUBatch {namespace}/{name}: {read.pictures:,} pictures; "
-                                                f"`reconcile` renders them into {row['output']}"))  # fmt: skip
+                                                f"{comes} {row['output']}", soft_wrap=True))  # fmt: skip
         return
-    status = _see_through(working, namespace, name)
+    status = see_through(working, namespace, name)
     result = {"namespace": namespace, "name": name, **_brief(status), "output": f"{where}/{read.name}"}
     emit(result, output, lambda: _show_end(result))
     raise typer.Exit(0 if status["phase"] == "Succeeded" else EXIT_FAILED)
@@ -197,8 +199,7 @@ def _problem(line: str) -> "Problem":
     from controlplane.api import Problem
 
     place, _, told = line.partition(": ")
-    what, _, remedy = told.rpartition("; ")
-    return Problem(place, what, remedy) if what else Problem(place, told, "correct it")
+    return Problem(place, *parts(told))
 
 
 def _address(out: str | None, settings: Settings) -> str:
@@ -228,26 +229,6 @@ def _checked(namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     template = {"apiVersion": API_VERSION, "kind": "GPUBatch", "metadata": metadata, "spec": dict(spec)}
     parse_batch({**template, "spec": {**spec, "parameters": f"{spec['parameters']}file.yaml"}})
     return template
-
-
-def _see_through(working: "App", namespace: str, name: str) -> dict[str, Any]:
-    """Make passes until the batch is over; where another process makes them, watch."""
-    from controlplane.clock import SystemClock
-
-    clock, told = SystemClock(), ""
-    while True:
-        working.run_pass(keep_lease=True)
-        found = working.batches(namespace, name)
-        status = dict((found[0].get("status") or {}) if found else {"phase": "Failed", "done": "it was deleted"})
-        done, workers = status.get("done", "0"), status.get("workers", "0/0")
-        line = f"{status.get('phase', 'Pending')}: {done} pictures, {workers} workers"
-        if line != told:
-            note(line + (f" in {status['regions']}" if status.get("regions") else ""))
-            told = line
-        if status.get("phase") in _OVER:
-            working.run_pass()
-            return status
-        clock.sleep(_EVERY)
 
 
 def _brief(status: Mapping[str, Any]) -> dict[str, Any]:

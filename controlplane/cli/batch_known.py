@@ -1,7 +1,7 @@
-"""Batches that are there already, as a person names them: found by what is remembered, never taken for another one.
+"""Batches that are there already, as a person names them: found by what is remembered.
 
-A batch is named after what its file holds, so the same file finds the same batch whatever is asked for beside it; what
-would then not be done is said, never passed over.
+A batch is named after what its file holds and where its pictures go, so the same file finds the same batch whatever
+else is asked for; what would then not be done is said, never passed over.
 """
 
 from collections.abc import Mapping
@@ -31,21 +31,11 @@ def named(working: "App", namespace: str, name: str) -> dict[str, Any]:
     return known[bare]
 
 
-def not_otherwise(working: "App", namespace: str, name: str, spec: Mapping[str, Any]) -> None:
-    """Refuse a batch that is there already and goes elsewhere or away: it would not do what is asked for now.
-
-    Other settings of it stay as they are, which is told. Raises SpecError.
-    """
-    from controlplane.api import Problem, SpecError
-
-    place = f"{namespace}/{name}"
+def tell_of_settings(working: "App", namespace: str, name: str, spec: Mapping[str, Any]) -> None:
+    """Say which settings are asked for that a batch which is there already does not take over."""
     for batch in working.batches(namespace, name):
         was = batch.get("spec") or {}
-        if batch["metadata"].get("deletionTimestamp"):
-            raise SpecError([Problem(place, "is being taken down", "make a pass with `reconcile`, then submit again")])
-        if was.get("output") != spec["output"]:
-            what = f"this file is a batch already, which renders into {was.get('output')}"
-            raise SpecError([Problem(place, what, "name that folder with --out, or `batch cancel` it first")])
         other = [key for key in _KEPT if key in spec and was.get(key) != spec[key]]
-        if other:
+        if other and not batch["metadata"].get("deletionTimestamp"):
+            place = f"{namespace}/{name}"
             note(f"{place} is there already, and keeps its own {', '.join(other)}; `batch cancel` it to change that")

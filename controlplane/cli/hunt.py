@@ -10,6 +10,7 @@ from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.growth import growth_data, show_growth
 from controlplane.cli.logs import run_id, set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
+from controlplane.cli.rendering import batch_line, batches_data, show_batches
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the GPUService.")]
 
@@ -131,6 +132,7 @@ def pass_data(report: Any) -> dict[str, Any]:
         "strays": list(report.strays),
         "warnings": list(report.warnings),
         "services": [_service_data(service) for service in report.services],
+        "batches": batches_data(report),
         "clustersOnDemand": growth_data(report),
     }
 
@@ -157,23 +159,29 @@ def _service_data(service: Any) -> dict[str, Any]:
 def _show_pass(report: Any) -> None:
     if report.message:
         console.print(report.message)
-    for warning in report.warnings:
-        console.print(f"[yellow]fleet[/yellow] {warning}")
     for link, why in report.unknown.items():
         console.print(f"[yellow]unknown[/yellow] {link}: {why}")
-    for stray in report.strays:
-        console.print(
-            f"[yellow]no GPUService[/yellow] for {stray}; delete the Deployment, or apply its GPUService again"
-        )
-    if not report.services and not report.held_by:
-        console.print("no GPUService; write one and `apply -f` it")
+    _show_attention(report)
+    if not report.services and not report.batches and not report.held_by:
+        console.print("no GPUService and no GPUBatch; write one and `apply -f` it")
     for service in report.services:
         console.rule(f"[bold]{service.key}[/bold]", align="left")
         if service.problem:
             console.print(f"[red]{service.problem}[/red]")
         if service.decision is not None:
             _show_service(service, dry_run=report.dry_run)
+    show_batches(report)
     show_growth(report)
+
+
+def _show_attention(report: Any) -> None:
+    """Show what a person should know besides; the log tells it to programs alone."""
+    for warning in report.warnings:
+        console.print(f"[yellow]fleet[/yellow] {warning}", soft_wrap=True)
+    for stray in report.strays:
+        console.print(
+            f"[yellow]left over[/yellow] {stray}, which is gone; delete it, or apply that again", soft_wrap=True
+        )
 
 
 def _show_service(service: Any, *, dry_run: bool) -> None:
@@ -202,6 +210,7 @@ def _print_line(report: Any, output: Output) -> None:
         return
     if report.message:
         console.print(report.message)
+    _show_attention(report)
     for action, brought in report.growth.results if report.growth else ():
         console.print(
             f"{action} [{'Done' if brought.done else 'Failed'}] {brought.message}", soft_wrap=True, markup=False
@@ -211,6 +220,9 @@ def _print_line(report: Any, output: Output) -> None:
             f"{report.run_id} {report.seconds:.2f} s {service.key} {one_line(service, dry_run=report.dry_run)}",
             soft_wrap=True,
         )
+    for batch in report.batches:
+        line = batch_line(batch, dry_run=report.dry_run)
+        console.print(f"{report.run_id} {report.seconds:.2f} s {batch.key} {line}", soft_wrap=True, markup=False)
 
 
 def one_line(service: Any, *, dry_run: bool = False) -> str:

@@ -49,7 +49,8 @@ def explain(
 
     set_up_logs(settings_of(context))
     report = build(target_of(settings_of(context))).run_pass(dry_run=True)
-    found = [s for s in report.services if s.decision is not None and _matches(s.spec, name, namespace)]
+    all_of_them: list[Any] = [*report.services, *report.batches]
+    found = [s for s in all_of_them if s.decision is not None and _matches(s.spec, name, namespace)]
     if name and not found:
         raise _no_such(name, namespace)
     outside = left_out(report.fleet)
@@ -67,7 +68,7 @@ def _no_such(name: str, namespace: str | None) -> Exception:
     from controlplane.api import Problem, SpecError
 
     where = f"{namespace}/{name}" if namespace else name
-    return SpecError([Problem(where, "there is no such GPUService", "see `status` for those there are")])
+    return SpecError([Problem(where, "there is no such GPUService or GPUBatch", "see `status` and `batch list`")])
 
 
 def _matches(spec: Any, wanted: str | None, within: str | None) -> bool:
@@ -82,8 +83,17 @@ def _brief(service: Mapping[str, Any]) -> dict[str, Any]:
         "namespace": metadata.get("namespace"),
         "paused": bool(service.get("spec", {}).get("paused")),
         "deleting": "deletionTimestamp" in metadata,
+        "url": _url(service.get("spec", {}).get("ingress") or {}, shown.get("address")),
         "status": shown,
     }
+
+
+def _url(ingress: Mapping[str, Any], address: str | None) -> str | None:
+    """Give what to open; with HTTPS that is the host, where one is named, since no certificate fits an address."""
+    if not address:
+        return None
+    secured = ingress.get("https") is not None
+    return f"https://{ingress.get('host') or address}/" if secured else f"http://{address}/"
 
 
 def _show_all(services: list[dict[str, Any]], fleet: Mapping[str, Any] | None = None) -> None:
@@ -102,9 +112,8 @@ def _show(service: Mapping[str, Any]) -> None:
         console.print("[yellow]being deleted[/yellow]: the next passes take it down")
     elif service["paused"]:
         console.print("[yellow]paused[/yellow] by spec.paused: passes change nothing; this is what the last one saw")
-    address = status.get("address")
     console.print(f"ready [bold]{status.get('ready', '-')}[/bold]   {status.get('hourlyCost', '-')} $/h   "
-                  f"{'http://' + address + '/' if address else 'no address yet'}")  # fmt: skip
+                  f"{service['url'] or 'no address yet'}")  # fmt: skip
     placements = status.get("placements", [])
     if placements:
         rows = [
@@ -120,11 +129,16 @@ def _show(service: Mapping[str, Any]) -> None:
 
 def _explained(service: Any) -> dict[str, Any]:
     return {
+        "kind": _kind(service),
         "name": service.spec.name,
         "namespace": service.spec.namespace,
         "histogram": dict(service.decision.histogram),
         "offerings": [verdict_row(verdict) for verdict in service.decision.verdicts],
     }
+
+
+def _kind(report: Any) -> str:
+    return "GPUBatch" if hasattr(report, "looked") else "GPUService"
 
 
 def verdict_row(verdict: Any) -> dict[str, Any]:
@@ -150,11 +164,14 @@ def verdict_row(verdict: Any) -> dict[str, Any]:
 
 def _show_verdicts(services: list[Any], outside: Sequence[Mapping[str, str]] = (), report: Any = None) -> None:
     if not services:
-        console.print("no GPUService; write one and `apply -f` it")
+        console.print("no GPUService and no GPUBatch that hunts; write one and `apply -f` it")
     wide = console.width >= WIDE
     columns = ("CHANCE", "LOSSES/H", "$/GPU-H", "NEXT TRY") if wide else ("$/GPU-H", "NEXT TRY")
     for service in services:
-        console.rule(f"[bold]{service.spec.name}[/bold]", align="left")
+        batch = " (GPUBatch)" if _kind(service) == "GPUBatch" else ""
+        console.rule(f"[bold]{service.spec.name}[/bold]{batch}", align="left")
+        for condition in service.decision.conditions if batch and not service.decision.verdicts else ():
+            console.print(f"{condition.type} {condition.status}: {condition.message}", soft_wrap=True, markup=False)
         grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for column in ("STANDING", "OFFERING AND WHY"):
             grid.add_column(column, overflow="fold")

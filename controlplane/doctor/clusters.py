@@ -17,7 +17,7 @@ from controlplane.gateways.fleet import Fleet, Listing
 from controlplane.gateways.kubeapi import CONNECTIONS, Endpoint, KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.gateways.together import together
-from controlplane.model.fleet import EndpointChoice
+from controlplane.model.fleet import EndpointChoice, FleetSpec
 from controlplane.model.offering import ClusterRef
 from controlplane.model.service import IngressKind
 from ingress.gateway import BACKEND_POLICY, GATEWAY, HEALTH_CHECK_POLICY, HTTP_ROUTE, SERVICE_EXPORT
@@ -39,9 +39,13 @@ _GATEWAY_KINDS = (
 
 @dataclass(slots=True)
 class Clusters:
-    """What was found of the fleet. `offsets`: how far each server's clock is ahead of ours."""
+    """What was found of the fleet. `offsets`: how far each server's clock is ahead of ours.
+
+    wanted: the Fleet that the project goes by; None while it has not been read.
+    """
 
     config: ClusterRef
+    wanted: FleetSpec | None = None
     config_endpoint: Endpoint | None = None
     listing: Listing | None = None
     offsets: dict[str, timedelta] = field(default_factory=dict)
@@ -50,6 +54,14 @@ class Clusters:
     def regions(self) -> list[str]:
         """Give the regions with a member cluster."""
         return sorted({info.ref.region for info in self.listing.clusters}) if self.listing else []
+
+    @property
+    def by_connect_gateway(self) -> bool:
+        """Whether clusters are called through the Connect gateway: the Fleet says so, or one has no other endpoint."""
+        chosen = EndpointChoice.CONNECT_GATEWAY
+        endpoints = self.listing.endpoints.values() if self.listing else ()
+        asked = self.wanted is not None and self.wanted.endpoint is chosen
+        return asked or any(each.kind == chosen.value for each in endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,7 @@ class ClusterChecks:
             read = self.wanted()
             if read.spec is None:
                 return [Finding("fleet", "default", State.FAIL, read.problem, breaks, self._edited())]
+            found.wanted = read.spec
             listing = found.listing = self.fleet.listing(read.spec)
         except GatewayError as error:
             return [self.asker.refused("fleet", self.asker.project, error, api=_API, breaks=breaks)]

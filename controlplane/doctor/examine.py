@@ -13,6 +13,7 @@ from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
 from controlplane.doctor.clusters import ClusterChecks, Clusters
 from controlplane.doctor.finding import Asker, Finding, Kubectl, State, well
+from controlplane.doctor.fleetrights import chosen
 from controlplane.doctor.gateway import gateway
 from controlplane.doctor.quotas import quotas
 from controlplane.engine.fanout import Fanout
@@ -101,6 +102,7 @@ class Doctor:
         kinds = frozenset(service.ingress.kind for service in services)
         second: dict[Hashable, Task] = {
             **dict(self._cluster_tasks(checks, clusters, kinds)),
+            "permissions": lambda: chosen(inquiry, asker, clusters),
             "quotas": lambda: quotas(self.cloud.signals, asker, services, clusters.regions),
             "address": lambda: google.addresses(inquiry, asker, services),
             "dns": lambda: surroundings.names(services, book.addresses, asker, self.resolve),

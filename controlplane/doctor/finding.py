@@ -109,19 +109,23 @@ class Asker:
         state = State.WARN if optional else State.FAIL
         return Finding(check, subject, state, error.message, breaks, self._remedy(error, api))
 
+    @property
+    def member(self) -> str:
+        """Give who asks as a policy names them."""
+        kind = "serviceAccount" if not self.email or self.email.endswith("gserviceaccount.com") else "user"
+        return f"{kind}:{self.email or 'EMAIL'}"
+
     def grant(self, role: str = "") -> str:
         """Give the command that grants a role, or the custom one."""
-        member = f"serviceAccount:{self.email}" if self.email.endswith("gserviceaccount.com") else f"user:{self.email}"
         granted = f"--role={role or f'projects/{self.project}/roles/gpuHunter'}"
-        who = member if self.email else "serviceAccount:EMAIL"
-        return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={who}", granted)
+        return command("gcloud", "projects", "add-iam-policy-binding", self.project, f"--member={self.member}", granted)
 
-    def create_role(self) -> str:
-        """Give the command that brings the custom role to what the reconciler calls."""
-        file = "--file=regional_deploy/rbac/google-cloud-role.yaml"
-        update = command("gcloud", "iam", "roles", "update", "gpuHunter", f"--project={self.project}", file, "--quiet")
-        create = command("gcloud", "iam", "roles", "create", "gpuHunter", f"--project={self.project}", file)
-        return f"{update} || {create}"
+    def custom_role(self, name: str = "gpuHunter", file: str = "google-cloud-role") -> str:
+        """Give the commands that bring a custom role to what its file says, and grant it."""
+        said = f"--project={self.project}", f"--file=regional_deploy/rbac/{file}.yaml"
+        update = command("gcloud", "iam", "roles", "update", name, *said, "--quiet")
+        create = command("gcloud", "iam", "roles", "create", name, *said)
+        return f"{update} || {create}; {self.grant(f'projects/{self.project}/roles/{name}')}"
 
     def _remedy(self, error: errors.GatewayError, api: str) -> str:
         if isinstance(error, errors.ConfigurationProblem | errors.AuthExpired):

@@ -98,10 +98,9 @@ def granted(inquiry: Inquiry, asker: Asker) -> list[Finding]:
         breaks = "which permissions are granted cannot be told; the calls themselves tell"
         return [asker.refused("permissions", asker.project, error, api=_MANAGER, breaks=breaks, optional=True)]
     if missing := [name for name in wanted if name not in has]:
-        mend = f"{asker.create_role()}; {asker.grant()}"
         breaks = "what needs them stays unknown, and no write rests on the unknown"
         what = f"missing: {', '.join(missing)}"
-        return [Finding("permissions", asker.project, State.FAIL, what, breaks, mend)]
+        return [Finding("permissions", asker.project, State.FAIL, what, breaks, asker.custom_role())]
     return [well("permissions", asker.project, f"all {len(wanted)} are granted")]
 
 

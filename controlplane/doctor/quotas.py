@@ -114,7 +114,7 @@ def _where_to_look(accelerator: Accelerator, capacity: Capacity, signals: Region
     fact = signals.family_quotas
     if isinstance(fact, Unknown) and fact.reason is UnknownReason.FORBIDDEN:
         enable = command("gcloud", "services", "enable", "cloudquotas.googleapis.com", f"--project={asker.project}")
-        return enable if api_disabled(fact.message) else f"{asker.create_role()}; {asker.grant()}"
+        return enable if api_disabled(fact.message) else asker.custom_role()
     metric = (family_metric if by_family(accelerator.type) else regional_metric)(accelerator.type, capacity)
     return command(
         "gcloud", "beta", "quotas", "info", "describe", quota_id(metric),

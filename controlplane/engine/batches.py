@@ -13,14 +13,15 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.engine.fence import Fence
-from controlplane.engine.intake import Intake, Looked
+from controlplane.engine.intake import Intake
 from controlplane.engine.jobs import JobExecutor
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View, observation_of
-from controlplane.engine.outcome import BatchReport, ExitCode, Outcome, Result
+from controlplane.engine.outcome import BatchReport, ExitCode, Looked, Outcome, Result
 from controlplane.engine.ports import AdviceSource, BatchBook, BatchMaker, EventSink, Json, ParametersSource
 from controlplane.engine.report import action_events, condition_events, event, unaccepted_status
 from controlplane.engine.services import REFUSALS, fenced
+from controlplane.engine.turns import behind
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub
@@ -33,6 +34,9 @@ from controlplane.model.offering import RefusalClass
 
 _FAULT = "a fault of the program; the log has the details"
 _UNCOUNTED = "spec.pictures is missing and nothing here can count them; set it to how many the file asks for"
+_AGAIN = "what was rendered is safe in the output: delete the GPUBatch and create it again to go on"
+MOST_SHARDS = 10_000
+"""Every Job names every shard that is left in one argument, which Linux bounds at 128 KiB."""
 _NO_FILES = "this installation cannot read parameters files; install gpu-hunter[batches]"
 
 
@@ -64,17 +68,21 @@ class BatchPass:
         self._config, self._fence, self._view, self._clock = config, fence, view, clock
         self._outside = outside
         self._executor = JobExecutor(fence, clock)
+        self._behind: Mapping[str, str] = {}
         self._log = structlog.get_logger("batch")
 
     def run(self, batches: Iterable[Json], services: Iterable[Decision], *, dry_run: bool) -> tuple[BatchReport, ...]:
         """Work on every batch; what goes wrong with one concerns no other."""
-        memories = [decision.memory for decision in services]
-        return tuple(self._one(batch, memories, dry_run=dry_run) for batch in batches)
+        memories, known = [decision.memory for decision in services], tuple(batches)
+        self._behind = behind(known)
+        return tuple(self._one(batch, memories, dry_run=dry_run) for batch in known)
 
     def _one(self, batch: Json, services: list[Memory], *, dry_run: bool) -> BatchReport:
         key = f"{batch['metadata'].get('namespace')}/{batch['metadata'].get('name')}"
         with structlog.contextvars.bound_contextvars(batch=key):
             try:
+                if self._fence.left <= 0:
+                    return BatchReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
                 inbox = self._inbox(batch, dry_run=dry_run)
                 if inbox is not None:
                     return inbox
@@ -115,7 +123,7 @@ class BatchPass:
         looked = Intake(self._outside.files, self._config, self._fence).look(spec, batch, write=not dry_run)
         if not dry_run:
             self._tell(batch, spec, looked)
-        return report
+        return replace(report, looked=looked)
 
     def _tell(self, batch: Json, spec: BatchSpec, looked: Looked) -> None:
         from controlplane import api
@@ -139,11 +147,12 @@ class BatchPass:
         previous = dict(batch.get("status") or {})
         try:
             spec = api.parse_batch(batch)
-            memory = api.batch_memory_from_status(previous)
+            # Taking it down needs no memory; without that, one that cannot be read would keep it for ever.
+            memory = BatchMemory() if spec.deleting else api.batch_memory_from_status(previous)
         except api.SpecError as error:
             return scrub(str(error))
         except api.MemoryUnreadable as error:
-            return scrub(f"{error}; what was rendered is safe in the output: create the GPUBatch again to go on")
+            return scrub(f"{error}; {_AGAIN}")
         counted = self._counted(spec, memory)
         if isinstance(counted, str):
             return counted
@@ -163,7 +172,8 @@ class BatchPass:
             ref: map_fact(self._view.jobs.get(ref, nothing), lambda found: found.get(key, ()))
             for ref in self._view.members
         }
-        decision = decide_batch(spec, Seen(observation, jobs, now, ahead_of(services)), memory)
+        seen = Seen(observation, jobs, now, ahead_of(services), self._behind.get(spec.key, ""))
+        decision = decide_batch(spec, seen, memory)
         status = api.batch_status_of(
             spec,
             decision.memory,
@@ -178,7 +188,7 @@ class BatchPass:
     def _counted(self, spec: BatchSpec, memory: BatchMemory) -> tuple[BatchSpec, BatchMemory] | str:
         """Complete what the user left out: how many pictures there are, counted once and then remembered."""
         if spec.pictures:
-            return spec, memory
+            return _bounded(spec, memory)
         if not memory.pictures and not spec.deleting:
             if self._outside.files is None:
                 return _UNCOUNTED
@@ -186,7 +196,7 @@ class BatchPass:
             if isinstance(found, str):
                 return found
             memory = replace(memory, pictures=found)
-        return replace(spec, pictures=memory.pictures), memory
+        return _bounded(replace(spec, pictures=memory.pictures), memory)
 
     def _carry_out(self, judged: Judged, report: BatchReport) -> BatchReport:
         batch, written = self._intend(judged)
@@ -269,6 +279,14 @@ class BatchPass:
 
 class Config(BatchBook, BatchMaker, EventSink, Protocol):
     """What is needed of the config cluster."""
+
+
+def _bounded(spec: BatchSpec, memory: BatchMemory) -> tuple[BatchSpec, BatchMemory] | str:
+    """Refuse more shards than a Job's command line and annotations can hold."""
+    if spec.shards > MOST_SHARDS and not spec.deleting:
+        least = -(-spec.pictures // MOST_SHARDS)
+        return f"spec.shardSize: {spec.shards:,} shards are more than {MOST_SHARDS:,}; set it to {least} or more"
+    return spec, memory
 
 
 def _exit_code(judged: Judged) -> ExitCode:

@@ -11,14 +11,15 @@ changes nothing of that: the next look at the folder finds what is not marked.
     <inbox>/rejected/<file>             what is wrong, and beside it `<file>.txt` which says why
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from controlplane.engine.fence import Fence
+from controlplane.engine.outcome import Looked
 from controlplane.engine.ports import BatchMaker, ParametersSource
 from controlplane.gateways.errors import AlreadyExists
 from controlplane.gateways.parameters import Parameters, Tray
@@ -45,15 +46,6 @@ class Unfenced:
         """Let everything through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look at an inbox came to: batches that were made, files that were refused, files taken before."""
-
-    made: tuple[str, ...] = ()
-    rejected: tuple[str, ...] = ()
-    known: int = 0
-
-
 class Intake:
     """Takes files from inboxes."""
 
@@ -62,7 +54,7 @@ class Intake:
         self._log = structlog.get_logger("intake")
 
     def look(self, inbox: BatchSpec, template: Json, *, only: str = "", write: bool = True) -> Looked:
-        """Take every file that is not taken yet, or `only` one; without `write`, count them and leave them there.
+        """Take every file that is not taken yet, or `only` one; without `write`, name them and leave them there.
 
         Raises GatewayError for a folder that cannot be reached.
         """
@@ -70,16 +62,19 @@ class Intake:
         files = {name: v for name, v in tray.versions().items() if _wanted(name) and only in ("", name)}
         taken = tray.names("taken") if files else frozenset()
         fresh = {name: version for name, version in files.items() if _mark(name, version) not in taken}
-        made, rejected = [], []
+        made, rejected, waiting = [], [], []
         for name, version in sorted(fresh.items()):
-            if write:
-                found, refused = self._take(inbox, template, tray, name, version)
-                made += [found] if found else []
-                rejected += [name] if refused else []
-        return Looked(tuple(made), tuple(rejected), len(files) - len(fresh))
+            found, refused = self._take(inbox, template, tray, name, version) if write else ("", False)
+            made += [found] if found else []
+            rejected += [name] if refused else []
+            waiting += [] if found or refused else [name]
+        return Looked(tuple(made), tuple(rejected), len(files) - len(fresh), tuple(waiting))
 
-    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> str:
-        """Make a batch of a file that is read already; give its name. The same content is the same batch."""
+    def submit(self, inbox: BatchSpec, template: Json, read: Parameters, name: str) -> tuple[str, bool]:
+        """Make a batch of a file that is read already; give its name, and whether it is new.
+
+        The same content into the same output is the same batch.
+        """
         return self._begin(inbox, template, self._source.tray(inbox.parameters), name, read)
 
     def _take(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, version: str) -> tuple[str, bool]:
@@ -90,14 +85,14 @@ class Intake:
         self._fence.check()
         if isinstance(read, str):
             return "", self._reject(tray, name, version, read)
-        batch = self._begin(inbox, template, tray, name, read)
+        batch, _ = self._begin(inbox, template, tray, name, read)
         self._fence.check()
         tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
         return batch, False
 
-    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> str:
+    def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> tuple[str, bool]:
         """Put a file with all that it names where nobody changes it, then create its GPUBatch."""
-        batch = name_of(read)
+        batch = name_of(read, inbox.output)
         for path, content in read.files.items():
             self._fence.check()
             tray.publish(f"batches/{batch}/{path}", content)
@@ -106,7 +101,8 @@ class Intake:
             self._batches.create_batch(_child(inbox, template, batch, name, read))
         except AlreadyExists:
             self._log.info("the same file again", file=name, batch=batch)
-        return batch
+            return batch, False
+        return batch, True
 
     def _reject(self, tray: Tray, name: str, version: str, problems: str) -> bool:
         """Move what is wrong out of the way, with its report beside it; what came in its place meanwhile stays."""
@@ -120,11 +116,12 @@ class Intake:
         return True
 
 
-def name_of(read: Parameters) -> str:
-    """Give the name of the GPUBatch of a file: the same for the same content, so that a file twice is one batch."""
+def name_of(read: Parameters, output: str) -> str:
+    """Give the name of the GPUBatch of a file: the same for the same content and output, so that twice is one batch."""
     slug = re.sub(r"[^a-z0-9]+", "-", read.name.lower()).strip("-") or "batch"
+    digest = hashlib.sha256(f"{read.digest} {output}".encode()).hexdigest()
     slug = slug if slug[0].isalpha() else f"b-{slug}"
-    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{read.digest[:_DIGITS]}"
+    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{digest[:_DIGITS]}"
 
 
 def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str, read: Parameters) -> Json:
@@ -136,7 +133,10 @@ def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str,
             "name": batch,
             "namespace": inbox.namespace,
             "labels": {naming.LABEL_MANAGED_BY: naming.FIELD_MANAGER, naming.LABEL_INBOX: inbox.name},
-            "annotations": {naming.ANNOTATION_SOURCE: f"{inbox.parameters}{name}"},
+            "annotations": {
+                naming.ANNOTATION_SOURCE: f"{inbox.parameters}{name}",
+                naming.ANNOTATION_RESULTS: read.name,
+            },
         },
         "spec": {
             **template["spec"],

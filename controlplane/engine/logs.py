@@ -85,6 +85,8 @@ def for_cloud_logging(_logger: object, _method: str, event: MutableMapping[str, 
     """Give the fields the names that Cloud Logging and Error Reporting read."""
     level = str(event.pop("level", "info"))
     message = event.pop("event", "")
+    if event.pop("attention", False):  # a person is shown it in the result of the pass, and must not be told twice
+        level = "warning"
     named = {"severity": _SEVERITY.get(level, level.upper()), "message": message, "time": event.pop("time", None)}
     if "exception" in event:
         named["stack_trace"] = event.pop("exception")

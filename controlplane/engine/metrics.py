@@ -13,6 +13,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self._shown: set[str] = set()
+        self._rendering: set[str] = set()
         self._passes = Counter("gpuhunter_passes", "Passes by exit code", ["exit_code"], registry=self.registry)
         self._seconds = Histogram(
             "gpuhunter_pass_seconds",
@@ -36,6 +37,18 @@ class Metrics:
             "Offerings by first reason of refusal",
             ["service", "reason"],
             registry=self.registry,
+        )
+        self._shards = Gauge(
+            "gpuhunter_batch_shards", "Shards of a batch by state", ["batch", "state"], registry=self.registry
+        )
+        self._workers = Gauge(
+            "gpuhunter_batch_workers", "Workers of a batch by state", ["batch", "state"], registry=self.registry
+        )
+        self._spent = Gauge(
+            "gpuhunter_batch_cost_usd", "Spent on a batch at the known prices", ["batch"], registry=self.registry
+        )
+        self._files = Gauge(
+            "gpuhunter_inbox_files", "Files of an inbox by state", ["inbox", "state"], registry=self.registry
         )
         self._unknown = Gauge("gpuhunter_unknown_clusters", "Members that did not answer", registry=self.registry)
 
@@ -67,6 +80,31 @@ class Metrics:
             self._cost.labels(service.key).set(counts.hourly_cost)
             for reason, number in service.decision.histogram.items():
                 self._refused.labels(service.key, reason).set(number)
+        self._record_batches(report)
+
+    def _record_batches(self, report: PassReport) -> None:
+        for batch in report.batches:
+            for result in batch.results:
+                self._actions.labels(type(result.action).__name__, result.outcome.value).inc()
+            if batch.looked is not None:
+                looked = batch.looked
+                self._files.labels(batch.key, "taken").set(looked.known + len(looked.made))
+                self._files.labels(batch.key, "waiting").set(len(looked.waiting))
+            if batch.decision is None or batch.spec is None:
+                continue
+            memory, counts = batch.decision.memory, batch.decision.counts
+            done, lost = len(memory.done), len(memory.lost - memory.done)
+            for state, number in {"done": done, "lost": lost, "left": batch.spec.shards - done - lost}.items():
+                self._shards.labels(batch.key, state).set(number)
+            for state in STATES:
+                self._workers.labels(batch.key, state).set(getattr(counts, state))
+            self._spent.labels(batch.key).set(memory.spent)
+            for reason, number in batch.decision.histogram.items():
+                self._refused.labels(batch.key, reason).set(number)
+        now = {batch.key for batch in report.batches}
+        for key in self._rendering - now if _looked_at_all(report) else ():
+            self._forget_batch(key)
+        self._rendering |= now
 
     def _forget(self, service: str) -> None:
         """Show no more of a service that is gone."""
@@ -74,3 +112,14 @@ class Metrics:
         self._cost.remove(service)
         for state in STATES:
             self._replicas.remove(service, state)
+
+    def _forget_batch(self, batch: str) -> None:
+        self._rendering.discard(batch)
+        for gauge in (self._shards, self._workers, self._spent):
+            gauge.remove_by_labels({"batch": batch})
+        self._files.remove_by_labels({"inbox": batch})
+
+
+def _looked_at_all(report: PassReport) -> bool:
+    """Say whether the pass came as far as reading what is stored: one that was refused before says nothing of it."""
+    return bool(report.calls) and not report.held_by

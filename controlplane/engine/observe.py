@@ -66,15 +66,27 @@ class View:
     calls: Mapping[str, int] = field(default_factory=dict)
     jobs: Mapping[ClusterRef, Known[Jobs] | Unknown] = field(default_factory=dict)
 
-    def strays(self, services: Collection[tuple[str, str]]) -> tuple[str, ...]:
-        """Give our workloads that no GPUService stands for any more: they hold GPUs, and nobody looks after them."""
-        return tuple(
-            f"{ref.link} {workload.name} of {namespace}/{name}"
-            for ref, fact in sorted(self.members.items())
-            if isinstance(fact, Known)
-            for (namespace, name), workloads in sorted(fact.value.items())
-            if (namespace, name) not in services
-            for workload in workloads
+    def strays(
+        self, services: Collection[tuple[str, str]], batches: Collection[tuple[str, str]] = ()
+    ) -> tuple[str, ...]:
+        """Give our workloads that nothing stands for any more: they hold GPUs, and nobody looks after them."""
+        return (
+            *(
+                f"{ref.link} Deployment {workload.name} of GPUService {namespace}/{name}"
+                for ref, fact in sorted(self.members.items())
+                if isinstance(fact, Known)
+                for (namespace, name), workloads in sorted(fact.value.items())
+                if (namespace, name) not in services
+                for workload in workloads
+            ),
+            *(
+                f"{ref.link} Job {job.workload.name} of GPUBatch {namespace}/{name}"
+                for ref, found in sorted(self.jobs.items())
+                if isinstance(found, Known)
+                for (namespace, name), jobs in sorted(found.value.items())
+                if (namespace, name) not in batches
+                for job in jobs
+            ),
         )
 
     @property
@@ -134,7 +146,6 @@ class Observer:
         config: ConfigCluster,
         *,
         kinds: Collection[IngressKind],
-        batches: bool = False,
         accelerators: Collection[str] = (),
         left: float = float("inf"),
         more_regions: Collection[str] = (),
@@ -154,14 +165,13 @@ class Observer:
         fanout: Fanout[object] = Fanout(self._clock)
         for ref, handle in handles.items():
             fanout.start(ref, _dated(handle.workloads, self._clock), seconds=min(limits.member, left))
-            if batches:
-                fanout.start(("jobs", ref), _dated(handle.jobs, self._clock), seconds=min(limits.member, left))
+            fanout.start(("jobs", ref), _dated(handle.jobs, self._clock), seconds=min(limits.member, left))
         fanout.start("wiring", lambda: self._see_wiring(config, handles, kinds), seconds=min(limits.config, left))
         regions = sorted({*(info.ref.region for info in infos), *more_regions})
         signals = partial(self._signals.regions, regions, accelerators)
         fanout.start("signals", signals, seconds=min(limits.signals, left))
         fanout.start("quota", self._signals.project_gpu_quota, seconds=min(limits.signals, left))
-        jobs = [("jobs", ref) for ref in handles if batches]
+        jobs = [("jobs", ref) for ref in handles]
         fanout.wait([*handles, *jobs, "wiring", "signals", "quota"])
         wiring, health = self._wiring_facts(fanout)
         members = {info.ref: self._member_fact(info, fanout) for info in infos}

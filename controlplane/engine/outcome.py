@@ -82,8 +82,25 @@ class ServiceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at an inbox came to, by file.
+
+    made: batches of files that were taken. rejected: files that were refused. known: how many were taken before.
+    waiting: files that are not taken yet, since nothing was to be written or they changed while they were read.
+    """
+
+    made: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    known: int = 0
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch in one pass. `problem` is set when it could not be decided at all."""
+    """One batch or inbox in one pass. `problem` is set when it could not be decided at all.
+
+    looked: what a look at an inbox came to; None for a batch, and for an inbox that was not looked into.
+    """
 
     key: str
     exit_code: ExitCode
@@ -92,6 +109,7 @@ class BatchReport:
     results: tuple[Result, ...] = ()
     problem: str = ""
     status_written: bool = False
+    looked: Looked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +134,7 @@ class PassReport:
     Cloud's APIs.
     warnings: what a person should know of the Fleet, one line each. fleet: the project's clusters, and why they belong.
     growth: of clusters on demand; None where the Fleet has none in the config cluster.
-    strays: our Deployments whose GPUService is gone; they are told, never touched.
+    strays: our Deployments and Jobs whose GPUService or GPUBatch is gone; they are told, never touched.
     """
 
     run_id: str

@@ -175,7 +175,6 @@ class Reconciler:
             fleet,
             config,
             kinds=frozenset(IngressKind) if past.going else kinds_in_use(services),
-            batches=bool(batches) or past.going,
             accelerators=accelerators_wanted([*services, *batches]),
             left=fence.left,
             more_regions=self._growing.regions(read) if self._growing is not None else (),
@@ -205,7 +204,7 @@ class Reconciler:
             unknown=view.unknown,
             calls={"config": config.calls - before, **view.calls},
             fence=fence.number,
-            strays=view.strays({_key_of(service) for service in services}),
+            strays=view.strays(set(map(_key_of, services)), set(map(_key_of, batches))),
             message=read.problem,
             warnings=read.warnings,
             fleet=seen_of(fleet, view.at),
@@ -279,12 +278,14 @@ class Reconciler:
             detail=report.message,
         )
         for warning in report.warnings:
-            self._log.warning(warning)
+            self._log.info("fleet needs attention", detail=warning, attention=True)
         if report.strays:
-            self._log.warning("workloads without a GPUService", workloads=report.strays)
+            self._log.info("workloads of ours that nothing stands for", workloads=report.strays, attention=True)
 
 
 def _rendered(batch: BatchReport) -> str:
+    if batch.looked is not None:
+        return f"inbox, {batch.looked.known + len(batch.looked.made)} taken, {len(batch.looked.rejected)} refused"
     if batch.spec is None or batch.decision is None:
         return ""
     memory, counts = batch.decision.memory, batch.decision.counts

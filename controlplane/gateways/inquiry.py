@@ -7,6 +7,7 @@ here changes anything.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import quote
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess
@@ -14,6 +15,8 @@ from controlplane.gateways.errors import Gone
 from controlplane.gateways.rest import Rest, inner
 from controlplane.gateways.retrying import Retrying
 
+ACT_AS = "iam.serviceAccounts.actAs"
+_DEFAULT = "defaultServiceAccount"
 INGRESS, DISCOVERY = "multiclusteringress", "multiclusterservicediscovery"
 
 
@@ -68,6 +71,16 @@ class Inquiry:
         path = f"/v1/projects/{self._rest.project}:testIamPermissions"
         answer = self._rest.call("cloudresourcemanager", "POST", path, {"permissions": sorted(permissions)})
         return frozenset(map(str, answer.get("permissions") or ()))
+
+    def node_account(self) -> str:
+        """Give the account that nodes run as where a cluster names none: Compute Engine's own; empty if it has none."""
+        return str(self._rest.call("compute", "GET", f"/compute/v1/projects/{self._rest.project}").get(_DEFAULT, ""))
+
+    def usable(self, account: str) -> bool:
+        """Say whether the caller may have something run as a service account of the project, by its email."""
+        path = f"/v1/projects/{self._rest.project}/serviceAccounts/{quote(account, safe='@')}:testIamPermissions"
+        answer = self._rest.call("iam", "POST", path, {"permissions": [ACT_AS]})
+        return ACT_AS in (answer.get("permissions") or ())
 
     def feature(self, name: str) -> IngressFeature | None:
         """Give a feature of the fleet; None when it is not enabled."""

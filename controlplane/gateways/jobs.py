@@ -29,6 +29,7 @@ from controlplane.model.offering import ClusterRef, Offering
 Json = Mapping[str, Any]
 BatchKey = tuple[str, str]
 _INDEX = "batch.kubernetes.io/job-completion-index"
+_CANNOT_START = ("ErrImage", "ImagePull", "InvalidImage", "CreateContainer", "RunContainer")
 
 
 def jobs_by_batch(cluster: ClusterRef, jobs: Sequence[Json], raw: RawMember) -> dict[BatchKey, tuple[JobFact, ...]]:
@@ -93,6 +94,8 @@ def _fact(
         bad_pictures=_bad_pictures(pods, shards),
         trouble=_trouble(pods) if failed else "",
         finished=bool(over),
+        owner=str(annotations.get(naming.ANNOTATION_OWNER_UID, "")),
+        stuck=_stuck(pods),
     )
 
 
@@ -124,6 +127,16 @@ def _trouble(pods: Sequence[Json]) -> str:
         for ended in _terminated(pod):
             told = str(ended.get("message") or "").strip() or str(ended.get("reason") or "")
             return sanitise(f"exit code {ended.get('exitCode')}: {told}", 300)
+    return ""
+
+
+def _stuck(pods: Sequence[Json]) -> str:
+    """Give why a container that has its node does not start: an image, a Secret or a setting that is wrong."""
+    for pod in pods:
+        for container in mapping(pod, "status").get("containerStatuses") or ():
+            waiting = mapping(mapping(container, "state"), "waiting") if isinstance(container, Mapping) else {}
+            if (reason := str(waiting.get("reason", ""))).startswith(_CANNOT_START):
+                return sanitise(f"{reason}: {waiting.get('message') or ''}".rstrip(": "), 200)
     return ""
 
 

@@ -4,7 +4,6 @@ What a file names besides itself (prompt lists, pictures to start from) is read 
 where nobody changes it any more. The web UI's errors become ours here.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,40 +68,14 @@ class ParametersReader:
     @staticmethod
     def read(tray: Tray, name: str) -> Parameters | str:
         """Read and check a file of a folder; a text with one line for each problem where it is wrong."""
-        from webui_image.batch.parameters import ParametersError, parse
-        from webui_image.batch.parameters.limits import FILE_BYTES
+        from webui_image.batch.parameters import ParametersError
+        from webui_image.batch.snapshot import snapshot
 
-        files = _Recorded(tray)
-        content = tray.read(name, FILE_BYTES)
-        if content is None:
-            return f"{name}: does not exist; look at the address"
-        if len(content) > FILE_BYTES:
-            return f"{name}: is larger than {FILE_BYTES // 2**20} MiB; make it smaller or split it"
         try:
-            batch = parse(content, name, files)
+            found = snapshot(tray, name)
         except ParametersError as error:
             return str(error)
-        digest = hashlib.sha256(content)
-        for path, body in sorted(files.found.items()):
-            digest.update(f" {path} {len(body)} ".encode() + body)
-        every = {name: content, **files.found}
-        work = sum(picture.generation.pixel_steps for picture in batch.pictures)
-        return Parameters(batch.name, digest.hexdigest(), len(batch.pictures), work, every)
-
-
-class _Recorded:
-    """What a file names, remembered as it is read."""
-
-    def __init__(self, tray: Tray) -> None:
-        from webui_image.batch.places import PlaceFiles
-
-        self._files = PlaceFiles(tray)
-        self.found: dict[str, bytes] = {}
-
-    def read(self, path: str, limit: int) -> bytes:
-        content = self._files.read(path, limit)
-        self.found[path] = content
-        return content
+        return Parameters(found.name, found.digest, found.pictures, found.pixel_steps, found.files)
 
 
 class _Told:

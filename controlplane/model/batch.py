@@ -97,7 +97,8 @@ class JobFact:
 
     workload: the Job seen as a placement of workers. shards: by completion index, the shard each index renders.
     done, failed: shards that this Job has ended, well or after all retries. bad_pictures: by shard that is done, how
-    many of its pictures failed for good. trouble: what a failed Pod said last. finished: nothing of it runs any more.
+    many of its pictures failed for good. trouble: what a failed Pod said last. stuck: why a container cannot start.
+    finished: nothing of it runs any more. owner: the uid of its GPUBatch; empty where that is not known.
     """
 
     workload: WorkloadFact
@@ -107,6 +108,8 @@ class JobFact:
     bad_pictures: Mapping[int, int] = field(default_factory=dict)
     trouble: str = ""
     finished: bool = False
+    owner: str = ""
+    stuck: str = ""
 
     @property
     def offering(self) -> Offering:

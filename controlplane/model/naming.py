@@ -27,6 +27,7 @@ ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 ANNOTATION_FENCE = f"{GROUP}/fence"
 ANNOTATION_SOURCE = f"{GROUP}/source"
 ANNOTATION_SHARDS = f"{GROUP}/shards"
+ANNOTATION_RESULTS = f"{GROUP}/results"
 ANNOTATION_OWNER_UID = f"{GROUP}/owner-uid"
 
 NODE_ACCELERATOR = "cloud.google.com/gke-accelerator"

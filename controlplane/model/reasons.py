@@ -85,3 +85,4 @@ class Reason(StrEnum):
     SHARDS_FAILED = "ShardsFailed"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     COST_CAP_REACHED = "CostCapReached"
+    WAITS_FOR_ANOTHER = "WaitsForAnother"

@@ -87,6 +87,8 @@ def test_a_file_becomes_pictures_and_again_nothing_is_rendered_twice(file, capsy
         assert run(["batch", "list", "-o", "json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)
         assert row["name"] == result["name"]
+        assert run(["batch", "submit", str(file), "--shard-size", "3", "--wait"]) == 0
+        assert "this file was rendered before" in capsys.readouterr().err
         drop(folder, capsys)
 
 

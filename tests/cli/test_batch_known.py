@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controlplane.api import SpecError
-from controlplane.cli.batch_known import named, not_otherwise
+from controlplane.cli.batch_known import named, tell_of_settings
 from controlplane.cli.batch_reckoning import show_reckoned
 
 SPEC = {"output": "gs://art/pictures", "shardSize": 20, "parallelism": 2}
@@ -44,20 +44,6 @@ def test_a_name_that_is_not_there_is_one_line_with_the_nearest(name: str, said: 
 
 
 @pytest.mark.parametrize(
-    ("there", "said"),
-    [
-        pytest.param(working({**SPEC, "output": "gs://art/old"}), "renders into gs://art/old", id="another folder"),
-        pytest.param(working(deletionTimestamp="2026-01-01T00:00:00Z"), "is being taken down", id="on its way out"),
-    ],
-)
-def test_a_batch_that_would_not_do_what_is_asked_is_refused(there: Any, said: str) -> None:
-    """Else the answer names a folder in which no picture will ever be."""
-    with pytest.raises(SpecError) as refused:
-        not_otherwise(there, "default", "shapes-1a2b3c4d", SPEC)
-    assert said in str(refused.value)
-
-
-@pytest.mark.parametrize(
     ("asked", "said"),
     [
         pytest.param(SPEC, "", id="the same"),
@@ -69,7 +55,7 @@ def test_settings_that_stay_as_they_are_are_told(
     capsys: pytest.CaptureFixture[str], asked: dict[str, Any], said: str
 ) -> None:
     """The same file with other settings is the same batch, and says so."""
-    not_otherwise(working(), "default", "shapes-1a2b3c4d", asked)
+    tell_of_settings(working(), "default", "shapes-1a2b3c4d", asked)
     told = " ".join(capsys.readouterr().err.split())
     assert said in told
     assert bool(said) == bool(told)

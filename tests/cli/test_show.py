@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from controlplane.cli import demo, local, output, show
+from controlplane.cli import demo, hunt, local, output, show
+from controlplane.engine.outcome import ExitCode, PassReport
 from controlplane.model.decision import Standing, Verdict
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 
@@ -107,6 +108,41 @@ def test_a_program_gets_what_a_person_sees(form: output.Output, capsys: pytest.C
         output.emit(show._explained(service), form, lambda: None)
         row = yaml.safe_load(capsys.readouterr().out)["offerings"][0]
         assert row.items() >= expected.items()
+
+
+HTTPS = {"https": {"certificates": ["web"]}}
+
+
+@pytest.mark.parametrize(
+    ("ingress", "address", "expected"),
+    [
+        pytest.param({}, "192.0.2.7", "http://192.0.2.7/", id="http"),
+        pytest.param({"host": "sd.example.org"}, "192.0.2.7", "http://192.0.2.7/", id="http-with-a-host"),
+        pytest.param({**HTTPS, "host": "sd.example.org"}, "192.0.2.7", "https://sd.example.org/", id="https"),
+        pytest.param(HTTPS, "192.0.2.7", "https://192.0.2.7/", id="https-without-a-host"),
+        pytest.param(HTTPS, None, None, id="no-address-yet"),
+    ],
+)
+def test_the_status_shows_what_to_open(
+    ingress: dict[str, object], address: str | None, expected: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With HTTPS that is the host that the certificate is for, where one is named."""
+    given = {**service(), "spec": {"ingress": ingress}, "status": {"address": address} if address else {}}
+    assert show._brief(given)["url"] == expected
+    show._show_all([given])
+    assert (expected or "no address yet") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["pass", "line"])
+def test_what_a_pass_warns_of_is_shown_once(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the result of one pass, and under --watch as a line."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    report = PassReport(
+        "r", at, 0.1, True, ExitCode.OK, warnings=("they differ",), strays=("Deployment of default/web",)
+    )
+    hunt._show_pass(report) if form == "pass" else hunt._print_line(report, output.Output.TABLE)
+    shown = capsys.readouterr().out
+    assert (shown.count("they differ"), shown.count("Deployment of default/web")) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,78 @@ def test_what_was_asked_for_must_not_change_on_the_way():
     assert "shardSize" in decision.conditions[0].message
 
 
+def test_a_changed_batch_is_still_held_to_its_cap():
+    """What runs for it goes on and costs; it ends by what was asked for at first."""
+    begun = decide_batch(batch(max_cost=1.0), seen(), BatchMemory()).memory
+    spent = replace(begun, spent=0.999, rate=1.0, counted_at=NOW)
+    decision = decide_batch(batch(max_cost=1.0, shard_size=20), seen(job(SPOT[0], range(10))), spent)
+    assert decision.memory.reason == "CostCapReached"
+    assert [type(action) for action in decision.plan] == [DeleteJob]
+
+
+def test_a_paused_batch_that_is_over_has_nothing_taken_down():
+    """A plan must not tell of what no pass does."""
+    late = batch(paused=True, deadline=timedelta(minutes=1))
+    assert decide_batch(late, seen(job(SPOT[0], range(10))), BatchMemory()).plan == ()
+
+
+@pytest.mark.parametrize(
+    ("memory", "ends"),
+    [
+        pytest.param({"spent": 1.0}, True, id="all is spent and nothing runs"),
+        pytest.param({"spent": 0.995}, True, id="the rest buys nothing"),
+        pytest.param({"spent": 0.5}, False, id="the rest buys something"),
+        pytest.param({}, False, id="nothing was spent yet"),
+    ],
+)
+def test_a_batch_whose_means_are_used_up_ends(memory, ends):
+    """It would hunt for ever for what it may not pay: 0.25 $/h over two minutes' margin."""
+    decision = decide_batch(batch(max_cost=1.0), seen(), BatchMemory(**memory))
+    assert (decision.memory.reason == "CostCapReached") is ends
+
+
+def test_what_may_still_run_in_a_silent_region_still_costs():
+    """The rate is kept until the region is seen empty (S2)."""
+    begun = decide_batch(batch(parallelism=1), seen(), BatchMemory()).memory
+    (placed,) = {a.offering for a in begun.hunt.attempts}
+    running = decide_batch(batch(parallelism=1), seen(job(placed, range(10))), begun).memory
+    assert running.rate > 0
+    gone = batch(parallelism=1, deleting=True)
+    assert decide_batch(gone, seen(dark=(placed.cluster,)), running).memory.rate == running.rate
+    assert decide_batch(gone, seen(), running).memory.rate == 0
+
+
+def test_jobs_of_an_earlier_batch_of_this_name_count_for_nothing_and_go_first():
+    """By their shards other pictures may have been meant: none of them is done."""
+    old = job(SPOT[0], range(10), done=range(10), finished=True, owner="before")
+    decision = decide_batch(batch(), seen(old), BatchMemory())
+    assert [type(action) for action in decision.plan] == [DeleteJob]
+    assert decision.memory.done == frozenset()
+    own = decide_batch(batch(), seen(replace(old, owner="u1")), BatchMemory())
+    assert own.memory.reason == "AllRendered"
+
+
+def test_no_job_is_started_where_one_still_stands():
+    """It would be refused, and nothing is taken away after a refusal: the old one would stand there for ever."""
+    failed = [job(at, range(10), failed=range(10), finished=True, running=0, uid=at.region) for at in SPOT]
+    decision = decide_batch(batch(), seen(*failed), BatchMemory())
+    assert {type(action) for action in decision.plan} == {DeleteJob}
+
+
+def test_two_batches_with_the_same_folder_are_rendered_one_after_the_other():
+    """Both at once would write over each other's pictures."""
+    decision = decide_batch(batch(), replace(seen(), behind="default/dogs"), BatchMemory())
+    assert decision.plan == ()
+    assert "default/dogs renders into the same folder" in decision.conditions[-1].message
+
+
+def test_a_worker_that_cannot_start_is_told():
+    """Its image, say, is wrong: it holds a GPU and renders nothing."""
+    stuck = job(SPOT[0], range(10), stuck="ImagePullBackOff: no such image")
+    (progress,) = [c for c in decide_batch(batch(), seen(stuck), BatchMemory()).conditions if c.type == "Progressing"]
+    assert "ImagePullBackOff: no such image" in progress.message
+
+
 def test_a_batch_gives_way_where_a_service_asks_and_rests_where_one_was_refused():
     """The rest for a service's sake is not remembered; what a service learnt is."""
     refused = OfferingMemory(

@@ -29,7 +29,7 @@ from controlplane.wiring import Target, doctor_of
 from regional_deploy.runner import rights
 
 KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
-APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager", "cloudquotas")
+APIS = ("container", "compute", "gkehub", "serviceusage", "cloudresourcemanager", "cloudquotas", "iam")
 SECONDS = 60.0  # never waited for: what is to take too long is given less
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from controlplane.doctor.finding import State
+from controlplane.doctor.fleetrights import GATEWAY_PERMISSIONS
+from regional_deploy.runner import growth_permissions
 
 
 @pytest.fixture
@@ -56,3 +58,67 @@ def test_a_cluster_outside_the_fleet_is_told_with_the_command_that_registers_it(
     store()
     found = examine().the("fleet", State.WARN)
     assert found.mend.endswith("--enable-fleet")
+
+
+ON_DEMAND = {"regions": ["us-east4"], "max": 1}
+GATEWAY = {"endpoint": "connectGateway"}
+
+
+def test_what_clusters_on_demand_take_is_named_with_the_role_that_grants_it(project, examine, store):
+    """A Fleet that wants clusters made, and an account that may not make or delete them."""
+    store(clustersOnDemand=ON_DEMAND)
+    project.call(lambda: project.google.deny(["container.clusters.create", "gkehub.memberships.delete"]))
+    found = examine().the("permissions", State.FAIL)
+    assert (found.subject, found.what) == (
+        "clusters on demand",
+        "missing: container.clusters.create, gkehub.memberships.delete",
+    )
+    assert "no cluster is made on demand" in found.breaks
+    assert "roles create gpuHunterGrowth" in found.mend
+    assert "--file=regional_deploy/rbac/google-cloud-role-growth.yaml" in found.mend
+    assert found.mend.endswith(f"--role=projects/{project.name}/roles/gpuHunterGrowth")
+
+
+def test_that_nodes_may_not_be_given_their_account_is_told_with_the_command_that_allows_it(project, examine, store):
+    """GKE refuses a cluster to who may not use the account that its nodes run as."""
+    store(clustersOnDemand=ON_DEMAND)
+    project.call(lambda: project.google.deny(["iam.serviceAccounts.actAs"]))
+    found = examine().the("permissions", State.FAIL)
+    assert found.subject.endswith("-compute@developer.gserviceaccount.com")
+    assert found.mend.startswith(f"gcloud iam service-accounts add-iam-policy-binding {found.subject} --member=service")
+    assert "--role=roles/iam.serviceAccountUser" in found.mend
+
+
+def test_what_the_connect_gateway_takes_is_named_with_the_role_that_grants_it(project, examine, store):
+    """Every call to a cluster goes through it."""
+    store(members=GATEWAY)
+    project.call(lambda: project.google.deny(["gkehub.gateway.patch"]))
+    found = examine().the("permissions", State.FAIL)
+    assert (found.subject, found.what) == ("the Connect gateway", "missing: gkehub.gateway.patch")
+    assert found.mend.endswith("--role=roles/gkehub.gatewayEditor")
+
+
+def test_what_no_choice_of_the_fleet_takes_is_not_asked_for(project, examine, store):
+    """Without clusters on demand and the Connect gateway, their permissions may lack."""
+    store()
+    project.call(lambda: project.google.deny([*growth_permissions(), *GATEWAY_PERMISSIONS]))
+    assert examine().amiss("permissions") == []
+
+
+def test_all_that_the_choices_take_may_be_granted(project, examine, store):
+    """Each is told to be well by its name."""
+    store(clustersOnDemand=ON_DEMAND, members=GATEWAY)
+    told = [f for f in examine() if f.check == "permissions"]
+    assert {f.state for f in told} == {State.OK}
+    base, growth, nodes, gateway = (f.subject for f in told)
+    assert (base, growth, gateway) == (project.name, "clusters on demand", "the Connect gateway")
+    assert nodes.endswith("-compute@developer.gserviceaccount.com")
+
+
+def test_where_the_permissions_of_choices_cannot_be_asked_that_is_only_worth_knowing(project, examine, store):
+    """Resource Manager may be out of order: each question is told as open."""
+    store(clustersOnDemand=ON_DEMAND)
+    project.fail("gcp", "503", path="testIamPermissions")
+    found = examine().amiss("permissions")
+    assert [each.state for each in found] == [State.WARN] * 3
+    assert found[1].subject == "clusters on demand"

@@ -1,10 +1,13 @@
 """The Fleet in a pass: what rules, what is told, what is written, and what leaves."""
 
+import io
+import json
 from datetime import timedelta
 
 import pytest
 
 from controlplane.engine import ExitCode
+from controlplane.engine.logs import configure
 from controlplane.model.facts import Unknown
 from controlplane.model.fleet import ClusterStanding, EndpointChoice, FleetSpec, OnDemand
 from controlplane.model.offering import ClusterRef
@@ -56,6 +59,18 @@ def test_the_object_rules_over_a_file(world):
     assert "differ in members.labels, members.endpoint, clustersOnDemand; the latter rules" in said
     world.fleet_file = FleetSpec("project", CONFIG, endpoint=EndpointChoice.DNS)
     assert world.run().warnings == ()
+
+
+@pytest.mark.parametrize("json_lines", [True, False], ids=["programs", "people"])
+def test_what_a_person_is_shown_in_the_result_is_a_warning_in_the_log_for_programs_alone(world, json_lines):
+    """A person at a terminal reads it once; an alert on severity finds it."""
+    store(world, members={"endpoint": "dns"})
+    world.fleet_file = FILE
+    stream = io.StringIO()
+    configure(json_lines=json_lines, level="info" if json_lines else "warning", stream=stream)
+    assert world.run().warnings
+    told = [line for line in stream.getvalue().splitlines() if "the latter rules" in line]
+    assert [json.loads(line)["severity"] for line in told] == (["WARNING"] if json_lines else [])
 
 
 def test_a_fleet_that_cannot_be_read_makes_the_fleet_unknown(world):

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from controlplane.api import parse_batch
-from controlplane.engine.intake import Intake
+from controlplane.engine.intake import Intake, name_of
+from controlplane.engine.turns import behind
 from controlplane.gateways.errors import AlreadyExists
-from controlplane.gateways.parameters import ParametersReader
+from controlplane.gateways.parameters import Parameters, ParametersReader
 
 GOOD = "name: cats\nimages:\n- {prompt: a cat, count: 3}\n"
 
@@ -203,3 +204,34 @@ def test_only_what_is_named_is_taken(inbox):
     inbox.put("dogs.yaml", GOOD.replace("cat", "dog"))
     assert len(inbox.look(only="dogs.yaml").made) == 1
     assert [name[:4] for name in inbox.book.batches] == ["dogs"]
+
+
+def test_the_same_file_for_another_output_is_another_batch():
+    """Or it would never be rendered there."""
+    read = Parameters("cats", "a" * 64, 3, 1, {})
+    assert name_of(read, "gs://b/one") == name_of(read, "gs://b/one") != name_of(read, "gs://b/two")
+
+
+def made(name, at, *, output="gs://b/out", parameters="gs://b/cats.yaml", phase="Running", results=None):
+    annotations = {"gpuhunter.dev/results": results} if results else {}
+    metadata = {"namespace": "default", "name": name, "creationTimestamp": at, "annotations": annotations}
+    return {"metadata": metadata, "spec": {"output": output, "parameters": parameters}, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("other", "waits"),
+    [
+        pytest.param({}, True, id="same folder"),
+        pytest.param({"output": "gs://b/out/"}, True, id="same folder, written otherwise"),
+        pytest.param({"parameters": "gs://x/y.yaml", "results": "cats"}, True, id="by its name in the file"),
+        pytest.param({"results": "dogs"}, False, id="another name in the file"),
+        pytest.param({"output": "gs://b/two"}, False, id="another output"),
+        pytest.param({"phase": "Succeeded"}, False, id="the later is over"),
+        pytest.param({"parameters": "gs://b/cats/"}, False, id="an inbox"),
+    ],
+)
+def test_two_batches_for_one_folder_take_turns(other, waits):
+    """The earlier comes first; one that is over holds up nobody."""
+    first, later = made("one", "2026-11-01T12:00:00Z"), made("a-later", "2026-11-01T12:00:01Z", **other)
+    assert behind([later, first]) == ({"default/a-later": "default/one"} if waits else {})
+    assert behind([later, {**first, "status": {"phase": "Failed"}}]) == {}

@@ -20,7 +20,13 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 TEXT = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", (FOLDER / "Dockerfile").read_text(), flags=re.MULTILINE))
 LOCK = (FOLDER / "requirements.lock").read_text()
 VERSIONS = dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCK, re.MULTILINE))
-IGNORED = ("controlplane/localcloud/", "controlplane/demo/", "controlplane/bench/", "controlplane/simulate/")
+IGNORED = (
+    "controlplane/localcloud/",
+    "controlplane/demo/",
+    "controlplane/bench/",
+    "controlplane/simulate/",
+    "regional_deploy/aws/",
+)
 
 
 def stage(name):

@@ -191,12 +191,17 @@ class PlaceFiles:
         parts = path.replace("\\", "/").split("/")
         if path.startswith("/") or ".." in parts or not path:
             raise Wrong(f"{quoted(path)} leads out of the folder", "name a file below the parameters file's folder")
-        content = self._place.read("/".join(part for part in parts if part not in ("", ".")), limit)
+        content = self._place.read(plain(path), limit)
         if content is None:
             raise Wrong(f"{quoted(path)} does not exist", "paths start at the parameters file's folder")
         if len(content) > limit:
             raise Wrong(f"{quoted(path)} is larger than {limit // 2**20} MiB", "make it smaller or split it")
         return content
+
+
+def plain(path: str) -> str:
+    """Give a path below a folder without what says nothing: `./lists//a.txt` is `lists/a.txt`, as buckets need it."""
+    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def remote(uri: str) -> bool:

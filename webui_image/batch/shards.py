@@ -60,7 +60,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """How a shard ended: counts of pictures, or why it did not."""
+    """How a shard ended: counts of pictures, or why it did not. gave_up: not for a stop, but for the engine's sake."""
 
     asked: int
     rendered: int
@@ -68,6 +68,7 @@ class ShardResult:
     failed: dict[int, str]
     interrupted: bool = False
     reason: str = ""
+    gave_up: bool = False
 
 
 def shards_of(batch: Batch, size: int) -> int:
@@ -102,7 +103,10 @@ def render_shard(
     left = [p for p in pictures if p.index not in work.done and p.index not in work.failed]
     if left:
         told = reason or "stopped by a signal"
-        return ShardResult(len(pictures), work.rendered, known, work.failed, interrupted=True, reason=told)
+        gave_up = bool(reason) and not stop.is_set()
+        return ShardResult(
+            len(pictures), work.rendered, known, work.failed, interrupted=True, reason=told, gave_up=gave_up
+        )
     place.publish(shard.record, json.dumps(work.record(shard), indent=1).encode())
     return ShardResult(len(pictures), work.rendered, len(pictures) - work.rendered - len(work.failed), work.failed)
 

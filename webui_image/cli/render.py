@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     """Add the command to the root."""
     app.command(
         epilog="Exit codes: 0 all pictures are there, 3 some failed (manifest.json says why), 64 the file or an option "
-        "is wrong, 69 the model cannot be used, 75 interrupted by SIGTERM or Ctrl-C after writing what was nearly "
-        "done: run it again to go on. webui_image/README.md describes the file."
+        "is wrong, 69 the model cannot be used, 74 a shard was given up, 75 interrupted by SIGTERM or "
+        "Ctrl-C after writing what was nearly done: run it again to go on. webui_image/README.md describes the file."
     )(render)
 
 
@@ -53,7 +53,10 @@ def render(
     shards: Annotated[
         str, typer.Option(help="Numbers of the shards in the order of the indexes, such as 3-5,0-2.")
     ] = "",
-    shard_index: Annotated[int, typer.Option(min=0, help="Which of them is this worker's, counted from 0.")] = 0,
+    shard_index: Annotated[
+        int,
+        typer.Option(min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX", help="Which of them is this worker's, counted from 0."),
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Render what is there already as well.")] = False,
     grace: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds for what is being drawn when a signal comes.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webui_image.cli.failures import EXIT_RETRY, CommandError
+from webui_image.cli.failures import EXIT_GAVE_UP, EXIT_RETRY, CommandError
 from webui_image.cli.output import Output, console, emit, fail_line
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
     data = _data(run, result)
     _leave(data)
     emit(data, output, lambda: _show(run, result))
-    if result.interrupted:
-        return EXIT_RETRY
+    if result.interrupted:  # who was stopped is not to blame; who gave up is tried so often, and no more
+        return EXIT_GAVE_UP if result.gave_up else EXIT_RETRY
     return EXIT_SOME_FAILED if result.failed and not run.beside else 0
 
 

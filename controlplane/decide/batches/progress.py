@@ -47,6 +47,13 @@ def advance(batch: BatchSpec, memory: BatchMemory, jobs: Iterable[JobFact], now:
     )
 
 
+def as_asked(batch: BatchSpec, memory: BatchMemory) -> BatchSpec:
+    """Give the batch as it was when it began, whatever was changed in it since."""
+    addresses, pictures, size = memory.asked.rsplit(" ", 2)
+    parameters, _, output = addresses.partition(" ")
+    return replace(batch, parameters=parameters, output=output, pictures=int(pictures), shard_size=int(size))
+
+
 def remaining(batch: BatchSpec, memory: BatchMemory) -> tuple[int, ...]:
     """Give the shards that are neither rendered nor given up."""
     return tuple(shard for shard in range(batch.shards) if shard not in memory.done and shard not in memory.lost)
@@ -92,6 +99,21 @@ def affordable_rate(batch: BatchSpec, memory: BatchMemory) -> float | None:
         return batch.max_hourly_cost
     rest = max(0.0, batch.max_cost - memory.spent) * 3600 / MARGIN_SECONDS
     return rest if batch.max_hourly_cost is None else min(rest, batch.max_hourly_cost)
+
+
+def beyond_means(batch: BatchSpec, memory: BatchMemory, cheapest: float | None) -> bool:
+    """Say whether the rest of `maxCost` buys nothing any more, not even the cheapest offering (USD an hour)."""
+    if batch.max_cost is None or memory.spent <= 0 or memory.rate > 0 or memory.hunt.placements:
+        return False
+    rest = max(0.0, batch.max_cost - memory.spent) * 3600 / MARGIN_SECONDS
+    return rest <= 0 or (cheapest is not None and cheapest > rest)
+
+
+def cost_capped(batch: BatchSpec, memory: BatchMemory, now: datetime) -> BatchMemory:
+    """End a batch whose means are used up."""
+    left = len(remaining(batch, memory))
+    what = f"${memory.spent:.2f} of ${batch.max_cost or 0:.2f} are spent and {left} of {batch.shards} shards are left"
+    return replace(memory, phase=BatchPhase.FAILED, reason=Reason.COST_CAP_REACHED.value, message=what, ended_at=now)
 
 
 def _spent(memory: BatchMemory, now: datetime) -> float:

@@ -5,12 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import typer
 
 import webui_image
 from webui_image.batch.parameters import read
 from webui_image.batch.parameters.keys import COUNTS, ENABLE_HIRES, KEYS, OVERRIDES, RESIZE_FROM, SPECIAL
 from webui_image.cli.app import app
 from webui_image.cli.environment import VARIABLES
+from webui_image.cli.shard import TERMINATION_LOG
 from webui_image.metrics import Metrics
 from webui_image.server import environment
 from webui_image.server.settings import Limits
@@ -54,7 +56,9 @@ def test_no_setting_is_named_that_nothing_reads():
     asked = Asked()
     environment.read(asked)
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", README))
-    assert named - asked.names - {each.name for each in VARIABLES} == set()
+    options = typer.main.get_command(app).commands["render"].params
+    workers = {TERMINATION_LOG, *(option.envvar for option in options)}
+    assert named - asked.names - {each.name for each in VARIABLES} - workers == set()
 
 
 def test_limits_have_the_defaults_that_are_told():

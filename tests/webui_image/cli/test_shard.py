@@ -71,6 +71,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
         pytest.param(ShardResult(4, 3, 0, {2: "NaN"}), True, 0, id="ended, one picture failed"),
         pytest.param(ShardResult(4, 3, 0, {2: "NaN"}), False, 3, id="alone, one picture failed"),
         pytest.param(ShardResult(4, 1, 0, {}, interrupted=True, reason="stopped"), True, 75, id="interrupted"),
+        pytest.param(ShardResult(4, 1, 0, {}, True, "the engine is gone", gave_up=True), True, 74, id="given up"),
     ],
 )
 def test_what_it_exits_with_and_leaves(batch, tmp_path, monkeypatch, capsys, result, beside, code):

@@ -34,6 +34,7 @@ class Catalogue:
             "name": self._project.name,
             "selfLink": self._base,
             "defaultNetworkTier": "PREMIUM",
+            "defaultServiceAccount": f"{self._project.number}-compute@developer.gserviceaccount.com",
             "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
             "quotas": self._quotas(""),
         }
