@@ -18,6 +18,7 @@ Json = dict[str, Any]
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]*@[a-z0-9.:-]+\.gserviceaccount\.com")
+_BUCKET = re.compile(r"[a-z0-9][-_.a-z0-9]{1,61}[a-z0-9]")
 _CRON = re.compile(r"\S+( \S+){4}")
 
 
@@ -127,6 +128,60 @@ def trigger_command(runner: Runner) -> list[str]:
         f"--http-method={target['httpMethod'].lower()}",
         f"--oauth-service-account-email={token['serviceAccountEmail']}",
         f"--oauth-token-scope={token['scope']}",
+    ]  # fmt: skip
+
+
+def inbox_service(runner: Runner) -> Json:
+    """Render the Cloud Run service that takes uploads, `serving.knative.dev/v1`."""
+    (service,) = _documents("project", "inbox-service")
+    service["metadata"]["labels"]["cloud.googleapis.com/location"] = runner.region
+    revision = service["spec"]["template"]["spec"]
+    revision["serviceAccountName"] = runner.service_account
+    _fill_container(revision["containers"][0], runner)
+    return service
+
+
+def inbox_trigger(runner: Runner, bucket: str, location: str) -> Json:
+    """Render the trigger of Eventarc that calls it for every upload to a bucket, which lies in that location.
+
+    Raises ValueError as Runner does.
+    """
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(f'bucket: "{bucket}" is no bucket; give its name, without gs:// and folder')
+    if not _NAME.fullmatch(location):
+        raise ValueError(f'location: "{location}" is no location; give the bucket\'s, such as us-west1 or us')
+    (trigger,) = _documents("project", "inbox-trigger")
+    # A trigger's name has at most 63 letters, and neither dot nor underscore.
+    name = re.sub(r"[._]", "-", f"gpu-hunter-inbox-{bucket}")[:63].rstrip("-")
+    trigger["name"] = f"projects/{runner.project}/locations/{location}/triggers/{name}"
+    trigger["eventFilters"][1]["value"] = bucket
+    trigger["serviceAccount"] = runner.service_account
+    trigger["destination"]["cloudRun"]["region"] = runner.region
+    return trigger
+
+
+def inbox_commands(runner: Runner, bucket: str, location: str, agent: str) -> list[list[str]]:
+    """Give the words of the gcloud commands that make the trigger and grant what it takes, in order.
+
+    agent: of Cloud Storage in the project, which publishes the uploads; `gcloud storage service-agent` prints it.
+    """
+    trigger = inbox_trigger(runner, bucket, location)
+    run, account = trigger["destination"]["cloudRun"], trigger["serviceAccount"]
+    project, member = f"--project={runner.project}", f"--member=serviceAccount:{account}"
+    filters = [f"--event-filters={each['attribute']}={each['value']}" for each in trigger["eventFilters"]]
+    return [
+        ["gcloud", "projects", "add-iam-policy-binding", runner.project, f"--member=serviceAccount:{agent}",
+         "--condition=None", "--role=roles/pubsub.publisher"],
+        ["gcloud", "projects", "add-iam-policy-binding", runner.project, member, "--condition=None",
+         "--role=roles/eventarc.eventReceiver"],
+        ["gcloud", "run", "services", "add-iam-policy-binding", run["service"], project, f"--region={run['region']}",
+         member, "--role=roles/run.invoker"],
+        ["gcloud", "storage", "buckets", "add-iam-policy-binding", f"gs://{bucket}", project, member,
+         "--role=roles/storage.objectUser"],
+        ["gcloud", "eventarc", "triggers", "create", trigger["name"].rpartition("/")[2], project,
+         f"--location={location}", f"--destination-run-service={run['service']}",
+         f"--destination-run-region={run['region']}", f"--destination-run-path={run['path']}", *filters,
+         f"--service-account={account}"],
     ]  # fmt: skip
 
 

@@ -64,6 +64,8 @@ def submit(
     from controlplane.wiring import build
 
     settings = settings_of(context)
+    if settings.local and parameters.startswith("gs://"):
+        target_of(settings)  # whose bucket it is in
     read, file = _read(parameters)
     where = _address(out, settings)
     small = {"resources": {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "10Gi"}} if settings.local else {}

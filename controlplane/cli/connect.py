@@ -84,6 +84,8 @@ def target_of(settings: Settings) -> "Target":
     if control.status(where) is None:
         note("No Google Cloud project is configured: using the local cloud, which is not running. Starting it ...")
         control.up(where, None, progress=note)
+    # fsspec reads them when it is first imported, which nothing has done yet.
+    os.environ.update(control.connection(where).storage)
     return local_with(settings, local_target(where))
 
 

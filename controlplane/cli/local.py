@@ -102,7 +102,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Stop the local cloud and forget everything in it."""
+    """Stop the local cloud and forget everything in it, what is in its buckets included."""
     from controlplane.localcloud import control
 
     where = local_dir(settings_of(context))
@@ -110,6 +110,22 @@ def reset(
         typer.confirm(f"Forget everything of the local cloud in {where}?", abort=True)
     control.reset(where)
     emit({"running": False, "forgotten": str(where)}, output, lambda: console.print("forgotten"))
+
+
+@app.command()
+def notify(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(help="Address of the handler, such as that of `batch serve`.")],
+    bucket: Annotated[str, typer.Option("--bucket", "-b", help="Bucket: a folder in the state folder's `buckets`.")],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Have a handler called, as Eventarc does, for every object that comes into a bucket from now on."""
+    from controlplane.localcloud import control
+
+    found = control.call(local_dir(settings_of(context)), "notify", url=url, bucket=bucket)
+    columns = ("url", "bucket", "delivered", "failures", "last_error")
+    rows = [[row[column] for column in columns] for row in found["notices"]]
+    emit(found, output, lambda: table([column.upper().replace("_", " ") for column in columns], rows))
 
 
 @app.command()

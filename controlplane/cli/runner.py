@@ -1,6 +1,8 @@
 """`runner`: what runs the reconciler itself, printed for gcloud and kubectl; and a pass of the job at once."""
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +69,48 @@ def trigger(
 
 
 @app.command()
+def inbox(
+    context: typer.Context,
+    image: Image,
+    region: Region = None,
+    service_account: Account = None,
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the Cloud Run service that takes uploads out of inboxes at once, for `gcloud run services replace -`."""
+    from regional_deploy.runner import inbox_service
+
+    _print([inbox_service(_runner(context, image, region, service_account))], output)
+
+
+@app.command("inbox-trigger")
+def inbox_trigger(
+    context: typer.Context,
+    bucket: Annotated[str, typer.Option(help="Bucket in which the inbox is.")],
+    location: Annotated[
+        str | None, typer.Option(help="Location of the bucket, such as us-west1 or us; the service's if not given.")
+    ] = None,
+    region: Region = None,
+    service_account: Account = None,
+    command: Annotated[bool, typer.Option("--command", help="Print the gcloud commands, grants first.")] = False,
+    agent: Annotated[
+        str, typer.Option(help="Agent of Cloud Storage in the project; `gcloud storage service-agent` prints it.")
+    ] = "$(gcloud storage service-agent)",
+    output: OutputOption = Output.YAML,
+) -> None:
+    """Print the trigger of Eventarc that calls that service for every upload, or the gcloud commands that make it."""
+    from regional_deploy import runner
+
+    values = _runner(context, "unused:0", region, service_account)
+    where = location or values.region
+    with _told():
+        if not command:
+            _print([runner.inbox_trigger(values, bucket, where)], output)
+            return
+        for words in runner.inbox_commands(values, bucket, where, "AGENT"):
+            typer.echo(shlex.join(words).replace("serviceAccount:AGENT", f'"serviceAccount:{agent}"'))
+
+
+@app.command()
 def watch(
     context: typer.Context, image: Image, service_account: Account = None, output: OutputOption = Output.YAML
 ) -> None:
@@ -127,7 +171,6 @@ def _named(settings: Settings) -> str:
 def _runner(
     context: typer.Context, image: str, region: str | None, account: str | None, schedule: str = "* * * * *"
 ) -> "Runner":
-    from controlplane.api import Problem, SpecError
     from controlplane.cli.connect import google_target
     from controlplane.model.offering import region_of
     from regional_deploy.runner import Runner
@@ -137,8 +180,18 @@ def _runner(
     target = google_target(settings)
     where = region or region_of(target.config_cluster.partition("/")[0])
     email = account or _usual_account(target.project)
-    try:
+    with _told():
         return Runner(target.project, target.config_cluster, image, where, email, schedule)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what does not fit into a problem of the option."""
+    from controlplane.api import Problem, SpecError
+
+    try:
+        yield
     except ValueError as error:
         field, _, rest = str(error).partition(": ")
         what, _, remedy = rest.partition("; ")

@@ -13,6 +13,8 @@ from pathlib import Path
 UNUSED = ("kubernetes/aio",)
 """The asynchronous Kubernetes client, a copy of the other one of the same size."""
 MODULES = (
+    "gcsfs",
+    "gcsfs.extended_gcsfs",
     "google.auth.compute_engine",
     "google.auth.impersonated_credentials",
     "google.auth.transport.requests",

@@ -20,6 +20,17 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 TEXT = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", (FOLDER / "Dockerfile").read_text(), flags=re.MULTILINE))
 LOCK = (FOLDER / "requirements.lock").read_text()
 VERSIONS = dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCK, re.MULTILINE))
+# What of the web UI reads inboxes and the files in them.
+READING = (
+    "webui_image/__init__.py",
+    "webui_image/batch/__init__.py",
+    "webui_image/batch/places.py",
+    "webui_image/batch/snapshot.py",
+    "webui_image/batch/written.py",
+    "webui_image/batch/parameters",
+    "webui_image/prompts",
+    "webui_image/values",
+)
 IGNORED = (
     "controlplane/localcloud/",
     "controlplane/demo/",
@@ -73,16 +84,16 @@ def test_it_runs_as_nobody_in_particular_and_signals_reach_python():
     assert told("final", "STOPSIGNAL") == ["SIGTERM"]
 
 
-def test_the_image_installs_what_the_project_needs_and_no_extra():
-    """Every dependency is locked in a version that fits; nothing of torch, the web UI or the local cloud is."""
+def test_the_image_installs_what_the_project_needs_and_no_other_extra():
+    """Every dependency is locked in a version that fits, and the inboxes'; none of torch, web UI or local cloud is."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in map(Requirement, project["dependencies"]):
-        assert requirement.specifier.contains(VERSIONS[canonicalize_name(requirement.name)]), requirement
     optional = project["optional-dependencies"]
+    for requirement in map(Requirement, [*project["dependencies"], *optional["batches"]]):
+        assert requirement.specifier.contains(VERSIONS[canonicalize_name(requirement.name)]), requirement
     extras = {canonicalize_name(Requirement(text).name) for text in [*optional["local"], *optional["webui"]]}
     own = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
-    # google-auth signs with cryptography and calls with requests.
-    assert set(VERSIONS) & (extras - own) <= {"cryptography", "google-auth", "requests"}
+    # google-auth signs with cryptography and calls with requests; gcsfs is one of fsspec's.
+    assert set(VERSIONS) & (extras - own) <= {"cryptography", "fsspec", "google-auth", "requests"}
 
 
 def test_the_image_has_the_versions_that_the_tests_ran_with():
@@ -96,7 +107,7 @@ def test_the_image_has_the_versions_that_the_tests_ran_with():
 def app(tmp_path_factory):
     """Give a folder with what the image's /app holds, and nothing else of the project."""
     folder = tmp_path_factory.mktemp("image")
-    command = ["git", "ls-files", "controlplane", "ingress", "regional_deploy"]
+    command = ["git", "ls-files", "controlplane", "ingress", "regional_deploy", *READING]
     for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if name.endswith((".py", ".yaml")) and not name.startswith(IGNORED):
             target = folder / name
@@ -122,7 +133,9 @@ def test_the_context_leaves_out_what_the_image_does_not_need():
     assert next(line for line in lines if line and line[0] != "#") == "**"
     assert {name.rstrip("/") for name in IGNORED} <= set(lines)
     copied = [word for rest in told("code", "COPY") for word in rest.split()[:-1]]
-    assert copied == ["controlplane", "ingress", "regional_deploy"]
+    assert copied == ["controlplane", "ingress", "regional_deploy", *READING]
+    for name in READING:
+        assert f"!{name if name.endswith('.py') else f'{name}/**/*.py'}" in lines
 
 
 def test_the_entry_point_runs_from_what_is_copied(app):
@@ -132,6 +145,27 @@ def test_the_entry_point_runs_from_what_is_copied(app):
     for command in ([], ["reconcile"], ["runner"]):
         done = in_image(app, sys.executable, "-m", "controlplane", *command, "--help")
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_inboxes_are_read_from_what_is_copied(app):
+    """A parameters file in a folder is read and checked; a bucket's client is there, and loaded for no other pass."""
+    script = (
+        "import pathlib, sys, controlplane.wiring\n"
+        "from controlplane.gateways.parameters import ParametersReader\n"
+        "assert not {'fsspec', 'gcsfs', 'webui_image.batch.places'} & set(sys.modules)\n"
+        "pathlib.Path('inbox').mkdir()\n"
+        "pathlib.Path('inbox/cats.yaml').write_text('images: [{prompt: cat, count: 3}]')\n"
+        "reader = ParametersReader()\n"
+        "tray = reader.tray(pathlib.Path('inbox').resolve().as_uri())\n"
+        "found = reader.read(tray, 'cats.yaml')\n"
+        "assert found.pictures == 3, found\n"
+        "import webui_image; assert webui_image.__file__.startswith(sys.argv[1]), webui_image.__file__\n"
+        "from webui_image.batch.places import place_of; place_of('gs://art/inbox')\n"
+        "print(*{'torch', 'PIL', 'numpy', 'transformers', 'diffusers'} & set(sys.modules))"
+    )
+    more = {"FSSPEC_GS_TOKEN": "anon", "HOME": str(app)}
+    done = in_image(app, sys.executable, "-c", script, str(app), **more)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 def test_without_a_project_it_says_so(app):
@@ -150,7 +184,7 @@ def test_what_the_program_imports_is_kept_compiled(app):
         "import controlplane\n"
         "for found in pkgutil.walk_packages(controlplane.__path__, 'controlplane.'):\n"
         "    if not found.name.endswith('__main__'): importlib.import_module(found.name)\n"
-        "import ingress.multicluster, regional_deploy.render\n"
+        "import ingress.multicluster, regional_deploy.render, webui_image.batch.parameters, webui_image.batch.places\n"
         "files = {n: getattr(sys.modules[n], '__file__', '') or '' for n in set(sys.modules) - before}\n"
         "print(*sorted(n for n, file in files.items() if 'site-packages' in file and file.endswith('.py')))"
     )

@@ -7,7 +7,18 @@ import pytest
 import yaml
 
 from controlplane.cli.app import run
-from regional_deploy.runner import Runner, cloud_run_job, permissions, rights, trigger, trigger_command, watcher
+from regional_deploy.runner import (
+    Runner,
+    cloud_run_job,
+    inbox_commands,
+    inbox_service,
+    inbox_trigger,
+    permissions,
+    rights,
+    trigger,
+    trigger_command,
+    watcher,
+)
 
 RUNNER = Runner(
     project="my-project",
@@ -17,7 +28,7 @@ RUNNER = Runner(
     service_account="hunter@my-project.iam.gserviceaccount.com",
     schedule="*/2 * * * *",
 )
-PLACEHOLDERS = ("PROJECT", "LOCATION/NAME", "REGION", "VERSION")
+PLACEHOLDERS = ("PROJECT", "LOCATION", "REGION", "VERSION", "BUCKET")
 
 
 def texts(value):
@@ -31,7 +42,14 @@ def texts(value):
 
 @pytest.mark.parametrize(
     "rendered",
-    [cloud_run_job(RUNNER), trigger(RUNNER), *watcher(RUNNER), *rights("member", RUNNER.service_account)],
+    [
+        cloud_run_job(RUNNER),
+        trigger(RUNNER),
+        inbox_service(RUNNER),
+        inbox_trigger(RUNNER, "art", "us"),
+        *watcher(RUNNER),
+        *rights("member", RUNNER.service_account),
+    ],
     ids=lambda document: document.get("kind", "trigger"),
 )
 def test_no_placeholder_is_left(rendered):
@@ -81,6 +99,40 @@ def test_the_command_for_the_trigger_says_what_the_file_says():
     assert flags["schedule"] == found["schedule"]
     assert flags["max-retry-attempts"] == "0"
     assert flags["oauth-service-account-email"] == RUNNER.service_account
+
+
+def test_uploads_call_a_service_that_runs_what_the_command_line_has():
+    """The trigger names the service and its region, and only this bucket's uploads; the arguments are a command's."""
+    service, found = inbox_service(RUNNER), inbox_trigger(RUNNER, "my_art.pictures", "us")
+    (container,) = service["spec"]["template"]["spec"]["containers"]
+    assert found["destination"]["cloudRun"] == {
+        "service": service["metadata"]["name"],
+        "region": "us-west1",
+        "path": "/",
+    }
+    assert found["name"] == "projects/my-project/locations/us/triggers/gpu-hunter-inbox-my-art-pictures"
+    assert {each["attribute"]: each["value"] for each in found["eventFilters"]} == {
+        "type": "google.cloud.storage.object.v1.finalized",
+        "bucket": "my_art.pictures",
+    }
+    assert service["metadata"]["annotations"]["run.googleapis.com/ingress"] == "internal"
+    assert run([*container["args"], "--help"]) == 0
+
+
+def test_the_commands_for_uploads_grant_before_they_make():
+    """Whoever publishes, receives, calls and reads may; the trigger itself comes last, with what the file says."""
+    *grants, make = inbox_commands(RUNNER, "art", "us", "agent@x")
+    roles = [word.rpartition("/")[2] for grant in grants for word in grant if word.startswith("--role=")]
+    assert roles == ["pubsub.publisher", "eventarc.eventReceiver", "run.invoker", "storage.objectUser"]
+    assert make[:5] == ["gcloud", "eventarc", "triggers", "create", "gpu-hunter-inbox-art"]
+    assert "--event-filters=bucket=art" in make
+
+
+@pytest.mark.parametrize(("bucket", "location", "field"), [("gs://art", "us", "bucket"), ("art", "US", "location")])
+def test_a_trigger_for_no_bucket_is_refused(bucket, location, field):
+    """The field, what is wrong, and what to give."""
+    with pytest.raises(ValueError, match=rf"^{field}: .*; give"):
+        inbox_trigger(RUNNER, bucket, location)
 
 
 def test_what_watches_meets_the_restricted_standard():

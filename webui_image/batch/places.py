@@ -8,6 +8,7 @@ them; none is ever part of an address.
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -169,7 +170,9 @@ class BucketPlace:
         except WebUIError:
             raise
         except Exception as error:  # each store has classes of its own
-            if isinstance(error, PermissionError) or _code(error) in _REFUSED:
+            # gcsfs raises OSError for 403, with this in front.
+            is_refused = isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")
+            if is_refused or _code(error) in _REFUSED:
                 remedy = "grant it to the account that runs this"
                 raise PlaceError(f"{where}: there is no permission to {what} it; {remedy}") from error
             if isinstance(error, FileNotFoundError):
@@ -223,6 +226,8 @@ def place_of(uri: str) -> Tray:
     """Open the folder that an address names. Raises PlaceError, NotReady."""
     if not remote(uri):
         return LocalPlace(local_path(uri))
+    # gcsfs would ask by gRPC first what kind of bucket it is, which matters to zonal ones only and costs a permission.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
 
     scheme = urlsplit(uri).scheme

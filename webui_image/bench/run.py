@@ -66,6 +66,18 @@ def _adherence(bench: Bench) -> list[Figure]:
     return pictures.adherence(bench)
 
 
+def _reading(bench: Bench) -> list[Figure]:
+    from webui_image.bench import batches
+
+    return batches.reading(bench)
+
+
+def _shard(bench: Bench) -> list[Figure]:
+    from webui_image.bench import batches
+
+    return batches.shard(bench)
+
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("help", "the command line answers without loading anything", _help),
     Measurement("mixed", "40 mixed requests at once, served three ways", _mixed),
@@ -73,6 +85,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("fairness", "a single request beside another user's burst", _fairness),
     Measurement("equality", "every sampler in company against the pipeline alone", _equality),
     Measurement("adherence", "the small model draws what the prompt says", _adherence),
+    Measurement("reading", "a parameters file of 10,000 lines", _reading),
+    Measurement("shard", "a batch's shard of 50 pictures against the engine alone", _shard),
     Measurement("server", "start, overhead, probes, leaving clients, memory, abusive input", _server),
 )
 

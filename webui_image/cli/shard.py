@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TERMINATION_LOG = "GPU_HUNTER_TERMINATION_LOG"
 _TOLD = {"region": "GPU_HUNTER_REGION", "gpu": "GPU_HUNTER_ACCELERATOR", "capacity": "GPU_HUNTER_CAPACITY"}
-_IN_FLIGHT = 8  # fewer than alone: what is in flight here, another worker may be drawing too
+IN_FLIGHT = 8  # fewer than alone: what is in flight here, another worker may be drawing too
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
@@ -123,7 +123,7 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
 def _sharing(options: Options) -> Options:
     from dataclasses import replace
 
-    return replace(options, in_flight=min(options.in_flight, _IN_FLIGHT))
+    return replace(options, in_flight=min(options.in_flight, IN_FLIGHT))
 
 
 def _numbers(text: str) -> list[int]:

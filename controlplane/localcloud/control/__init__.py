@@ -53,7 +53,11 @@ class ClusterStatus:
 
 @dataclass(frozen=True, slots=True)
 class CloudStatus:
-    """A running local cloud. leaked_groups: name, zone and cluster of network endpoint groups that nobody owns."""
+    """A running local cloud.
+
+    buckets: the folder whose folders are the buckets of Cloud Storage. leaked_groups: name, zone and cluster of network
+    endpoint groups that nobody owns.
+    """
 
     project: str
     scenario: str
@@ -62,13 +66,14 @@ class CloudStatus:
     address: str
     kubeconfig: str
     seconds_up: float
+    buckets: str = ""
     clusters: tuple[ClusterStatus, ...] = field(default_factory=tuple)
     leaked_groups: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How the reconciler reaches it."""
+    """How the reconciler reaches it. storage: the variables by which Cloud Storage's clients do."""
 
     project: str
     config_cluster: str
@@ -76,6 +81,7 @@ class Connection:
     ca_file: Path
     credentials_file: Path
     prices_file: Path
+    storage: dict[str, str] = field(default_factory=dict)
 
 
 def default_state_dir() -> Path:
@@ -165,6 +171,7 @@ def connection(state_dir: Path) -> Connection:
         ca_file=Path(answer["ca_file"]),
         credentials_file=Path(answer["credentials_file"]),
         prices_file=Path(answer["prices_file"]),
+        storage=answer.get("storage", {}),
     )
 
 

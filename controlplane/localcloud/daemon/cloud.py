@@ -5,6 +5,7 @@ change.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -95,6 +96,9 @@ class LocalCloud:
             self.scenario.project,
             f"https://localhost:{self.state.gcp_port}/token",
         )
+        self.directory.buckets_folder.mkdir(mode=0o700, exist_ok=True)
+        own = {**credentials, "token_uri": f"{self._storage_address}/token"}
+        write_private(self.directory.storage_credentials_file, json.dumps(own).encode())
         # Clients date what they sign by the machine's clock, whatever time it is in the cloud.
         self.tokens = TokenIssuer(SystemClock(), credentials)
         around = Surroundings(
@@ -110,6 +114,7 @@ class LocalCloud:
             runtime=self._machine.runtime,
             checker=self._machine.checker,
             administers=self._administers,
+            environment=self.storage_environment(),
         )
         self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
         await self.clusters.start(self._progress)
@@ -154,6 +159,16 @@ class LocalCloud:
         """Give where each Google Cloud API answers."""
         rest = f"https://localhost:{self.state.gcp_port}"
         return {**dict.fromkeys(REST_APIS, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
+
+    def storage_environment(self) -> dict[str, str]:
+        """Give the variables by which Cloud Storage's clients find it here; fsspec's `gs://` comes as the owner."""
+        return {
+            "STORAGE_EMULATOR_HOST": self._storage_address,
+            "FSSPEC_GS_TOKEN": str(self.directory.storage_credentials_file),
+            "FSSPEC_GS_PROJECT": self.scenario.project,
+            # What kind a bucket is, gcsfs else asks by gRPC, which an emulator does not speak.
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        }
 
     def described(self) -> Sequence[Any]:
         """Give all clusters as container describes them, those that come, go or failed included."""
@@ -228,16 +243,21 @@ class LocalCloud:
         overrides = gcloud_overrides(self.endpoints())
         return {
             **overrides,
+            **self.storage_environment(),
             "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(self.pki.ca_file),
             "GPUHUNTER_PRICES": str(self.directory.prices_file),
         }
+
+    @property
+    def _storage_address(self) -> str:
+        return f"http://{HOST}:{self.state.storage_port}"
 
     def _administers(self, user: str) -> bool:
         return self._google is None or self._google.administers(user)
 
     def _claim_ports(self) -> None:
         """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
-        for name in ("gcp_port", "gcp_grpc_port"):
+        for name in ("gcp_port", "gcp_grpc_port", "storage_port"):
             if not (port := getattr(self.state, name)) or not port_is_free(port):
                 setattr(self.state, name, any_free_port())
 
@@ -256,12 +276,15 @@ class LocalCloud:
             edge=self._edge,
             issue=lambda names: issue(self.pki, names, SystemClock().now()),
             servers=self.clusters.server,
+            buckets=self.directory.buckets_folder,
         )
         if self.state.google:
             google.from_state(self.state.google)
         self._google = google
         cert, key = self.pki.cert_file, self.pki.key_file
         self._servers.append(await serve(google.app, HOST, self.state.gcp_port, cert, key, now=self.clock.now))
+        # Clients of Cloud Storage know emulators, and those speak plain HTTP.
+        self._servers.append(await serve(google.storage_app, HOST, self.state.storage_port, None, None))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
         folder = self.directory.run_folder / "cloudrun"
         runtime = self._machine.runtime or ShimRuntime()

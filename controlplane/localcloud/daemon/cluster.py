@@ -7,8 +7,8 @@ gone. That is what clients see of a region that fell, and it needs patience of t
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -46,6 +46,7 @@ class Surroundings:
     """What all clusters of one local cloud share. Without a `runtime` containers are processes.
 
     pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
+    environment: what every container is told of this cloud that on Google Cloud it would find by itself.
     """
 
     clock: Clock
@@ -60,6 +61,7 @@ class Surroundings:
     runtime: Runtime | None = None
     checker: Checker = check
     administers: Callable[[str], bool] = lambda _: True
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunningCluster:
@@ -100,6 +102,7 @@ class RunningCluster:
             images=around.images,
             runtime=around.runtime,
             checker=around.checker,
+            environment=dict(around.environment),
         )
         self.server.add_pod_log_source(self.kubelet.logs)
         self._app = DnsDoor(self.server.app, spec.link, authenticate=around.authenticate, refusal=around.dns_refusal)

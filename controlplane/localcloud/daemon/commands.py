@@ -71,6 +71,7 @@ class AdminCommands:
             "project": cloud.scenario.project,
             "scenario": cloud.scenario.name,
             "state_dir": str(cloud.directory.folder),
+            "buckets": str(cloud.directory.buckets_folder),
             "pid": self._pid,
             "address": ", ".join(cloud.addresses()),
             "kubeconfig": str(cloud.directory.kubeconfig_file),
@@ -91,6 +92,7 @@ class AdminCommands:
             "ca_file": str(cloud.pki.ca_file),
             "credentials_file": str(cloud.directory.credentials_file),
             "prices_file": str(cloud.directory.prices_file),
+            "storage": cloud.storage_environment(),
         }
 
     async def members(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class ProjectCommands:
             "build-fail": self.build_fail,
             "deny-permissions": self.deny_permissions,
             "executions": self.executions,
+            "notify": self.notify,
+            "notices": self.notices,
             "permissions": self.permissions,
             "token": self.token,
         }
@@ -44,6 +46,15 @@ class ProjectCommands:
     async def executions(self) -> dict[str, Any]:
         """List the executions of Cloud Run jobs, oldest first, with the files of their containers' output."""
         return {"executions": self._cloud.google().executions()}
+
+    async def notify(self, url: str, bucket: str) -> dict[str, Any]:
+        """Have an address called, as Eventarc does, for every object that comes into a bucket from now on."""
+        self._cloud.google().notify(url, bucket)
+        return await self.notices()
+
+    async def notices(self) -> dict[str, Any]:
+        """List who is told of which bucket, how often that went well, and what went wrong last."""
+        return {"notices": self._cloud.google().notices()}
 
     async def token(self, account: str) -> dict[str, Any]:
         """Give an access token of a service account, as its workloads get from the metadata server."""

@@ -39,6 +39,16 @@ class StateDir:
         return self.folder / "credentials.json"
 
     @property
+    def storage_credentials_file(self) -> Path:
+        """The same key for clients of Cloud Storage alone, which get their tokens beside it, without TLS."""
+        return self.folder / "storage-credentials.json"
+
+    @property
+    def buckets_folder(self) -> Path:
+        """The buckets of Cloud Storage, a folder each."""
+        return self.folder / "buckets"
+
+    @property
     def kubeconfig_file(self) -> Path:
         """One context per cluster."""
         return self.folder / "kubeconfig"
@@ -64,7 +74,8 @@ class StateDir:
 
     def occupied(self) -> str | None:
         """Name something of somebody else's that stands where a new local cloud would put, and later wipe, its own."""
-        names = ("pki", "run", "clusters", "gcloud", "loadbalancer", "kubeconfig", "credentials.json", "prices.yaml")
+        folders = ("pki", "run", "clusters", "gcloud", "loadbalancer", "buckets")
+        names = (*folders, "kubeconfig", "credentials.json", "storage-credentials.json", "prices.yaml")
         return None if self.ours else next((name for name in names if (self.folder / name).exists()), None)
 
     def wipe(self) -> None:
@@ -74,6 +85,7 @@ class StateDir:
         for path in (
             self.pki_folder,
             self.run_folder,
+            self.buckets_folder,
             self.folder / "clusters",
             self.folder / "gcloud",
             self.folder / "loadbalancer",
@@ -82,6 +94,7 @@ class StateDir:
         for name in (
             "state.json",
             "credentials.json",
+            "storage-credentials.json",
             "kubeconfig",
             "prices.yaml",
             "daemon.json",
@@ -111,6 +124,7 @@ class CloudState:
     clusters: list[ClusterState] = field(default_factory=list)
     gcp_port: int = 0
     gcp_grpc_port: int = 0
+    storage_port: int = 0
     scenario: str = ""
     scenario_digest: str = ""
     stock: dict[str, Any] = field(default_factory=dict)

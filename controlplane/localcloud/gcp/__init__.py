@@ -53,11 +53,12 @@ class GoogleCloud:
         edge: "EdgeStore | None" = None,
         issue: "Issuer | None" = None,
         servers: Callable[[str], AsgiApp | None] = lambda _: None,
+        buckets: Path | None = None,
     ) -> None:
         # The message classes take half a second to import, so nobody who only issues tokens pays for them.
         from controlplane.localcloud.gcp.admin.api import Administration
         from controlplane.localcloud.gcp.admin.serviceusage import APIS
-        from controlplane.localcloud.gcp.app import build_app
+        from controlplane.localcloud.gcp.app import build_app, build_storage_app
         from controlplane.localcloud.gcp.compute import ComputeApi
         from controlplane.localcloud.gcp.compute.edge import Edge
         from controlplane.localcloud.gcp.connectgateway import ConnectGateway
@@ -91,10 +92,11 @@ class GoogleCloud:
         self._clock = clock
         self._faults = faults
         self._grpc: Any = None
-        self._admin = Administration(project, clock, tokens, changed)
+        self._admin = Administration(project, clock, tokens, changed, buckets)
         gateway = ConnectGateway(project, self._fleet, tokens, servers)
         app = build_app(tokens, self._rpc.rest, self._compute.rest, self._admin, gateway=gateway, changed=changed)
         self.app: AsgiApp = disturbed(app, faults, clock)
+        self.storage_app: AsgiApp = disturbed(build_storage_app(tokens, self._admin, changed), faults, clock)
 
     async def start_grpc(self, host: str, port: int, certificate: Path | None, key: Path | None) -> int:
         """Serve gRPC; gives the port."""
@@ -120,6 +122,14 @@ class GoogleCloud:
     def start_jobs(self, workshop: "Workshop | None" = None) -> None:
         """Begin to fire scheduled jobs; a Cloud Run job's containers run in this place."""
         self._admin.start(workshop)
+
+    def notify(self, url: str, bucket: str) -> None:
+        """Have this address called for every object that is put into a bucket from now on; ValueError for no bucket."""
+        self._admin.notices.add(url, bucket)
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Give who is told of which bucket, how often that went well, and what went wrong last."""
+        return self._admin.notices.described()
 
     def fail_build(self, why: str) -> None:
         """Have the next build fail, for this reason."""

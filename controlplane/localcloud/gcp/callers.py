@@ -2,4 +2,7 @@
 
 from contextvars import ContextVar
 
+# Who shows no token, as policies name everybody. Only Cloud Storage answers them at all.
+ANONYMOUS = "allUsers"
+
 caller: ContextVar[str] = ContextVar("caller", default="")

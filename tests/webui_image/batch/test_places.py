@@ -1,7 +1,19 @@
 """Folders and buckets alike: what is read, published, listed and taken away, and what is told when it cannot be."""
 
+import asyncio
+import json
+import shutil
+
 import pytest
 
+from controlplane.localcloud.clock import SystemClock
+from controlplane.localcloud.gcp import TokenIssuer, new_credentials
+from controlplane.localcloud.gcp.admin.api import Administration
+from controlplane.localcloud.gcp.app import build_storage_app
+from controlplane.localcloud.gcp.project import Project
+from controlplane.localcloud.scenario import load_scenario
+from controlplane.localcloud.serving import serve
+from controlplane.localcloud.stock.ledger import Stock
 from webui_image.batch.parameters.problems import Wrong
 from webui_image.batch.places import (
     BucketPlace,
@@ -50,11 +62,56 @@ def bucket(s3, monkeypatch):
     client.delete_bucket(Bucket="art")
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(scope="module")
+def cloud_storage(loop, tmp_path_factory):
+    """Serve the local cloud's Cloud Storage; give its address, the folder of its buckets and the owner's key."""
+    folder = tmp_path_factory.mktemp("storage")
+    scenario, clock = load_scenario(None), SystemClock()
+    key = new_credentials(scenario.project, "")
+    tokens = TokenIssuer(clock, key)
+    project = Project(scenario, Stock(scenario))
+    administration = Administration(project, clock, tokens, lambda: None, folder / "buckets")
+    app = build_storage_app(tokens, administration)
+    server = asyncio.run_coroutine_threadsafe(serve(app, "127.0.0.1", 0, None, None), loop).result(10)
+    address = f"http://127.0.0.1:{server.port}"
+    file = folder / "key.json"
+    file.write_text(json.dumps({**key, "token_uri": f"{address}/token"}))
+    yield address, folder / "buckets", file, project
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+
+
+@pytest.fixture
+def gs_bucket(cloud_storage, monkeypatch):
+    """Give the address of a fresh bucket of the local cloud, with the settings that reach it."""
+    import fsspec
+
+    address, buckets, key, _ = cloud_storage
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": str(key)})
+    (buckets / "art").mkdir(parents=True)
+    yield "gs://art/results"
+    shutil.rmtree(buckets / "art", ignore_errors=True)
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
 def place(request, tmp_path):
-    """Give a folder of this machine, or one in a bucket of a real S3 server on loopback."""
-    uri = f"file://{tmp_path}/results" if request.param == "folder" else request.getfixturevalue("bucket")
-    return place_of(uri)
+    """Give a folder of this machine, one in a bucket of a real S3 server, or of the local cloud's Cloud Storage."""
+    buckets = {"s3": "bucket", "gs": "gs_bucket"}
+    kind = buckets.get(request.param)
+    return place_of(request.getfixturevalue(kind) if kind else f"file://{tmp_path}/results")
+
+
+def test_google_cloud_refuses_in_one_line(gs_bucket, cloud_storage):
+    """No permission, and no such bucket, are told with the address and what to do."""
+    *_, project = cloud_storage
+    with pytest.raises(PlaceError, match=r"gs://none/x/a: there is no such bucket; create it"):
+        place_of("gs://none/x").publish("a", b"")
+    project.denied = {"storage.objects.create", "storage.objects.list"}
+    with pytest.raises(PlaceError, match="results/a: there is no permission to write it; grant"):
+        place_of(gs_bucket).publish("a", b"")
+    with pytest.raises(PlaceError, match="results: there is no permission to list it; grant"):
+        place_of(gs_bucket).names()
+    project.denied = set()
 
 
 def test_what_is_published_is_read_and_listed(place):

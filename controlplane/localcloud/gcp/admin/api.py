@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -20,11 +21,14 @@ from controlplane.localcloud.gcp.admin.registry import RegistryApi
 from controlplane.localcloud.gcp.admin.roles import RolesApi
 from controlplane.localcloud.gcp.admin.scheduler import SchedulerApi
 from controlplane.localcloud.gcp.admin.serviceusage import ServiceUsageApi
-from controlplane.localcloud.gcp.admin.storage import StorageApi
 from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.errors import invalid, not_found
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.gcp.rpc import json_response, read_json
+from controlplane.localcloud.gcp.storage.buckets import Buckets
+from controlplane.localcloud.gcp.storage.http import StorageApi
+from controlplane.localcloud.gcp.storage.notices import Notices
+from controlplane.localcloud.gcp.storage.objects import Objects
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 
 _OPERATION = "/{}/projects/{{project}}/locations/{{location}}/operations/{{operation}}"
@@ -39,9 +43,19 @@ class _Part(Protocol):
 
 
 class Administration:
-    """Answers what concerns the project as a whole. `changed` is called when there is something to save."""
+    """Answers what concerns the project as a whole. `changed` is called when there is something to save.
 
-    def __init__(self, project: Project, clock: Clock, tokens: TokenIssuer, changed: Callable[[], None]) -> None:
+    buckets: the folder whose folders are the buckets of Cloud Storage; a passing one without it.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        clock: Clock,
+        tokens: TokenIssuer,
+        changed: Callable[[], None],
+        buckets: Path | None = None,
+    ) -> None:
         self._project = project
         self._changed = changed
         self.operations = LongRunning(clock, changed)
@@ -50,7 +64,9 @@ class Administration:
         self.policies = Policies(project.name, account_exists=self.accounts.exists, custom=self._roles.permissions)
         self.accounts.bind(self.policies)
         project.access = self.policies
-        self._storage = StorageApi(project, clock, self.policies)
+        self._storage = Buckets(project, clock, self.policies, buckets)
+        self.notices = Notices(self._storage, clock, changed)
+        self.storage = StorageApi(self._storage, Objects(self._storage, clock, self.notices.finalised))
         self._registry = RegistryApi(project, clock, self.policies, self.operations)
         self.builds = BuildsApi(project, clock, self.operations, self._registry, self.accounts)
         self.jobs = JobsApi(
@@ -68,6 +84,7 @@ class Administration:
             "roles": self._roles,
             "policies": self.policies,
             "storage": self._storage,
+            "notices": self.notices,
             "registry": self._registry,
             "builds": self.builds,
             "jobs": self.jobs,
@@ -78,7 +95,6 @@ class Administration:
             ResourceManagerApi(project, self.policies),
             self.accounts,
             self._roles,
-            self._storage,
             self._registry,
             self.builds,
             self.jobs,
@@ -113,13 +129,6 @@ class Administration:
         call = Call(request.method, request.url.path, {}, dict(request.query_params), body or {})
         return json_response(self.answer(call))
 
-    async def upload(self, request: Request) -> Response:
-        """Take what is put into a bucket, whose body is the object itself."""
-        name = request.query_params.get("name", "")
-        answer = self._storage.upload(request.path_params["bucket"], name, await request.body())
-        self._changed()
-        return json_response(answer)
-
     def answer(self, call: Call) -> Document:
         """Answer a call, taken apart."""
         found = self._router.find(call.verb, call.path)
@@ -135,6 +144,7 @@ class Administration:
         """Begin to fire Cloud Scheduler's jobs, and have Cloud Run's run in this place; without one they do not."""
         self.jobs.executions.workshop = workshop
         self._scheduler.start()
+        self.notices.start()
 
     def executions(self) -> list[Document]:
         """Give the executions of Cloud Run jobs, oldest first, each with the files of its containers' output."""
@@ -144,6 +154,9 @@ class Administration:
     async def close(self) -> None:
         """Stop what is under way."""
         await self._scheduler.close()
+        await self.notices.close()
+        self.storage.close()
+        self._storage.close()
         self.jobs.executions.kill_all()
         await self.operations.close()
 

@@ -245,6 +245,10 @@ _ROLES: dict[str, tuple[str, ...]] = {
     ),
     "roles/serviceusage.serviceUsageViewer": ("serviceusage.services.get", "serviceusage.services.list", *_SEEN),
     "roles/storage.admin": ("storage.*", *_SEEN),
+    "roles/storage.legacyBucketReader": ("storage.buckets.get", "storage.objects.list"),
+    "roles/storage.objectAdmin": ("storage.objects.*", *_SEEN),
+    "roles/storage.objectCreator": ("storage.objects.create", *_SEEN),
+    "roles/storage.objectUser": ("storage.objects.*", *_SEEN),
     "roles/storage.objectViewer": ("storage.objects.get", "storage.objects.list", *_SEEN),
 }
 PREDEFINED = frozenset((*_ROLES, "roles/editor"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from controlplane.localcloud.gcp.admin.calls import Document, check_etag
 from controlplane.localcloud.gcp.admin.permissions import PREDEFINED, granted_by
+from controlplane.localcloud.gcp.callers import ANONYMOUS
 from controlplane.localcloud.gcp.errors import GoogleError, invalid
 
 _MEMBER = re.compile(
@@ -88,9 +89,9 @@ class Policies:
 
         A name that is no service account's is a person at this machine, who owns the project.
         """
-        if not account.endswith(".gserviceaccount.com"):
+        if account != ANONYMOUS and not account.endswith(".gserviceaccount.com"):
             return True
-        members = (f"serviceAccount:{account}", *_PUBLIC)
+        members = (ANONYMOUS,) if account == ANONYMOUS else (f"serviceAccount:{account}", *_PUBLIC)
         return any(
             any(member in each["members"] for member in members) and permission in self._permissions(each["role"])
             for name in {f"projects/{self._project}", resource}
