@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlplane.cli.batch_known import named, tell_of_settings
+from controlplane.cli.batch_reckoning import reckoned, show_reckoned
 from controlplane.cli.connect import Settings, settings_of, target_of
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
 from controlplane.cli.waiting import parts, see_through, tell_of_the_old
 
 if TYPE_CHECKING:
+    from controlplane.api import Problem
     from controlplane.gateways.parameters import Parameters
 
 app = typer.Typer(
@@ -29,13 +32,14 @@ def submit(
     context: typer.Context,
     parameters: Annotated[str, typer.Argument(help="The parameters file: a path, gs:// or s3://.")],
     out: Annotated[
-        str | None, typer.Option("--out", help="Folder of the results: gs://, s3:// or, locally, a path. [pictures]")
+        str | None, typer.Option("--out", help="Folder of the results: gs://, s3:// or, locally, a path. \\[pictures]")
     ] = None,
     image: Annotated[
         str | None, typer.Option(help="Image of the Stable Diffusion Web UI; the local cloud has its own.")
     ] = None,
     accelerator: Annotated[
-        list[str] | None, typer.Option(help="GPU type, preferred first; repeat for more. [nvidia-l4, nvidia-tesla-t4]")
+        list[str] | None,
+        typer.Option(help="GPU type, preferred first; repeat for more. \\[nvidia-l4, nvidia-tesla-t4]"),
     ] = None,
     capacity: Annotated[list[str] | None, typer.Option(help="spot, on-demand or flex-start; repeat for more.")] = None,
     region: Annotated[list[str] | None, typer.Option(help="Only these regions; repeat for more.")] = None,
@@ -56,6 +60,7 @@ def submit(
     The same file again is the same batch, and renders only what is missing. Pictures, manifest and contact sheet are
     in OUT/NAME, where NAME is the file's or its `name:`.
     """
+    from controlplane.engine.intake import name_of
     from controlplane.wiring import build
 
     settings = settings_of(context)
@@ -78,11 +83,12 @@ def submit(
     }
     template = _checked(namespace, spec)
     if dry_run:
-        data = _reckoned(read, spec, settings, speed)
-        emit(data, output, lambda: _show_reckoned(data))
+        data = reckoned(read, spec, settings, speed)
+        emit(data, output, lambda: show_reckoned(data))
         return
     set_up_logs(settings)
     working = build(target_of(settings))
+    tell_of_settings(working, namespace, name_of(read, where), spec)
     name, new = working.submit(template, read, file)
     if not new:
         tell_of_the_old(working, namespace, name)
@@ -112,32 +118,32 @@ def list_batches(context: typer.Context, output: OutputOption = Output.TABLE) ->
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the GPUBatch.")],
+    name: Annotated[str, typer.Argument(help="NAME of the GPUBatch, or NAMESPACE/NAME.")],
     namespace: Namespace = "default",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show one batch: how far it is, where it renders, what it has cost, and what it waits for."""
-    from controlplane.api import Problem, SpecError
     from controlplane.wiring import build
 
-    found = build(target_of(settings_of(context))).batches(namespace, name)
-    if not found:
-        raise SpecError([Problem(f"{namespace}/{name}", "there is no such GPUBatch", "see `batch list`")])
-    row = {**_row(found[0]), "conditions": (found[0].get("status") or {}).get("conditions", [])}
+    found = named(build(target_of(settings_of(context))), namespace, name)
+    row = {**_row(found), "conditions": (found.get("status") or {}).get("conditions", [])}
     emit(row, output, lambda: _show_one(row))
 
 
 @app.command()
 def cancel(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the GPUBatch.")],
+    name: Annotated[str, typer.Argument(help="NAME of the GPUBatch, or NAMESPACE/NAME.")],
     namespace: Namespace = "default",
 ) -> None:
     """Take a batch down; the pictures that are rendered stay. The next passes delete its Jobs."""
     from controlplane.wiring import build
 
-    build(target_of(settings_of(context))).delete_batch(namespace, name)
-    console.print(f"{namespace}/{name}: deletion requested; `reconcile` takes it down")
+    working = build(target_of(settings_of(context)))
+    metadata = named(working, namespace, name)["metadata"]
+    working.delete_batch(metadata["namespace"], metadata["name"])
+    told = f"{metadata['namespace']}/{metadata['name']}: deletion requested; `reconcile` takes it down"
+    console.print(told, soft_wrap=True)
 
 
 @app.command()
@@ -177,7 +183,7 @@ def serve(
 
 def _read(uri: str) -> tuple["Parameters", str]:
     """Read and check the file. Raises SpecError with every problem in it."""
-    from controlplane.api import Problem, SpecError
+    from controlplane.api import SpecError
     from controlplane.gateways.parameters import ParametersReader
 
     reader = ParametersReader()
@@ -187,8 +193,15 @@ def _read(uri: str) -> tuple["Parameters", str]:
         name = Path(uri).name
     found = reader.read(reader.tray(folder), name)
     if isinstance(found, str):
-        raise SpecError([Problem("", *parts(line)) for line in found.splitlines()])
+        raise SpecError([_problem(line) for line in found.splitlines()])
     return found, name
+
+
+def _problem(line: str) -> "Problem":
+    from controlplane.api import Problem
+
+    place, _, told = line.partition(": ")
+    return Problem(place, *parts(told))
 
 
 def _address(out: str | None, settings: Settings) -> str:
@@ -241,36 +254,6 @@ def _row(batch: Mapping[str, Any]) -> dict[str, Any]:
             "rejected": status.get("rejected", []),
         }
     return {**row, **_brief(status), "output": spec.get("output", "")}
-
-
-def _reckoned(read: "Parameters", spec: Mapping[str, Any], settings: Settings, speed: float) -> dict[str, Any]:
-    """Give what a batch would be: pictures, shards, GPU hours, and their price where it is cheapest and dearest."""
-    from controlplane.api.prices import DEFAULT_TABLE, load_prices
-
-    hours = read.pixel_steps / speed / 3600
-    kinds = {each["type"] for each in spec["accelerators"]}
-    capacities = set(spec.get("capacityTypes") or ("spot", "on-demand"))
-    allowed = set((spec.get("regions") or {}).get("allowed") or ())
-    prices = [
-        price
-        for (kind, region, capacity), price in load_prices(settings.prices or DEFAULT_TABLE).items()
-        if kind in kinds and capacity.value in capacities and (not allowed or region in allowed)
-    ]
-    told = {"cheapest": round(min(prices) * hours, 4), "dearest": round(max(prices) * hours, 4)} if prices else {}
-    shards = -(-read.pictures // int(spec["shardSize"]))
-    size = {"name": read.name, "pictures": read.pictures, "shards": shards, "files": sorted(read.files)}
-    return {**size, "pixel_steps": read.pixel_steps, "speed": speed, "gpu_hours": round(hours, 4), "usd": told}
-
-
-def _show_reckoned(data: Mapping[str, Any]) -> None:
-    console.print(f"{data['name']}: {data['pictures']:,} pictures in {data['shards']:,} shards")
-    usd = data["usd"]
-    priced = f", {usd['cheapest']:.2f} to {usd['dearest']:.2f} $ for the GPUs" if usd else ", at no known price"
-    console.print(
-        f"{data['pixel_steps'] / 1e6:,.1f} million pixel steps: {data['gpu_hours']:.2f} GPU hours{priced}, "
-        f"if a GPU makes {data['speed'] / 1e6:g} million a second (--speed); starting workers not counted",
-        soft_wrap=True,
-    )
 
 
 def _show_end(result: Mapping[str, Any]) -> None:

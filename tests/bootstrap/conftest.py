@@ -133,7 +133,7 @@ def runs(world, clock):
 
 
 EMPTY = Path(controlplane.localcloud.__file__).parent / "scenarios" / "empty-project.yaml"
-KEY = new_credentials("gpu-hunter-empty", "http://127.0.0.1:1/token")
+KEY = new_credentials("gpu-hunter-local", "http://127.0.0.1:1/token")
 
 
 class QuickClock(Clock):

@@ -41,7 +41,7 @@ def test_a_dry_run_reckons_and_writes_nothing(file, capsys):
         pytest.param(SIX, ["--accelerator", "nvidia-l5"], '"nvidia-l5" is not a GPU type', id="unknown GPU"),
         pytest.param(SIX, ["--deadline", "soon"], "spec.deadline", id="no duration"),
         pytest.param(SIX, ["--out", "ftp://host/x"], "spec.output", id="no bucket"),
-        pytest.param(None, [], "does not exist", id="no file"),
+        pytest.param(None, [], "error: shapes.yaml: does not exist", id="no file"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_started(file, capsys, text, options, said):

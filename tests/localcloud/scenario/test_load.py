@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controlplane.cli.connect import LOCAL_PROJECT
 from controlplane.localcloud.control import find_scenario
 from controlplane.localcloud.scenario import Delays, ScenarioError, load, load_scenario
 from controlplane.localcloud.scenario.load import SCENARIOS
@@ -289,3 +290,9 @@ def test_paths_in_messages_are_those_the_user_gave():
     """A relative path stays relative."""
     with pytest.raises(ScenarioError, match=r"^nowhere\.yaml: no such file"):
         load_scenario(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize("name", ["default", "realistic", "trace", "empty-project"])
+def test_a_fleet_that_names_the_project_of_a_scenario_means_the_local_cloud(name):
+    """Else a Fleet for it is either refused by the local cloud, or sent to Google Cloud."""
+    assert load_scenario(find_scenario(Path(name))).project == LOCAL_PROJECT
