@@ -59,6 +59,17 @@ def _files_with_whole_clouds() -> frozenset[str]:
     return frozenset(file.relative_to(folder.parent).as_posix() for file in files)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nobody_elses_servers() -> Iterator[None]:
+    """Keep the library from asking Google's own servers whether an account is bound to some regions, and retrying."""
+    from google.oauth2 import service_account
+
+    with pytest.MonkeyPatch.context() as patched:
+        asked = "_is_regional_access_boundary_lookup_required"
+        patched.setattr(service_account.Credentials, asked, lambda _: False, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_logging() -> Iterator[None]:
     """Undo what a command did to logging: its stream is gone when the test ends."""

@@ -1,6 +1,7 @@
 """`bootstrap`: from an empty project to scheduled passes, and back to an empty project."""
 
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
@@ -147,7 +148,7 @@ def _apply(asked: _Asked, *, yes: bool) -> None:
     if survey.changes:
         note(f"{len(survey.changes)} parts to make, in all about {data['monthly']:.2f} USD a month without GPUs")
     if survey.changes and not yes:
-        typer.confirm(f"Make these in project {asked.spec.project}?", abort=True)
+        _agreed(f"Make these in project {asked.spec.project}?")
     outcome = opened.apply()
     done = [{"part": part, "done": what} for part, what in outcome.done]
     emit({"project": asked.spec.project, "done": done}, asked.output, lambda: _show_done(done, "made", asked))
@@ -160,7 +161,7 @@ def _destroy(asked: _Asked, *, yes: bool, with_services: bool) -> None:
     if asked.output is Output.TABLE:
         _show_parts(survey)
     if going and not yes:
-        typer.confirm(f"Take these {len(going)} down in project {asked.spec.project}, for good?", abort=True)
+        _agreed(f"Take these {len(going)} down in project {asked.spec.project}, for good?")
     outcome = opened.destroy(take_services=_taker(asked) if with_services else None)
     done = [{"part": part, "done": what} for part, what in outcome.done]
     left = [_step(step) for step in survey.steps if step.seen.state.value == "taken"]
@@ -316,3 +317,12 @@ def _show_done(done: list[dict[str, str]], what: str, asked: _Asked, left: list[
     if what == "made":
         fleet = shlex.quote(str(asked.file))
         note(f"See `gpuhunter bootstrap --plan --fleet {fleet}`; then `gpuhunter apply -f SERVICE.yaml`.")
+
+
+def _agreed(question: str) -> None:
+    """Ask, and end the command at a no. Raises SpecError where nobody can answer."""
+    from controlplane.api import Problem, SpecError
+
+    if not sys.stdin.isatty():
+        raise SpecError([Problem("--yes", "is missing, and nobody is there to be asked", "give it to go on unasked")])
+    typer.confirm(question, abort=True)

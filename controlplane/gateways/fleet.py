@@ -128,7 +128,7 @@ class Fleet:
         if cluster is None:
             raise ConfigurationProblem(
                 f"config cluster {ref.link} is not in project {self._access.project.name};"
-                " name an existing one as LOCATION/NAME"
+                " name an existing one as LOCATION/NAME, or have `gpuhunter bootstrap` make it"
             )
         membership = MembershipName.parse(cluster.fleet.membership)
         way = route(cluster, self._choice, self._access.project, membership, _own_number(cluster))

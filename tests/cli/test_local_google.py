@@ -154,7 +154,7 @@ def test_what_is_printed_for_gcloud_leads_to_this_cloud_alone(cloud):
     """Every API's override answers under the authority that is named, and nothing else is trusted before it."""
     variables = cloud.environment()
     overrides = {key: value for key, value in variables.items() if key.startswith("CLOUDSDK_API_ENDPOINT_OVERRIDES_")}
-    assert {value.partition("/compute")[0].rstrip("/") for value in overrides.values()} == {cloud.url}
+    assert {"/".join(value.split("/", 3)[:3]) for value in overrides.values()} == {cloud.url}
     assert Path(variables["CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"]) == cloud.found.ca_file
     assert not {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} & set(variables)
     assert variables["CLOUDSDK_CONFIG"].startswith(str(cloud.state))

@@ -59,10 +59,11 @@ def test_a_member_that_is_slow_is_worth_knowing(project, examine):
 
 
 def test_missing_kinds_are_told(bare, examine):
-    """GPUService and Fleet are ours to install; the others come with the ingress feature."""
-    first, fleet, second, third = examine().amiss("kinds")
-    assert (fleet.state, first.state) == (State.WARN, State.FAIL)
+    """GPUService, Fleet and GPUBatch are ours to install; the others come with the ingress feature."""
+    first, fleet, batch, second, third = examine().amiss("kinds")
+    assert (first.state, fleet.state, batch.state) == (State.FAIL, State.WARN, State.WARN)
     assert "the definition of Fleet is not installed" in fleet.what
+    assert "the definition of GPUBatch is not installed" in batch.what
     assert "gpuhunter crd | kubectl apply" in first.mend
     assert first.mend.startswith("gcloud container clusters get-credentials hunt-config --location=us-west2")
     assert "multiclusteringresses" in second.what
@@ -111,7 +112,7 @@ def test_the_rights_of_the_project_are_enough(project, examine):
     project.restrict(granted=True)
     findings = examine()
     assert findings.amiss("rbac") == []
-    assert ["cannot be read" in each.what for each in findings.amiss("kinds")] == [True, True]
+    assert ["cannot be read" in each.what for each in findings.amiss("kinds")] == [True, True, True]
     assert [finding for finding in findings if finding.state is State.FAIL] == []
 
 
