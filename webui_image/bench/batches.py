@@ -64,8 +64,9 @@ def long_files(lines: int) -> dict[str, str]:
 def shard(bench: Bench) -> list[Figure]:
     """Render 50 pictures as a shard, and with the engine alone, in turns; the best round of each.
 
-    A shard besides looks what is there, writes the pictures with their parameters into a folder, its record, the
-    manifest and the contact sheet, and reads all of them again for the sheet. Both have as many pictures in flight.
+    A shard besides looks what is there, and writes the pictures with their parameters and its record into a folder.
+    Both have as many pictures in flight. Manifest and contact sheet are made once for a whole batch, by whoever ends
+    its last shard: their time is told beside.
     """
     from webui_image.batch.parameters import parse
     from webui_image.batch.places import LocalPlace, PlaceFiles
@@ -73,15 +74,16 @@ def shard(bench: Bench) -> list[Figure]:
 
     files = LocalPlace(bench.scratch)
     batch = parse(_SHARD.encode(), "shard.yaml", PlaceFiles(files))
-    alone, whole = [], []
+    alone, whole, collected = [], [], []
     with running(bench) as engine:
         _alone(bench, batch.pictures[:8], engine)  # what is only slow once is slow now
         for number in range(bench.rounds):
             alone.append(_timed(bench, lambda: _alone(bench, batch.pictures, engine)))
             folder = bench.scratch / f"shard-{number}"
             whole.append(_timed(bench, lambda folder=folder: _as_shard(bench, batch, engine, folder)))  # type: ignore[misc]
+            collected.append(_timed(bench, lambda folder=folder: _collected(bench, batch, folder)))  # type: ignore[misc]
     share = min(whole) / min(alone) - 1
-    detail = f"{min(whole):.2f} s for {min(alone):.2f} s, {bench.rounds} rounds each"
+    detail = f"{min(whole):.2f} s for {min(alone):.2f} s, {bench.rounds} rounds; sheet {min(collected):.2f} s"
     return [
         Figure(f"overhead of a shard of {PICTURES} pictures", share * 100, _SHARE * 100, "%", detail=detail,
                key=("shard", "overhead_percent")),
@@ -117,16 +119,14 @@ def _alone(bench: Bench, pictures: Iterable[Picture], engine: Engine) -> None:
 
 
 def _as_shard(bench: Bench, batch: Batch, engine: Engine, folder: Path) -> None:
-    from webui_image.batch.collecting import collect
     from webui_image.batch.places import LocalPlace
     from webui_image.batch.run import Options
     from webui_image.batch.shards import IN_FLIGHT, Shard, Worker, render_shard
 
-    place, part = LocalPlace(folder), Shard(0, PICTURES)
     result = render_shard(
         batch,
-        part,
-        place,
+        Shard(0, PICTURES),
+        LocalPlace(folder),
         lambda: cast("Engine", _Kept(engine)),
         files=LocalPlace(bench.scratch),
         worker=Worker("bench"),
@@ -135,8 +135,16 @@ def _as_shard(bench: Bench, batch: Batch, engine: Engine, folder: Path) -> None:
         stop=threading.Event(),
         reporter=_Silent(),
     )
-    if result.rendered != PICTURES or not collect(batch, part.size, place, bench.clock):
+    if result.rendered != PICTURES:
         raise RuntimeError(f"{result.rendered} of {PICTURES} pictures were rendered")
+
+
+def _collected(bench: Bench, batch: Batch, folder: Path) -> None:
+    from webui_image.batch.collecting import collect
+    from webui_image.batch.places import LocalPlace
+
+    if not collect(batch, PICTURES, LocalPlace(folder), bench.clock):
+        raise RuntimeError("the shard left no record")
 
 
 class _Kept:
