@@ -31,7 +31,8 @@ from controlplane.engine.ports import (
     ParametersSource,
     SignalSource,
 )
-from controlplane.engine.report import exit_code_of
+from controlplane.engine.record import left_alone
+from controlplane.engine.report import FAULT, exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
 from controlplane.engine.usage import accelerators_wanted
@@ -44,7 +45,6 @@ from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
 from controlplane.model.service import IngressKind, ServiceSpec
 
-_FAULT = "a fault of the program; the log has the details"
 _GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
 
 
@@ -126,7 +126,7 @@ class Reconciler:
                 report = replace(report, exit_code=ExitCode.CUT_OFF, message=str(error))
             except Exception:  # noqa: BLE001 - the process reports its own faults by exit code 70 and goes on watching
                 self._log.exception("pass failed")
-                report = replace(report, exit_code=ExitCode.BUG, message=_FAULT)
+                report = replace(report, exit_code=ExitCode.BUG, message=FAULT)
             finally:
                 if not keep_lease:
                     self.release()
@@ -235,7 +235,7 @@ class Reconciler:
                     return ServiceReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
                 judged = self._judge.judge(service, view)
                 if isinstance(judged, str):
-                    if not dry_run and not _left_alone(service):
+                    if not dry_run and not left_alone(service):
                         work.refuse(service, judged)
                     return ServiceReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
                 report = ServiceReport(
@@ -254,7 +254,7 @@ class Reconciler:
                 return ServiceReport(key, ExitCode.CUT_OFF, problem=f"{error.message}; {error.hint}")
             except Exception:  # noqa: BLE001 - one service must not keep the others from being served
                 self._log.exception("service failed")
-                return ServiceReport(key, ExitCode.BUG, problem=_FAULT)
+                return ServiceReport(key, ExitCode.BUG, problem=FAULT)
 
     def _summarise(self, report: PassReport) -> None:
         tally: dict[str, int] = {}
@@ -309,13 +309,6 @@ def _fence_of(service: Mapping[str, Any]) -> int:
     memory = (service.get("status") or {}).get("memory")
     fence = memory.get("fence") if isinstance(memory, Mapping) else None
     return fence if isinstance(fence, int) and 0 < fence <= HIGHEST_FENCE else 0
-
-
-def _left_alone(service: Mapping[str, Any]) -> bool:
-    """Say whether a GPUService is paused, by what stands there, though the rest of it cannot be read (S10)."""
-    spec = service.get("spec")
-    paused = isinstance(spec, Mapping) and spec.get("paused") is True
-    return paused and "deletionTimestamp" not in service["metadata"]
 
 
 def _mostly_unknown(view: View) -> bool:
