@@ -81,10 +81,10 @@ class BatchPass:
             try:
                 if self._fence.left <= 0:
                     return BatchReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
-                inbox = self._inbox(batch, dry_run=dry_run)
-                if inbox is not None:
-                    return inbox
-                judged = self._judge(batch, services)
+                spec = _read(batch)
+                if isinstance(spec, BatchSpec) and spec.inbox:
+                    return self._inbox(batch, spec, dry_run=dry_run)
+                judged = spec if isinstance(spec, str) else self._judge(batch, spec, services)
                 if isinstance(judged, str):
                     if not dry_run and not left_alone(batch):
                         self._record.refuse(batch, judged)
@@ -101,16 +101,7 @@ class BatchPass:
                 self._log.exception("batch failed")
                 return BatchReport(key, ExitCode.BUG, problem=FAULT)
 
-    def _inbox(self, batch: Json, *, dry_run: bool) -> BatchReport | None:
-        """Look into an inbox; None for a GPUBatch that is none, or whose spec is wrong."""
-        from controlplane import api
-
-        try:
-            spec = api.parse_batch(batch)
-        except api.SpecError:
-            return None
-        if not spec.inbox:
-            return None
+    def _inbox(self, batch: Json, spec: BatchSpec, *, dry_run: bool) -> BatchReport:
         report = BatchReport(spec.key, ExitCode.OK, spec=spec)
         if spec.deleting and not dry_run:
             self._record.release(batch)
@@ -138,17 +129,14 @@ class BatchPass:
         ]
         self._record.emit([*made, *refused])
 
-    def _judge(self, batch: Json, services: list[Memory]) -> Judged | str:
+    def _judge(self, batch: Json, spec: BatchSpec, services: list[Memory]) -> Judged | str:
         from controlplane import api
         from controlplane.decide.batches import Seen, ahead_of, as_service, decide_batch
 
         previous = dict(batch.get("status") or {})
         try:
-            spec = api.parse_batch(batch)
             # Taking it down needs no memory; without that, one that cannot be read would keep it for ever.
             memory = BatchMemory() if spec.deleting else api.batch_memory_from_status(previous)
-        except api.SpecError as error:
-            return scrub(str(error))
         except api.MemoryUnreadable as error:
             return scrub(f"{error}; {_AGAIN}")
         counted = self._counted(spec, memory)
@@ -232,6 +220,16 @@ class BatchPass:
 
 class Config(Book, BatchMaker, Protocol):
     """What is needed of the config cluster."""
+
+
+def _read(batch: Json) -> BatchSpec | str:
+    """Read a GPUBatch; a text with all that is wrong with it."""
+    from controlplane import api
+
+    try:
+        return api.parse_batch(batch)
+    except api.SpecError as error:
+        return scrub(str(error))
 
 
 def _bounded(spec: BatchSpec, memory: BatchMemory) -> tuple[BatchSpec, BatchMemory] | str:
