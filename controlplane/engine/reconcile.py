@@ -18,7 +18,7 @@ from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import BatchReport, ExitCode, GrowthReport, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     CallMeter,
@@ -35,6 +35,7 @@ from controlplane.engine.record import left_alone
 from controlplane.engine.report import FAULT, exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
+from controlplane.engine.summary import summarise
 from controlplane.engine.usage import accelerators_wanted
 from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
@@ -133,7 +134,7 @@ class Reconciler:
             asked = 0 if meter is None else meter.calls - before
             report = replace(report, seconds=self._clock.monotonic() - began, google_calls=asked)
             self.metrics.record(report)
-            self._summarise(report)
+            summarise(report)
             return report
 
     def give_up(self, *, dry_run: bool = False) -> PassReport:
@@ -256,44 +257,6 @@ class Reconciler:
                 self._log.exception("service failed")
                 return ServiceReport(key, ExitCode.BUG, problem=FAULT)
 
-    def _summarise(self, report: PassReport) -> None:
-        tally: dict[str, int] = {}
-        parts = [*(part.results for part in report.services), *(part.results for part in report.batches)]
-        for results in parts:
-            for result in results:
-                name = f"{type(result.action).__name__}:{result.outcome.value}"
-                tally[name] = tally.get(name, 0) + 1
-        self._log.info(
-            "pass done",
-            exit_code=int(report.exit_code),
-            seconds=round(report.seconds, 3),
-            dry_run=report.dry_run,
-            services={service.key: service.problem or _standing(service) for service in report.services},
-            **({"batches": {b.key: b.problem or _rendered(b) for b in report.batches}} if report.batches else {}),
-            actions=tally,
-            unknown=dict(report.unknown),
-            calls=dict(report.calls),
-            google_calls=report.google_calls,
-            fence=report.fence,
-            detail=report.message,
-        )
-        for warning in report.warnings:
-            self._log.info("fleet needs attention", detail=warning, attention=True)
-        if report.strays:
-            self._log.info("workloads of ours that nothing stands for", workloads=report.strays, attention=True)
-
-
-def _rendered(batch: BatchReport) -> str:
-    if batch.looked is not None:
-        return f"inbox, {batch.looked.known + len(batch.looked.made)} taken, {len(batch.looked.rejected)} refused"
-    if batch.spec is None or batch.decision is None:
-        return ""
-    memory, counts = batch.decision.memory, batch.decision.counts
-    return (
-        f"{memory.phase.value}, {len(memory.done)}/{batch.spec.shards} shards, "
-        f"{counts.serving}/{counts.wanted} workers in {','.join(counts.regions) or 'no region'}"
-    )
-
 
 def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:
     from controlplane.decide import decide
@@ -321,13 +284,3 @@ def _mostly_unknown(view: View) -> bool:
 
 def _not_asked(fact: object) -> bool:
     return isinstance(fact, Unknown) and fact.reason is UnknownReason.NOT_ASKED
-
-
-def _standing(service: ServiceReport) -> str:
-    if service.decision is None:
-        return ""
-    counts = service.decision.counts
-    refused = ", ".join(f"{number} {reason}" for reason, number in service.decision.histogram.items())
-    return f"{counts.serving}/{counts.wanted} serving in {','.join(counts.regions) or 'no region'}" + (
-        f"; refused: {refused}" if refused else ""
-    )
