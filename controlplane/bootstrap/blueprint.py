@@ -121,8 +121,8 @@ def cluster_part(ref: ClusterRef) -> str:
 
 
 def _membership(fleet: FleetSpec, ref: ClusterRef, cluster: str) -> Part:
-    where = (f"--location={ref.region}", f"--project={fleet.project}")
     """Give the membership. It comes with the cluster; one that is not there is made by itself."""
+    where = (f"--location={ref.region}", f"--project={fleet.project}")
     link, words = f"--gke-cluster={ref.link}", ("container", "fleet", "memberships")
     return Part(
         f"membership {ref.link}",
