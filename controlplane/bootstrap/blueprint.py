@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controlplane.bootstrap import access, running
-from controlplane.bootstrap.names import NAME, Names
+from controlplane.bootstrap.names import NAME, Names, cluster_part, objects_part
 from controlplane.bootstrap.values import (
     LABEL,
     MARK,
@@ -108,16 +108,6 @@ def _cluster(names: Names, ref: ClusterRef, apis: str, label: str = OURS) -> Par
         ("container.clusters.create", "container.clusters.delete", "container.clusters.get",
          "container.clusters.list", "container.operations.get"),
     )  # fmt: skip
-
-
-def objects_part(ref: ClusterRef) -> str:
-    """Give the name of the part that stands for the objects in a cluster."""
-    return f"objects in {ref.link}"
-
-
-def cluster_part(ref: ClusterRef) -> str:
-    """Give the name of a cluster's part."""
-    return f"cluster {ref.link}"
 
 
 def _membership(fleet: FleetSpec, ref: ClusterRef, cluster: str) -> Part:

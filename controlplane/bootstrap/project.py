@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane.bootstrap.blueprint import Documents, blueprint, cluster_part, extra_clusters
+from controlplane.bootstrap.blueprint import Documents, blueprint, extra_clusters
 from controlplane.bootstrap.emptying import Emptying
 from controlplane.bootstrap.handlers import handlers
-from controlplane.bootstrap.names import Names
+from controlplane.bootstrap.names import Names, cluster_part
 from controlplane.bootstrap.plan import Step, Verb, apply_plan, destroy_plan
 from controlplane.bootstrap.ports import Gateways
 from controlplane.bootstrap.remedies import Halted, halted
