@@ -10,7 +10,7 @@ from controlplane.cli.connect import settings_of, target_of
 from controlplane.cli.growth import growth_data, show_growth
 from controlplane.cli.logs import run_id, set_up_logs
 from controlplane.cli.output import Output, OutputOption, console, emit, note, table
-from controlplane.cli.rendering import batch_line, batches_data, show_batches
+from controlplane.cli.rendering import batch_line, batches_data, held_back, show_batches
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the GPUService.")]
 
@@ -196,8 +196,8 @@ def _show_service(service: Any, *, dry_run: bool) -> None:
         table(("OUTCOME", "ACTION", "MESSAGE"), [[r.outcome.value, r.action, r.message] for r in service.results])
     else:
         console.print("  nothing to do")
-    for held in decision.suppressed:
-        console.print(f"  held back by {held.guard}: {held.action} ({held.why})")
+    for held in held_back(decision):
+        console.print(f"  {held}")
 
 
 def _print_line(report: Any, output: Output) -> None:
@@ -231,5 +231,6 @@ def one_line(service: Any, *, dry_run: bool = False) -> str:
         return str(service.problem)
     counts = service.decision.counts
     told = [f"{r.action} [{r.outcome.value}]" for r in service.results]
-    done = "; ".join([f"would {action}" for action in service.decision.plan] if dry_run else told) or "nothing to do"
-    return f"{counts.serving}/{counts.wanted} {counts.hourly_cost:.2f} $/h: {done}"
+    done = [f"would {action}" for action in service.decision.plan] if dry_run else told
+    text = "; ".join([*done, *held_back(service.decision)]) or "nothing to do"
+    return f"{counts.serving}/{counts.wanted} {counts.hourly_cost:.2f} $/h: {text}"

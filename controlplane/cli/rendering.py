@@ -33,7 +33,12 @@ def batch_line(batch: Any, *, dry_run: bool = False) -> str:
         return str(batch.problem) or "nothing to do"
     would = [f"would {action}" for action in batch.decision.plan]
     done = would if dry_run else [f"{r.action} [{r.outcome.value}]" for r in batch.results]
-    return f"{_standing(batch)}: {'; '.join(done) or 'nothing to do'}"
+    return f"{_standing(batch)}: {'; '.join([*done, *held_back(batch.decision)]) or 'nothing to do'}"
+
+
+def held_back(decision: Any) -> list[str]:
+    """Give what guards took out of a plan, for people: a pass that waits for them is not one with nothing to do."""
+    return [f"held back by {held.guard}: {held.action} ({held.why})" for held in decision.suppressed]
 
 
 def _data(batch: Any) -> dict[str, Any]:
@@ -83,5 +88,5 @@ def _show_batch(batch: Any, *, dry_run: bool) -> None:
         table(("OUTCOME", "ACTION", "MESSAGE"), [[r.outcome.value, r.action, r.message] for r in batch.results])
     else:
         console.print("  nothing to do")
-    for held in decision.suppressed:
-        console.print(f"  held back by {held.guard}: {held.action} ({held.why})", soft_wrap=True)
+    for held in held_back(decision):
+        console.print(f"  {held}", soft_wrap=True)

@@ -26,9 +26,9 @@ from controlplane.model.facts import Known, Unknown, map_fact
 from controlplane.model.offering import ClusterRef
 
 KEPT = 120.0
-"""Seconds for which an answer serves the passes of one process."""
+"""Seconds for which a whole answer serves the passes of one process."""
 KEPT_UNKNOWN = 20.0
-"""Seconds after which a hub that did not answer is asked again."""
+"""Seconds after which a hub that did not answer, or left locations out, is asked again: nothing goes meanwhile (S2)."""
 GOING = frozenset({"DELETING"})
 
 
@@ -116,8 +116,7 @@ class Hub:
             if kept is not None and self.clock.monotonic() < kept.until and _holds(kept.view, named):
                 return kept.view
             view = self._ask()
-            answered = isinstance(view.memberships, Known) and isinstance(view.feature, Known)
-            self._kept = _Kept(view, self.clock.monotonic() + (KEPT if answered else KEPT_UNKNOWN))
+            self._kept = _Kept(view, self.clock.monotonic() + (KEPT if _whole(view) else KEPT_UNKNOWN))
             return view
 
     def _ask(self) -> HubView:
@@ -162,6 +161,11 @@ class Hub:
 
 def _fact(answer: Any, at: datetime) -> Known[Any] | Unknown:
     return Unknown(answer.unknown, at, answer.message) if isinstance(answer, GatewayError) else Known(answer, at)
+
+
+def _whole(view: HubView) -> bool:
+    told = isinstance(view.memberships, Known) and not view.memberships.value.unreachable
+    return told and isinstance(view.feature, Known)
 
 
 def _holds(view: HubView, named: Collection[MembershipName]) -> bool:

@@ -1,4 +1,4 @@
-"""Batches and inboxes in a pass, as people and programs are shown them beside the services."""
+"""What became of services, batches and inboxes in a pass, as people and programs are shown it."""
 
 import json
 from datetime import UTC, datetime
@@ -9,10 +9,11 @@ from controlplane.cli import hunt, output
 from controlplane.decide.batches import BatchDecision
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import View
-from controlplane.engine.outcome import BatchReport, ExitCode, Looked, PassReport
+from controlplane.engine.outcome import BatchReport, ExitCode, Looked, PassReport, ServiceReport
 from controlplane.model.batch import BatchMemory, BatchSpec, JobFact, StartJob
-from controlplane.model.decision import Condition, Counts
+from controlplane.model.decision import Condition, Counts, Decision, ScaleDownPlacement, Suppressed
 from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.memory import Memory
 from controlplane.model.observation import WorkloadFact
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering
 from controlplane.model.service import PodTemplate
@@ -108,3 +109,13 @@ def test_jobs_without_their_batch_are_told(capsys):
     assert stray == "us-west1/gpu-us-west1 Job cats-l4-spot of GPUBatch default/cats"
     hunt._show_pass(a_pass(strays=(stray,)))
     assert f"left over {stray}, which is gone" in capsys.readouterr().out
+
+
+def test_a_line_tells_what_a_guard_holds_back():
+    """Whoever reads the log of a watch sees why what is too much stays: that is not a pass with nothing to do."""
+    held = Suppressed(ScaleDownPlacement(SPOT, 1, 1, "u", "7", "too much"), "S2", "the fleet is not wholly known")
+    counts = Counts(4, 0, 0, 6, 0, 1.24, ("us-west1",), ())
+    for suppressed, said in (((held,), f"held back by S2: {held.action} ({held.why})"), ((), "nothing to do")):
+        decision = Decision((), Memory(), (), (), counts, suppressed)
+        line = hunt.one_line(ServiceReport("default/demo", ExitCode.OK, decision=decision))
+        assert line == f"6/4 1.24 $/h: {said}"

@@ -294,6 +294,18 @@ def test_a_hub_that_failed_is_asked_again_soon(cloud):
     assert isinstance(cloud.listing().seen.memberships, Known)
 
 
+def test_a_location_that_answers_again_is_told_soon(cloud):
+    """An answer that leaves a location out keeps what is too much from going, so it is not kept like a whole one."""
+    cloud.put(cluster(EAST))
+    whole, cloud.pages = cloud.pages, [([membership(CONFIG)], ["projects/my-project/locations/us-east4"])]
+    assert cloud.listing().unlisted == ("us-east4",)
+    cloud.pages = whole
+    cloud.listing()
+    assert cloud.asked.count("list_memberships") == 1
+    cloud.clock.sleep(KEPT_UNKNOWN)
+    assert cloud.listing().unlisted == ()
+
+
 def test_one_listing_finds_the_config_cluster_and_the_members(cloud):
     """A pass needs both; the second pass asks anew."""
     fleet, wanted = cloud.fleet(), FleetSpec(PROJECT, CONFIG)
