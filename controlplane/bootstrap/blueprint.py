@@ -31,8 +31,8 @@ from controlplane.model.offering import ClusterRef
 
 APIS = (
     "artifactregistry", "cloudbuild", "cloudquotas", "cloudresourcemanager", "cloudscheduler", "compute", "container",
-    "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery", "run", "serviceusage", "storage",
-    "trafficdirector",
+    "containerfilesystem", "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery", "run",
+    "serviceusage", "storage", "trafficdirector",
 )  # fmt: skip
 APIS_PART = "APIs"
 INGRESS, DISCOVERY = "multiclusteringress", "multiclusterservicediscovery"
