@@ -63,8 +63,7 @@ class Target:
     @property
     def config(self) -> ClusterRef:
         """Give the config cluster."""
-        location, _, name = self.config_cluster.partition("/")
-        return ClusterRef(location, name)
+        return ClusterRef.of(self.config_cluster)
 
     @property
     def desk(self) -> FleetDesk:

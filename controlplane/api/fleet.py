@@ -182,10 +182,9 @@ def parse_fleet(obj: Mapping[str, Any], *, source: str = "") -> FleetSpec:
     """Check a Fleet and give its values. Raises SpecError that lists everything wrong at once."""
     spec = checked(obj, KIND, FleetObject, _metadata(obj.get("metadata")), source=source)
     members, grown = spec.members, spec.clusters_on_demand
-    location, _, name = spec.config_cluster.partition("/")
     return FleetSpec(
         project=spec.project,
-        config=ClusterRef(location, name),
+        config=ClusterRef.of(spec.config_cluster),
         labels=dict(members.labels),
         endpoint=EndpointChoice(members.endpoint),
         regions=tuple(members.regions),
