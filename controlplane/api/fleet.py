@@ -14,8 +14,8 @@ from pydantic import Field, StrictInt, StrictStr, field_validator, model_validat
 from controlplane.api.catalogue import REGIONS
 from controlplane.api.checking import checked
 from controlplane.api.durations import Duration
-from controlplane.api.gpuservice import Strict
 from controlplane.api.problems import Problem, did_you_mean
+from controlplane.api.sections import Strict
 from controlplane.model.fleet import FLEET_NAME, NAME_RULE, EndpointChoice, FleetSpec, OnDemand, ReconcilerPlace
 from controlplane.model.offering import ClusterRef, region_of
 
