@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from controlplane.api import SpecError, parse_batch, parse_fleet, parse_service
-from controlplane.api.checking import API_VERSION
 from controlplane.api.crd import definitions
 from controlplane.api.files import read_objects
 from controlplane.api.fleet import KIND as FLEET_KIND
-from controlplane.api.gpubatch import KIND as BATCH_KIND
 from controlplane.api.parse import KIND as SERVICE_KIND
 from controlplane.api.prices import DEFAULT_TABLE, load_prices
 from controlplane.api.problems import Problem
@@ -65,8 +63,7 @@ class Target:
     @property
     def config(self) -> ClusterRef:
         """Give the config cluster."""
-        location, _, name = self.config_cluster.partition("/")
-        return ClusterRef(location, name)
+        return ClusterRef.of(self.config_cluster)
 
     @property
     def desk(self) -> FleetDesk:
@@ -199,11 +196,13 @@ class App:
         """Take one file out of the inbox in which it lies; give the batches that it became. Raises GatewayError."""
         folder, _, name = uri.rpartition("/")
         taken: list[str] = []
-        for inbox in self.batches():
-            spec = parse_batch(inbox)
+        for inbox in self._config.open().batches():
+            try:
+                spec = parse_batch(inbox)
+            except SpecError:
+                continue  # the next pass says on it what is wrong; it keeps no other inbox from being served
             if spec.inbox and not spec.paused and not spec.deleting and spec.parameters == f"{folder}/":
-                template = {**inbox, "apiVersion": API_VERSION, "kind": BATCH_KIND}
-                taken += self._intake().look(spec, template, only=name).made
+                taken += self._intake().look(spec, inbox, only=name).made
         return tuple(taken)
 
     def _intake(self) -> Intake:

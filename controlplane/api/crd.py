@@ -5,6 +5,7 @@ schema is open, so that an older definition takes what a newer program tells.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from controlplane.api.checking import VERSION
@@ -18,10 +19,9 @@ from controlplane.api.structural import structural
 from controlplane.model.fleet import FLEET_NAME
 from controlplane.model.naming import GROUP
 
-NAME = f"gpuservices.{GROUP}"
-FLEET_CRD_NAME = f"fleets.{GROUP}"
-BATCH_CRD_NAME = f"gpubatches.{GROUP}"
 _TEXT = {"type": "string"}
+_INTEGER = {"type": "integer"}
+_Column = tuple[str, str, str, str]
 _CONDITION = {
     "type": "object",
     "required": ["type", "status", "reason", "message", "lastTransitionTime"],
@@ -30,7 +30,7 @@ _CONDITION = {
         "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
         "reason": _TEXT,
         "message": _TEXT,
-        "observedGeneration": {"type": "integer"},
+        "observedGeneration": _INTEGER,
         "lastTransitionTime": {"type": "string", "format": "date-time"},
     },
 }
@@ -67,97 +67,21 @@ _WIDE_COLUMNS = (("Policy", "string", ".spec.policy.preset", "What is valued: lo
 
 def custom_resource_definition() -> dict[str, Any]:
     """Give the CRD of GPUService as `kubectl apply` takes it."""
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}, "scale": _scale()},
-        "additionalPrinterColumns": [
-            *(_column(*column) for column in _COLUMNS),
-            *({**_column(*column), "priority": 1} for column in _WIDE_COLUMNS),
-        ],
-        "schema": {"openAPIV3Schema": _schema()},
-    }
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": NAME},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "plural": "gpuservices",
-                "singular": "gpuservice",
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "shortNames": ["gpus"],
-                "categories": ["all"],
-            },
-            "versions": [version],
-        },
-    }
-    return _unshared(definition)
+    names = {"plural": "gpuservices", "singular": "gpuservice", "kind": KIND, "shortNames": ["gpus"]}
+    scale = {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}}
+    return _definition(names, "Namespaced", _schema(), _COLUMNS, wide=_WIDE_COLUMNS, subresources=scale)
 
 
 def fleet_definition() -> dict[str, Any]:
     """Give the CRD of Fleet, cluster-scoped, whose one object is named `default`."""
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [_column(*column) for column in _FLEET_COLUMNS],
-        "schema": {"openAPIV3Schema": _fleet_schema()},
-    }
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": FLEET_CRD_NAME},
-        "spec": {
-            "group": GROUP,
-            "scope": "Cluster",
-            "names": {
-                "plural": "fleets",
-                "singular": "fleet",
-                "kind": FLEET_KIND,
-                "listKind": f"{FLEET_KIND}List",
-                "categories": ["all"],
-            },
-            "versions": [version],
-        },
-    }
-    return _unshared(definition)
+    names = {"plural": "fleets", "singular": "fleet", "kind": FLEET_KIND}
+    return _definition(names, "Cluster", _fleet_schema(), _FLEET_COLUMNS)
 
 
 def batch_definition() -> dict[str, Any]:
     """Give the CRD of GPUBatch."""
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [_column(*column) for column in _BATCH_COLUMNS],
-        "schema": {"openAPIV3Schema": _batch_schema()},
-    }
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": BATCH_CRD_NAME},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "plural": "gpubatches",
-                "singular": "gpubatch",
-                "kind": BATCH_KIND,
-                "listKind": f"{BATCH_KIND}List",
-                "shortNames": ["gpub"],
-                "categories": ["all"],
-            },
-            "versions": [version],
-        },
-    }
-    return _unshared(definition)
+    names = {"plural": "gpubatches", "singular": "gpubatch", "kind": BATCH_KIND, "shortNames": ["gpub"]}
+    return _definition(names, "Namespaced", _batch_schema(), _BATCH_COLUMNS)
 
 
 def definitions() -> list[dict[str, Any]]:
@@ -165,14 +89,39 @@ def definitions() -> list[dict[str, Any]]:
     return [custom_resource_definition(), fleet_definition(), batch_definition()]
 
 
-def _unshared(definition: dict[str, Any]) -> dict[str, Any]:
-    """Give it without shared parts, so that YAML shows no anchors."""
-    plain: dict[str, Any] = json.loads(json.dumps(definition))
+def _definition(
+    names: dict[str, Any],
+    scope: str,
+    schema: dict[str, Any],
+    columns: Iterable[_Column],
+    *,
+    wide: Iterable[_Column] = (),
+    subresources: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}, **(subresources or {})},
+        "additionalPrinterColumns": [
+            *(_column(*column) for column in columns),
+            *({**_column(*column), "priority": 1} for column in wide),
+        ],
+        "schema": {"openAPIV3Schema": schema},
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": scope,
+            "names": {**names, "listKind": f"{names['kind']}List", "categories": ["all"]},
+            "versions": [version],
+        },
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(definition))  # without shared parts, so that YAML shows no anchors
     return plain
-
-
-def _scale() -> dict[str, str]:
-    return {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 
 
 def _column(name: str, kind: str, path: str, description: str) -> dict[str, Any]:
@@ -180,88 +129,62 @@ def _column(name: str, kind: str, path: str, description: str) -> dict[str, Any]
     return {**column, "description": description} if description else column
 
 
-def _schema() -> dict[str, Any]:
+def _object(
+    description: str, spec: dict[str, Any], status: dict[str, Any], metadata: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "GPUService runs a GPU web application wherever GPUs can be had, behind one address.",
+        "description": description,
         "required": ["spec"],
         "properties": {
             "apiVersion": _TEXT,
             "kind": _TEXT,
-            "metadata": {"type": "object"},
-            "spec": spec_schema(),
-            "status": _status_schema(),
+            "metadata": {"type": "object", **(metadata or {})},
+            "spec": spec,
+            "status": status,
         },
     }
 
 
-def _status_schema() -> dict[str, Any]:
-    texts = dict.fromkeys(("ready", "regions", "accelerators", "hourlyCost", "address"), _TEXT)
+def _status(description: str, *texts: str, **others: Any) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "What stands now. Written by GPU Hunter; status.memory is its own.",
+        "description": f"{description} Written by GPU Hunter; status.memory is its own.",
         "x-kubernetes-preserve-unknown-fields": True,
         "properties": {
-            **texts,
-            "observedGeneration": {"type": "integer"},
-            "replicas": {"type": "integer"},
+            **dict.fromkeys(texts, _TEXT),
+            "observedGeneration": _INTEGER,
+            **others,
             "conditions": _CONDITIONS,
         },
     }
+
+
+def _schema() -> dict[str, Any]:
+    texts = ("ready", "regions", "accelerators", "hourlyCost", "address")
+    return _object(
+        "GPUService runs a GPU web application wherever GPUs can be had, behind one address.",
+        spec_schema(),
+        _status("What stands now.", *texts, replicas=_INTEGER),
+    )
 
 
 def _batch_schema() -> dict[str, Any]:
-    texts = dict.fromkeys(("phase", "done", "workers", "regions", "accelerators", "cost", "hourlyCost"), _TEXT)
-    return {
-        "type": "object",
-        "description": "GPUBatch renders the pictures of a parameters file once, wherever GPUs can be had.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": _TEXT,
-            "kind": _TEXT,
-            "metadata": {"type": "object"},
-            "spec": structural(GPUBatchSpec),
-            "status": {
-                "type": "object",
-                "description": "How far it is. Written by GPU Hunter; status.memory is its own.",
-                "x-kubernetes-preserve-unknown-fields": True,
-                "properties": {
-                    **texts,
-                    "observedGeneration": {"type": "integer"},
-                    "failed": {"type": "integer"},
-                    "conditions": _CONDITIONS,
-                },
-            },
-        },
-    }
+    texts = ("phase", "done", "workers", "regions", "accelerators", "cost", "hourlyCost")
+    return _object(
+        "GPUBatch renders the pictures of a parameters file once, wherever GPUs can be had.",
+        structural(GPUBatchSpec),
+        _status("How far it is.", *texts, failed=_INTEGER),
+    )
 
 
 def _fleet_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "description": "Fleet says which clusters of the project belong, how they are reached and which may be made.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": _TEXT,
-            "kind": _TEXT,
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "pattern": f"^{FLEET_NAME}$"}}},
-            "spec": structural(FleetObject),
-            "status": _fleet_status_schema(),
-        },
-    }
-
-
-def _fleet_status_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "description": "The clusters as the last pass saw them. Written by GPU Hunter; status.memory is its own.",
-        "x-kubernetes-preserve-unknown-fields": True,
-        "properties": {
-            **dict.fromkeys(("clusters", "onDemand"), _TEXT),
-            "observedGeneration": {"type": "integer"},
-            "conditions": _CONDITIONS,
-        },
-    }
+    return _object(
+        "Fleet says which clusters of the project belong, how they are reached and which may be made.",
+        structural(FleetObject),
+        _status("The clusters as the last pass saw them.", "clusters", "onDemand"),
+        metadata={"properties": {"name": {"type": "string", "pattern": f"^{FLEET_NAME}$"}}},
+    )
 
 
 def spec_schema() -> dict[str, Any]:

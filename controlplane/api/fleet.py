@@ -14,8 +14,8 @@ from pydantic import Field, StrictInt, StrictStr, field_validator, model_validat
 from controlplane.api.catalogue import REGIONS
 from controlplane.api.checking import checked
 from controlplane.api.durations import Duration
-from controlplane.api.gpuservice import Strict
 from controlplane.api.problems import Problem, did_you_mean
+from controlplane.api.sections import Strict
 from controlplane.model.fleet import FLEET_NAME, NAME_RULE, EndpointChoice, FleetSpec, OnDemand, ReconcilerPlace
 from controlplane.model.offering import ClusterRef, region_of
 
@@ -182,10 +182,9 @@ def parse_fleet(obj: Mapping[str, Any], *, source: str = "") -> FleetSpec:
     """Check a Fleet and give its values. Raises SpecError that lists everything wrong at once."""
     spec = checked(obj, KIND, FleetObject, _metadata(obj.get("metadata")), source=source)
     members, grown = spec.members, spec.clusters_on_demand
-    location, _, name = spec.config_cluster.partition("/")
     return FleetSpec(
         project=spec.project,
-        config=ClusterRef(location, name),
+        config=ClusterRef.of(spec.config_cluster),
         labels=dict(members.labels),
         endpoint=EndpointChoice(members.endpoint),
         regions=tuple(members.regions),

@@ -7,23 +7,26 @@ way, which the decision checks, since a schema cannot.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from controlplane.api.checking import checked
 from controlplane.api.durations import Duration
-from controlplane.api.gpuservice import (
-    AcceleratorSpec,
+from controlplane.api.parse import metadata_problems, timing_of
+from controlplane.api.sections import (
+    Accelerators,
+    CapacityTypes,
     EnvSpec,
     RegionsSpec,
     ResourcesSpec,
     ScratchSpec,
     Strict,
     TimingSpec,
+    Usd,
+    UsdAnHour,
 )
-from controlplane.api.parse import metadata_problems, timing_of
 from controlplane.model.batch import BatchSpec, SecretVariable
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import PodTemplate, Regions, Scratch
@@ -108,18 +111,17 @@ class GPUBatchSpec(Strict):
     )
     parallelism: StrictInt = Field(default=1, ge=1, le=1000, description="Workers at once, over all regions.")
     deadline: Duration | None = Field(default=None, description="Ended as failed when it takes longer than this.")
-    max_cost: Annotated[float, Field(gt=0, le=1e9, strict=False)] | None = Field(
+    max_cost: Usd | None = Field(
         default=None, description="USD in all; ended before more than this is spent. Leave out for none."
     )
-    max_hourly_cost: Annotated[float, Field(gt=0, le=1e6, strict=False)] | None = Field(
+    max_hourly_cost: UsdAnHour | None = Field(
         default=None, description="USD an hour over all GPUs held or asked for. Leave out for none."
     )
     retries: StrictInt = Field(default=3, ge=0, le=20, description="How often a shard is tried again in one region.")
-    accelerators: list[AcceleratorSpec] = Field(min_length=1, max_length=16, description="GPU types, preferred first.")
-    capacity_types: list[Literal["on-demand", "spot", "flex-start"]] = Field(
-        default=["spot", "on-demand"],
-        min_length=1, max_length=3, description="How capacity is bought, preferred first.",
-    )  # fmt: skip
+    accelerators: Accelerators = Field(description="GPU types, preferred first.")
+    capacity_types: CapacityTypes = Field(
+        default=["spot", "on-demand"], description="How capacity is bought, preferred first."
+    )
     regions: RegionsSpec = Field(default_factory=RegionsSpec, description="Where GPUs may be.")
     timing: TimingSpec = Field(default_factory=TimingSpec, description="How patient the hunt is.")
     worker: WorkerSpec = Field(description="What renders.")
@@ -143,23 +145,6 @@ class GPUBatchSpec(Strict):
             if self.pictures is not None:
                 raise ValueError("pictures is for one file, and parameters names a folder; leave pictures out")
         return self
-
-    @field_validator("accelerators", "capacity_types")
-    @classmethod
-    def _each_once(cls, value: list[Any]) -> list[Any]:
-        for index, item in enumerate(value):
-            if item in value[:index]:
-                raise ValueError(
-                    f"entry {index + 1} repeats an earlier one; the order is the preference, name each once"
-                )
-        return value
-
-    @field_validator("max_cost", "max_hourly_cost", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError("write it as a number of USD, such as 2.5, without quotes or units")
-        return value
 
 
 def parse_batch(obj: Mapping[str, Any], *, source: str = "") -> BatchSpec:

@@ -4,73 +4,24 @@ The schema that the API server enforces is made from these models (`crd.py`), so
 What a schema cannot say (a region both allowed and denied, a back-off that ends before it begins) is checked here only.
 """
 
-import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
-from controlplane.api.catalogue import ACCELERATORS, COUNTS, REGIONS
 from controlplane.api.durations import Duration
-from controlplane.api.problems import did_you_mean
-
-QUANTITY = r"^([0-9]+(\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
-_RESOURCES = ("cpu", "memory", "ephemeral-storage")
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors; keys are camelCase, as everywhere in Kubernetes."""
-
-    model_config = ConfigDict(
-        extra="forbid", alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, allow_inf_nan=False
-    )
-
-
-class AcceleratorSpec(Strict):
-    """A GPU type and how many of them one Pod takes."""
-
-    type: StrictStr = Field(description="GPU type as GKE labels it, for example nvidia-l4.")
-    count: StrictInt = Field(default=1, ge=1, le=8, description="GPUs per Pod: 1, 2, 4 or 8.")
-
-    @field_validator("type")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in ACCELERATORS:
-            advice = did_you_mean(value, ACCELERATORS, f"use one of {', '.join(sorted(ACCELERATORS))}")
-            raise ValueError(f'"{value}" is not a GPU type of GKE; {advice}')
-        return value
-
-    @field_validator("count")
-    @classmethod
-    def _countable(cls, value: int) -> int:
-        if value not in COUNTS:
-            raise ValueError(f"{value} GPUs a Pod is not a node shape of GKE; use 1, 2, 4 or 8")
-        return value
-
-
-class RegionsSpec(Strict):
-    """Where GPUs may be. Failover never leaves these bounds."""
-
-    allowed: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
-        default=None, description="Only these regions are ever used. Leave out for all regions of the fleet."
-    )
-    denied: list[StrictStr] = Field(default_factory=list, description="These regions are never used.")
-
-    @field_validator("allowed", "denied")
-    @classmethod
-    def _known(cls, value: list[str] | None) -> list[str] | None:
-        for region in value or ():
-            if region not in REGIONS:
-                advice = did_you_mean(region, REGIONS, "see `gcloud compute regions list`")
-                raise ValueError(f'"{region}" is not a region of Google Cloud; {advice}')
-        return value
-
-    @model_validator(mode="after")
-    def _something_left(self) -> "RegionsSpec":
-        if self.allowed is not None and not set(self.allowed) - set(self.denied):
-            raise ValueError("every allowed region is also denied; leave at least one region that may be used")
-        return self
+from controlplane.api.ingress import IngressSpec
+from controlplane.api.sections import (
+    Accelerators,
+    CapacityTypes,
+    EnvSpec,
+    RegionsSpec,
+    ResourcesSpec,
+    ScratchSpec,
+    Strict,
+    TimingSpec,
+    UsdAnHour,
+)
 
 
 class SpreadSpec(Strict):
@@ -89,7 +40,7 @@ class PolicySpec(Strict):
         default=None,
         description="What counts more: little cost, both alike, or that every replica serves at all times.",
     )
-    missing_replica_cost: Annotated[float, Field(gt=0, le=1e6, strict=False)] | None = Field(
+    missing_replica_cost: UsdAnHour | None = Field(
         default=None,
         description="USD for each hour in which a replica that is wanted does not serve. Overrides the preset's.",
     )
@@ -98,73 +49,6 @@ class PolicySpec(Strict):
         description="Replicas beyond those wanted that may be held to bridge losses; 0 for none. "
         "Leave out to have the policy choose.",
     )
-
-    @field_validator("missing_replica_cost", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError("write it as a number of USD an hour, such as 2.5, without quotes or units")
-        return value
-
-
-class BackoffSpec(Strict):
-    """How long an offering that refused is left alone. GKE's own autoscaler backs off 5 to 30 minutes."""
-
-    initial: Duration = Field(default=timedelta(minutes=5), description="After the first failure.")
-    max: Duration = Field(default=timedelta(minutes=30), description="It doubles up to this.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "BackoffSpec":
-        if self.max < self.initial:
-            raise ValueError("max is shorter than initial; raise max or lower initial")
-        return self
-
-
-class TimingSpec(Strict):
-    """How patient the hunt is. Every duration is text with a unit: 90s, 15m, 1h30m."""
-
-    attempt_deadline: Duration = Field(
-        default=timedelta(minutes=15),
-        description="How long an attempt may wait for its GPU (provisioning takes up to 15m).",
-    )
-    warmup_deadline: Duration = Field(
-        default=timedelta(minutes=15), description="How long a Pod that has its GPU may take until it serves."
-    )
-    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="Rest of an offering after a failure.")
-    stabilisation_window: Duration = Field(
-        default=timedelta(minutes=10),
-        description="How long all must be well before the service moves to what it prefers.",
-    )
-    min_dwell: Duration = Field(default=timedelta(minutes=10), description="A placement is not left sooner than this.")
-    unreachable_grace: Duration = Field(
-        default=timedelta(minutes=3), description="How long a silent region counts as serving before it is replaced."
-    )
-
-
-class ResourcesSpec(Strict):
-    """What a Pod requests besides its GPUs."""
-
-    model_config = ConfigDict(extra="forbid", alias_generator=None, allow_inf_nan=False)
-
-    cpu: StrictStr = Field(default="3500m", pattern=QUANTITY, description="CPU of one Pod.")
-    memory: StrictStr = Field(default="12Gi", pattern=QUANTITY, description="Memory of one Pod.")
-    ephemeral_storage: StrictStr = Field(
-        default="30Gi", pattern=QUANTITY, alias="ephemeral-storage", description="Disk of one Pod, its image included."
-    )
-
-    @field_validator("cpu", "memory", "ephemeral_storage")
-    @classmethod
-    def _positive(cls, value: str) -> str:
-        if not re.search(r"[1-9]", value):
-            raise ValueError(f'"{value}" asks for nothing; give an amount above zero')
-        return value
-
-
-class EnvSpec(Strict):
-    """One environment variable of the app."""
-
-    name: StrictStr = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253, description="Name of the variable.")
-    value: StrictStr = Field(description="Its value, which may be empty. Secrets belong into a Secret, not here.")
 
 
 class HttpGetSpec(Strict):
@@ -182,15 +66,6 @@ class ProbeSpec(Strict):
     failure_threshold: StrictInt = Field(default=3, ge=1, le=10000, description="Failures in a row until it counts.")
     success_threshold: StrictInt = Field(default=1, ge=1, le=100, description="Successes in a row until it counts.")
     initial_delay_seconds: StrictInt = Field(default=0, ge=0, le=3600, description="Rest before the first one.")
-
-
-class ScratchSpec(Strict):
-    """An empty folder of the Pod's own, gone when the Pod goes."""
-
-    path: StrictStr = Field(pattern=r"^/[^:]*[^:/]$", max_length=1024, description="Where the app finds it.")
-    size: Annotated[StrictStr, Field(pattern=QUANTITY)] | None = Field(
-        default=None, description="A Pod that writes more is evicted. Leave out for the Pod's ephemeral storage."
-    )
 
 
 class ModelSpec(Strict):
@@ -291,150 +166,17 @@ class PodSpec(Strict):
         return value
 
 
-RESOURCE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-_ResourceName = Annotated[StrictStr, Field(max_length=63, pattern=RESOURCE_NAME)]
-
-
-class HttpsSpec(Strict):
-    """How the address speaks HTTPS. Certificates are the project's; no key ever passes through here."""
-
-    certificates: list[_ResourceName] = Field(
-        default_factory=list,
-        max_length=15,
-        description="Names of SSL certificates of the project (`gcloud compute ssl-certificates list`), the default "
-        "one first.",
-    )
-    certificate_map: _ResourceName | None = Field(
-        default=None,
-        description="Name of a certificate map of Certificate Manager, for MultiClusterGateway, in place of these.",
-    )
-    ssl_policy: _ResourceName | None = Field(
-        default=None, description="Name of an SSL policy of the project, which says what TLS is spoken."
-    )
-    redirect: StrictBool = Field(default=True, description="Send who comes by HTTP to HTTPS.")
-
-    @field_validator("certificates")
-    @classmethod
-    def _once(cls, value: list[str]) -> list[str]:
-        if double := next((name for name in value if value.count(name) > 1), None):
-            raise ValueError(f'"{double}" is named twice; keep one of them')
-        return value
-
-    @model_validator(mode="after")
-    def _some(self) -> "HttpsSpec":
-        if not self.certificates and not self.certificate_map:
-            raise ValueError("no certificate is named; name at least one in certificates")
-        return self
-
-
-class IapSpec(Strict):
-    """Identity-Aware Proxy: only people and accounts that the project lets in reach the app."""
-
-    oauth_secret: StrictStr = Field(
-        max_length=253,
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        description="Name of the Secret in the config cluster, in the service's namespace, that holds the OAuth "
-        "client: client_id and client_secret for MultiClusterIngress, key (the secret) for MultiClusterGateway.",
-    )
-    client_id: StrictStr | None = Field(
-        default=None,
-        max_length=256,
-        pattern=r"^[!-~]+$",
-        description="Id of the OAuth client, for MultiClusterGateway. It is no secret.",
-    )
-
-
-class IngressSpec(Strict):
-    """How the world reaches the service."""
-
-    kind: Literal["MultiClusterIngress", "MultiClusterGateway"] = Field(
-        default="MultiClusterIngress",
-        description="What wires the regions into one address. When it is changed, the new wiring serves before the "
-        "old one is taken down.",
-    )
-    static_address: StrictStr | None = Field(
-        default=None,
-        min_length=1,
-        description="Reserved global IP address (the address itself, not its name), for MultiClusterIngress.",
-    )
-    static_address_name: StrictStr | None = Field(
-        default=None,
-        max_length=63,
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        description="Name of a reserved global IP address, for MultiClusterGateway; another one than staticAddress.",
-    )
-    host: StrictStr | None = Field(
-        default=None,
-        max_length=253,
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        description="Host name served. A MultiClusterGateway then answers 404 to other hosts.",
-    )
-    health_path: StrictStr = Field(
-        default="/", pattern=r"^/", max_length=1024, description="Asked by the load balancer."
-    )
-    timeout: Duration = Field(
-        default=timedelta(minutes=5), description="Longest request; longer than the longest render."
-    )
-    draining: Duration = Field(
-        default=timedelta(minutes=5), description="Time that requests get when a region is left."
-    )
-    check_interval: Duration = Field(default=timedelta(seconds=15), description="How often the load balancer asks.")
-    https: HttpsSpec | None = Field(default=None, description="Leave out to speak HTTP alone.")
-    security_policy: _ResourceName | None = Field(
-        default=None, description="Name of a Cloud Armor security policy of the project that guards the app."
-    )
-    iap: IapSpec | None = Field(default=None, description="Leave out to let everybody in.")
-
-    @model_validator(mode="after")
-    def _reserved_as_its_kind_takes_it(self) -> "IngressSpec":
-        gateway = self.kind == "MultiClusterGateway"
-        if gateway and self.static_address and not self.static_address_name:
-            raise ValueError(
-                "staticAddress is for MultiClusterIngress; a MultiClusterGateway takes the name of a reserved address "
-                "of its own: set staticAddressName as well"
-            )
-        if not gateway and self.static_address_name and not self.static_address:
-            raise ValueError(
-                "staticAddressName is for MultiClusterGateway; a MultiClusterIngress takes a reserved address itself: "
-                "set staticAddress as well"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _secured_as_its_kind_takes_it(self) -> "IngressSpec":
-        gateway = self.kind == "MultiClusterGateway"
-        if self.iap is not None and self.https is None:
-            raise ValueError("iap works over HTTPS alone; set https as well")
-        if self.https is not None and not gateway:
-            if not self.static_address:
-                raise ValueError(
-                    "https of a MultiClusterIngress needs a reserved address; reserve one "
-                    "(`gcloud compute addresses create NAME --global`) and set staticAddress"
-                )
-            if not self.https.certificates:
-                raise ValueError(
-                    "https.certificateMap is for MultiClusterGateway; a MultiClusterIngress takes SSL certificates: "
-                    "name at least one in https.certificates"
-                )
-        if self.iap is not None and gateway and not self.iap.client_id:
-            raise ValueError(
-                "iap of a MultiClusterGateway needs the id of the OAuth client beside its secret; set iap.clientId"
-            )
-        return self
-
-
 class GPUServiceSpec(Strict):
     """What the user wants."""
 
     replicas: StrictInt = Field(default=1, ge=1, le=1000, description="How many Pods are to serve.")
-    accelerators: list[AcceleratorSpec] = Field(min_length=1, max_length=16, description="GPU types, preferred first.")
-    capacity_types: list[Literal["on-demand", "spot", "flex-start"]] = Field(
-        default=["spot", "on-demand"],
-        min_length=1, max_length=3, description="How capacity is bought, preferred first.",
-    )  # fmt: skip
+    accelerators: Accelerators = Field(description="GPU types, preferred first.")
+    capacity_types: CapacityTypes = Field(
+        default=["spot", "on-demand"], description="How capacity is bought, preferred first."
+    )
     regions: RegionsSpec = Field(default_factory=RegionsSpec, description="Where GPUs may be.")
     spread: SpreadSpec = Field(default_factory=SpreadSpec, description="How replicas lie over regions.")
-    max_hourly_cost: Annotated[float, Field(gt=0, le=1e6, strict=False)] | None = Field(
+    max_hourly_cost: UsdAnHour | None = Field(
         default=None, description="Hard cap in USD an hour over all GPUs held or asked for. Leave out for none."
     )
     policy: PolicySpec = Field(default_factory=PolicySpec, description="What is valued: low cost, or availability.")
@@ -442,23 +184,6 @@ class GPUServiceSpec(Strict):
     pod: PodSpec = Field(description="The app.")
     ingress: IngressSpec = Field(default_factory=IngressSpec, description="How the world reaches it.")
     paused: StrictBool = Field(default=False, description="Leave everything as it is and write nothing.")
-
-    @field_validator("max_hourly_cost", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError("write the cap as a number of USD an hour, such as 4.5, without quotes or units")
-        return value
-
-    @field_validator("accelerators", "capacity_types")
-    @classmethod
-    def _distinct(cls, value: list[Any]) -> list[Any]:
-        for index, item in enumerate(value):
-            if item in value[:index]:
-                raise ValueError(
-                    f"entry {index + 1} repeats an earlier one; the order is the preference, name each once"
-                )
-        return value
 
     @model_validator(mode="after")
     def _possible(self) -> "GPUServiceSpec":

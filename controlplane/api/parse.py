@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.api.checking import checked
-from controlplane.api.gpuservice import GPUServiceSpec, HttpsSpec, ModelSpec, ProbeSpec, TimingSpec
+from controlplane.api.gpuservice import GPUServiceSpec, ModelSpec, ProbeSpec
+from controlplane.api.ingress import HttpsSpec
 from controlplane.api.problems import Problem
+from controlplane.api.sections import TimingSpec
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
     Https,

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from controlplane.bootstrap.names import BUILDER, GROWTH_ROLE, NAME, ROLE, Names
+from controlplane.bootstrap.names import BUILDER, GROWTH_ROLE, NAME, ROLE, Names, account_part, cluster_part
 from controlplane.bootstrap.values import MARK, Binding, Call, Json, Part, Rest, gcloud
 from regional_deploy.runner import role_definition
 
-_PROJECT_POLICY = ("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy")
 _FEATURES = ("feature multiclusteringress", "feature multiclusterservicediscovery")
-_HUNTER = f"service account {NAME}"
+_HUNTER = account_part(NAME)
 GATEWAY_ROLES = ("roles/gkehub.gatewayEditor", "roles/gkehub.viewer")
 
 
@@ -43,16 +42,10 @@ def agents(names: Names) -> tuple[Part, ...]:
     )
 
 
-def account_part(name: str) -> str:
-    """Give the name of a service account's part."""
-    return f"service account {name}"
-
-
 def project_binding(names: Names, role: str, member: str, needs: tuple[str, ...]) -> Part:
     """Give the binding of a role in the project. member: an account's email, or with its kind before a colon."""
     full = member if member.startswith("serviceAccount:") else f"serviceAccount:{member}"
-    words = (names.project, f"--member={full}", f"--role={role}", "--condition=None")
-    return Part(
+    return bound(
         f"{_short(role)} of {_short_member(full)}",
         Binding(
             "cloudresourcemanager",
@@ -63,9 +56,57 @@ def project_binding(names: Names, role: str, member: str, needs: tuple[str, ...]
             f"project {names.project}",
         ),
         needs,
-        (gcloud("projects", "add-iam-policy-binding", *words),),
-        (gcloud("projects", "remove-iam-policy-binding", *words),),
-        permissions=_PROJECT_POLICY,
+        command=("projects",),
+        on=(names.project,),
+        options=("--condition=None",),
+        permissions="resourcemanager.projects",
+    )
+
+
+def bound(
+    name: str,
+    binding: Binding,
+    needs: tuple[str, ...],
+    *,
+    command: tuple[str, ...],
+    on: tuple[str, ...],
+    options: tuple[str, ...] = (),
+    permissions: str,
+) -> Part:
+    """Give the part of a binding.
+
+    command: gcloud's group for what is bound on, which `on` names; options: what is said besides member and role.
+    permissions: what those to read and write the policy begin with.
+    """
+    words = (*on, f"--member={binding.member}", f"--role={binding.role}", *options)
+    return Part(
+        name,
+        binding,
+        needs,
+        (gcloud(*command, "add-iam-policy-binding", *words),),
+        (gcloud(*command, "remove-iam-policy-binding", *words),),
+        permissions=(f"{permissions}.getIamPolicy", f"{permissions}.setIamPolicy"),
+    )
+
+
+def _on_account(names: Names, name: str, email: str, needs: tuple[str, ...], *, role: str, member: str) -> Part:
+    """Give the binding of a role on one service account alone."""
+    path = f"/v1/projects/{names.project}/serviceAccounts/{email}"
+    return bound(
+        name,
+        Binding(
+            "iam",
+            Call("POST", f"{path}:getIamPolicy"),
+            Call("POST", f"{path}:setIamPolicy"),
+            role,
+            f"serviceAccount:{member}",
+            account_part(email),
+        ),
+        needs,
+        command=("iam", "service-accounts"),
+        on=(email,),
+        options=(f"--project={names.project}",),
+        permissions="iam.serviceAccounts",
     )
 
 
@@ -111,26 +152,16 @@ def _on_demand(names: Names, apis: str) -> tuple[Part, ...]:
         return ()
     role = _role(names, GROWTH_ROLE, "google-cloud-role-growth", apis)
     nodes = f"{names.number}-compute@developer.gserviceaccount.com"
-    path = f"/v1/projects/{names.project}/serviceAccounts/{nodes}"
-    member = f"serviceAccount:{names.account}"
-    words = (nodes, f"--member={member}", "--role=roles/iam.serviceAccountUser", f"--project={names.project}")
     return (
         role,
         project_binding(names, f"projects/{names.project}/roles/{GROWTH_ROLE}", names.account, (_HUNTER, role.name)),
-        Part(
+        _on_account(
+            names,
             f"role iam.serviceAccountUser of {NAME}",
-            Binding(
-                "iam",
-                Call("POST", f"{path}:getIamPolicy"),
-                Call("POST", f"{path}:setIamPolicy"),
-                "roles/iam.serviceAccountUser",
-                member,
-                f"service account {nodes}",
-            ),
+            nodes,
             (_HUNTER,),
-            (gcloud("iam", "service-accounts", "add-iam-policy-binding", *words),),
-            (gcloud("iam", "service-accounts", "remove-iam-policy-binding", *words),),
-            permissions=("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy"),
+            role="roles/iam.serviceAccountUser",
+            member=names.account,
         ),
     )
 
@@ -162,23 +193,11 @@ def _role(names: Names, name: str, file: str, apis: str) -> Part:
 
 def _workload_identity(names: Names) -> Part:
     """Let the Deployment of `runner watch` act as the account of the passes."""
-    path = f"/v1/projects/{names.project}/serviceAccounts/{names.account}"
-    member = f"serviceAccount:{names.pool}[{NAME}/{NAME}]"
-    words = (
-        names.account, f"--member={member}", "--role=roles/iam.workloadIdentityUser", f"--project={names.project}"
-    )  # fmt: skip
-    return Part(
+    return _on_account(
+        names,
         f"workload identity of {NAME}",
-        Binding(
-            "iam",
-            Call("POST", f"{path}:getIamPolicy"),
-            Call("POST", f"{path}:setIamPolicy"),
-            "roles/iam.workloadIdentityUser",
-            member,
-            f"service account {names.account}",
-        ),
-        (account_part(NAME), f"cluster {names.fleet.config.link}"),
-        (gcloud("iam", "service-accounts", "add-iam-policy-binding", *words),),
-        (gcloud("iam", "service-accounts", "remove-iam-policy-binding", *words),),
-        permissions=("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy"),
+        names.account,
+        (_HUNTER, cluster_part(names.fleet.config)),
+        role="roles/iam.workloadIdentityUser",
+        member=f"{names.pool}[{NAME}/{NAME}]",
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controlplane.bootstrap import access, running
-from controlplane.bootstrap.names import NAME, Names
+from controlplane.bootstrap.names import NAME, Names, cluster_part, objects_part
 from controlplane.bootstrap.values import (
     LABEL,
     MARK,
@@ -31,8 +31,8 @@ from controlplane.model.offering import ClusterRef
 
 APIS = (
     "artifactregistry", "cloudbuild", "cloudquotas", "cloudresourcemanager", "cloudscheduler", "compute", "container",
-    "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery", "run", "serviceusage", "storage",
-    "trafficdirector",
+    "containerfilesystem", "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery", "run",
+    "serviceusage", "storage", "trafficdirector",
 )  # fmt: skip
 APIS_PART = "APIs"
 INGRESS, DISCOVERY = "multiclusteringress", "multiclusterservicediscovery"
@@ -110,19 +110,9 @@ def _cluster(names: Names, ref: ClusterRef, apis: str, label: str = OURS) -> Par
     )  # fmt: skip
 
 
-def objects_part(ref: ClusterRef) -> str:
-    """Give the name of the part that stands for the objects in a cluster."""
-    return f"objects in {ref.link}"
-
-
-def cluster_part(ref: ClusterRef) -> str:
-    """Give the name of a cluster's part."""
-    return f"cluster {ref.link}"
-
-
 def _membership(fleet: FleetSpec, ref: ClusterRef, cluster: str) -> Part:
-    where = (f"--location={ref.region}", f"--project={fleet.project}")
     """Give the membership. It comes with the cluster; one that is not there is made by itself."""
+    where = (f"--location={ref.region}", f"--project={fleet.project}")
     link, words = f"--gke-cluster={ref.link}", ("container", "fleet", "memberships")
     return Part(
         f"membership {ref.link}",

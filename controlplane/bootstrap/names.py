@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from controlplane.model.fleet import FleetSpec
+from controlplane.model.offering import ClusterRef
 
 NAME = "gpu-hunter"
 BUILDER = "gpu-hunter-build"
@@ -79,3 +80,18 @@ class Names:
         """Give the email of a service account; a domain-scoped project example.com:p is p.example.com there."""
         domain, _, own = self.project.rpartition(":")
         return f"{name}@{own}{f'.{domain}' if domain else ''}.iam.gserviceaccount.com"
+
+
+def account_part(name: str) -> str:
+    """Give the name of a service account's part."""
+    return f"service account {name}"
+
+
+def cluster_part(ref: ClusterRef) -> str:
+    """Give the name of a cluster's part."""
+    return f"cluster {ref.link}"
+
+
+def objects_part(ref: ClusterRef) -> str:
+    """Give the name of the part that stands for the objects in a cluster."""
+    return f"objects in {ref.link}"

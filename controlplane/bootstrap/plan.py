@@ -40,7 +40,8 @@ def to_make(part: Part, seen: Seen) -> Verb:
     """Say what apply does about a part."""
     if seen.state is State.DIFFERS:
         rest = part.thing
-        return Verb.REFUSE if isinstance(rest, Rest) and rest.update is None else Verb.UPDATE
+        fixed = isinstance(rest, Rest) and rest.update is None
+        return Verb.REFUSE if fixed or seen.remedy else Verb.UPDATE
     return {
         State.PRESENT: Verb.KEEP,
         State.ABSENT: Verb.CREATE,

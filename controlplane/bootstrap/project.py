@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane.bootstrap.blueprint import Documents, blueprint, cluster_part, extra_clusters
+from controlplane.bootstrap.blueprint import Documents, blueprint, extra_clusters
 from controlplane.bootstrap.emptying import Emptying
 from controlplane.bootstrap.handlers import handlers
-from controlplane.bootstrap.names import Names
+from controlplane.bootstrap.names import Names, cluster_part
 from controlplane.bootstrap.plan import Step, Verb, apply_plan, destroy_plan
 from controlplane.bootstrap.ports import Gateways
 from controlplane.bootstrap.remedies import Halted, halted
 from controlplane.bootstrap.run import Outcome, Patience, Run, Say
 from controlplane.bootstrap.running import RUNNING
-from controlplane.bootstrap.values import LABEL, OURS, Cluster, Part, State, thing
+from controlplane.bootstrap.values import LABEL, OURS, STANDING, Cluster, Part, State, thing
 from controlplane.clock import Clock
 from controlplane.gateways.administration import disabled
 from controlplane.gateways.errors import GatewayError
@@ -105,7 +105,7 @@ class Bootstrap:
         stands = run.look_at(next(part for part in clusters if part.name == cluster_part(self.fleet.config)))
         if stands.state is State.UNKNOWN:
             raise Halted(cluster_part(self.fleet.config), stands.detail, stands.remedy)
-        if stands.state is not State.PRESENT:
+        if stands.state not in STANDING:
             return run.destroy()  # nothing can be wired without it: it is the last to go, or was never made
         emptying = Emptying(self.fleet, self.gateways, self.clock, self.say, self.patience)
         emptying.check(take=take_services is not None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from controlplane.bootstrap.plan import Verb, owned, to_make, to_remove
 from controlplane.bootstrap.ports import Handler, Operations
 from controlplane.bootstrap.remedies import Halted, halted, remedy
-from controlplane.bootstrap.values import Binding, Objects, Operation, Part, Rest, Seen, State, Thing
+from controlplane.bootstrap.values import STANDING, Binding, Objects, Operation, Part, Rest, Seen, State, Thing
 from controlplane.clock import Clock
 from controlplane.gateways.administration import disabled
 from controlplane.gateways.errors import Ambiguous, GatewayError, Gone, Invalid
@@ -69,7 +69,7 @@ class Run:
         """Look how every part stands; what cannot be told is unknown, with the reason."""
         seen: dict[str, Seen] = {}
         for part in self.parts:
-            lacking = [need for need in part.needs if need in seen and seen[need].state is not State.PRESENT]
+            lacking = [need for need in part.needs if need in seen and seen[need].state not in STANDING]
             if isinstance(part.thing, Objects) and lacking:
                 state = seen[lacking[0]].state
                 absent = state in (State.ABSENT, State.GOING, State.DISABLED)
@@ -228,7 +228,7 @@ class Run:
     def _arrived(self, going: _Going, seen: Seen) -> bool:
         if going.verb is Verb.REMOVE:
             return seen.state in (State.ABSENT, State.TAKEN)
-        if seen.state in (State.FAILED, State.TAKEN):
+        if seen.state in (State.FAILED, State.TAKEN) or (seen.state is State.DIFFERS and seen.remedy):
             raise Halted(going.part.name, seen.detail, seen.remedy or "see the message")
         return seen.state is State.PRESENT
 

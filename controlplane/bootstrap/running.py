@@ -1,8 +1,8 @@
 """The parts that run passes: the image and what builds it, the Cloud Run job, its trigger."""
 
-from controlplane.bootstrap.access import account_part
+from controlplane.bootstrap.access import bound
 from controlplane.bootstrap.costs import job_charges
-from controlplane.bootstrap.names import BUILDER, NAME, Names
+from controlplane.bootstrap.names import BUILDER, NAME, Names, account_part, objects_part
 from controlplane.bootstrap.values import (
     LABEL,
     MARK,
@@ -80,25 +80,21 @@ def _repository(names: Names, apis: str) -> Part:
 
 
 def _repository_binding(names: Names) -> Part:
-    member = f"serviceAccount:{names.builder}"
-    words = (
-        NAME, f"--location={names.region}", f"--member={member}", "--role=roles/artifactregistry.writer",
-        f"--project={names.project}",
-    )  # fmt: skip
-    return Part(
+    return bound(
         f"role artifactregistry.writer of {BUILDER}",
         Binding(
             "artifactregistry",
             Call("GET", f"/v1/{names.repository}:getIamPolicy"),
             Call("POST", f"/v1/{names.repository}:setIamPolicy"),
             "roles/artifactregistry.writer",
-            member,
+            f"serviceAccount:{names.builder}",
             REPOSITORY,
         ),
         (REPOSITORY, account_part(BUILDER)),
-        (gcloud("artifacts", "repositories", "add-iam-policy-binding", *words),),
-        (gcloud("artifacts", "repositories", "remove-iam-policy-binding", *words),),
-        permissions=("artifactregistry.repositories.getIamPolicy", "artifactregistry.repositories.setIamPolicy"),
+        command=("artifacts", "repositories"),
+        on=(NAME, f"--location={names.region}"),
+        options=(f"--project={names.project}",),
+        permissions="artifactregistry.repositories",
     )
 
 
@@ -137,23 +133,21 @@ def _bucket(names: Names, apis: str) -> Part:
 
 
 def _bucket_binding(names: Names) -> Part:
-    member = f"serviceAccount:{names.builder}"
-    words = (f"gs://{names.bucket}", f"--member={member}", "--role=roles/storage.objectViewer")
     path = f"/storage/v1/b/{names.bucket}/iam"
-    return Part(
+    return bound(
         f"role storage.objectViewer of {BUILDER}",
         Binding(
             "storage",
             Call("GET", f"{path}?optionsRequestedPolicyVersion=3"),
             Call("PUT", path),
             "roles/storage.objectViewer",
-            member,
+            f"serviceAccount:{names.builder}",
             BUCKET,
         ),
         (BUCKET, account_part(BUILDER)),
-        (gcloud("storage", "buckets", "add-iam-policy-binding", *words),),
-        (gcloud("storage", "buckets", "remove-iam-policy-binding", *words),),
-        permissions=("storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy"),
+        command=("storage", "buckets"),
+        on=(f"gs://{names.bucket}",),
+        permissions="storage.buckets",
     )
 
 
@@ -210,25 +204,21 @@ def _job(names: Names, apis: str) -> Part:
 
 
 def _invoker(names: Names) -> Part:
-    member = f"serviceAccount:{names.account}"
-    words = (
-        NAME, f"--region={names.region}", f"--member={member}", "--role=roles/run.invoker",
-        f"--project={names.project}",
-    )  # fmt: skip
-    return Part(
+    return bound(
         INVOKER,
         Binding(
             "run",
             Call("GET", f"/v2/{names.job}:getIamPolicy"),
             Call("POST", f"/v2/{names.job}:setIamPolicy"),
             "roles/run.invoker",
-            member,
+            f"serviceAccount:{names.account}",
             JOB,
         ),
         (JOB,),
-        (gcloud("run", "jobs", "add-iam-policy-binding", *words),),
-        (gcloud("run", "jobs", "remove-iam-policy-binding", *words),),
-        permissions=("run.jobs.getIamPolicy", "run.jobs.setIamPolicy"),
+        command=("run", "jobs"),
+        on=(NAME, f"--region={names.region}"),
+        options=(f"--project={names.project}",),
+        permissions="run.jobs",
     )
 
 
@@ -248,7 +238,7 @@ def _trigger(names: Names) -> Part:
             ("description", "Starts a pass of GPU Hunter."),
             update=Call("PATCH", f"{path}?updateMask=schedule,timeZone,httpTarget,description", body),
         ),
-        (INVOKER, f"objects in {names.fleet.config.link}"),
+        (INVOKER, objects_part(names.fleet.config)),
         (gcloud(*runner.trigger_command(values)[1:]),),
         (gcloud(*undo),),
         (Charge("trigger"),),

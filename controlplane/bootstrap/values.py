@@ -34,13 +34,17 @@ class State(StrEnum):
     DISABLED = "API not enabled"
 
 
+STANDING = (State.PRESENT, State.DIFFERS)
+"""It is there and serves, be it as wanted or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was found of a part.
 
     detail: for people, one line: in what it differs, who has taken the name, why it is unknown.
-    found: the object as the API gave it. remedy: what a person can do about it. ours: we made it; what others made
-    serves as well, and stays.
+    found: the object as the API gave it. remedy: what a person has to do about it, since we cannot. ours: we made it;
+    what others made serves as well, and stays.
     """
 
     state: State

@@ -5,21 +5,19 @@ not known ends the work on that cluster, and any failure before what takes away 
 pass sees what is there and decides again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
 
 import regional_deploy
 from controlplane.clock import Clock
-from controlplane.engine.fanout import Fanout
+from controlplane.engine.carrying import Carrying
 from controlplane.engine.fence import Fence
-from controlplane.engine.lease import FenceLost
 from controlplane.engine.outcome import Outcome, Result
 from controlplane.engine.ports import ConfigCluster, Json, Manifest, MemberCluster
 from controlplane.engine.rewire import Rewiring, is_ours
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways import errors
-from controlplane.gateways.errors import GatewayError
 from controlplane.model import naming
 from controlplane.model.decision import (
     Action,
@@ -37,7 +35,6 @@ from controlplane.model.template import spec_template_hash
 
 ADDS = (ApplyPlacement,)
 TAKES_AWAY = (ScaleDownPlacement, DeletePlacement, UnwireIngress, ReleaseMember, RemoveFinalizer)
-SECONDS_PER_ACTION = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Executor:
 
     def __init__(self, config: ConfigCluster, wirings: Wirings, fence: Fence, clock: Clock) -> None:
         self._config, self._wirings, self._fence, self._clock = config, wirings, fence, clock
-        self._closed: dict[ClusterRef | None, str] = {}
+        self._carrying: Carrying[Action] = Carrying(fence, clock, "GPUService")
 
     def run(self, work: Work) -> tuple[Result, ...]:
         """Carry out the plan and tell what became of each action, in the plan's order."""
@@ -90,50 +87,12 @@ class Executor:
         return tuple(results[id(action)] for action in work.plan)
 
     def _stage(self, work: Work, actions: Sequence[Action]) -> list[Result]:
-        """Work on all clusters at once, and on one cluster in the plan's order."""
-        by_cluster: dict[ClusterRef | None, list[Action]] = {}
-        for action in actions:
-            by_cluster.setdefault(_cluster(action), []).append(action)
-        fanout: Fanout[ClusterRef | None] = Fanout(self._clock)
-        for cluster, group in by_cluster.items():
-            seconds = min(SECONDS_PER_ACTION * len(group), self._fence.left)
-            fanout.start(cluster, _bound(self._group, work, group), seconds=seconds)
-        fanout.wait(by_cluster)
-        results: list[Result] = []
-        for cluster, group in by_cluster.items():
-            error = fanout.error(cluster)
-            if error is None:
-                results += cast("list[Result]", fanout.result(cluster))
-            else:  # it is still at one request: the fence lets no other follow, but what becomes of it, nobody knows
-                self._closed[cluster] = error.message
-                results += [Result(action, Outcome.AMBIGUOUS, error.message, errors.Ambiguous.hint) for action in group]
-        return results
-
-    def _group(self, work: Work, actions: Iterable[Action]) -> list[Result]:
-        return [self._one(work, action) for action in actions]
-
-    def _one(self, work: Work, action: Action) -> Result:
-        cluster = _cluster(action)
-        if cluster in self._closed:
-            return Result(action, Outcome.SKIPPED, f"no more writes there in this pass: {self._closed[cluster]}")
-        if cluster is not None and cluster not in work.handles:
-            return Result(action, Outcome.SKIPPED, "the cluster is not in the fleet's listing of this pass")
-        try:
-            self._fence.check(destructive=isinstance(action, TAKES_AWAY) or _removes(action))
-            foreign = self._do(work, action)
-        except FenceLost as error:
-            return Result(action, Outcome.SKIPPED, str(error))
-        except GatewayError as error:
-            if error.ends_cluster:
-                self._closed[cluster] = error.message
-            return Result(action, outcome_of(error), error.message, error.hint, type(error).__name__)
-        if foreign:
-            return Result(action, Outcome.FOREIGN, foreign, "rename the GPUService or remove the object")
-        return Result(action, Outcome.DONE)
+        return self._carrying.stage(actions, _cluster, partial(self._do, work), work.handles)
 
     def _do(self, work: Work, action: Action) -> str:
         """Carry out one action; give the name of an object that is in the way and not ours."""
         spec = work.spec
+        self._fence.check(destructive=isinstance(action, TAKES_AWAY) or _removes(action))
         match action:
             case ApplyPlacement():
                 return self._apply(work, action)
@@ -224,19 +183,3 @@ def _removes(action: Action) -> bool:
 
 def _name(spec: ServiceSpec, action: ScaleDownPlacement | DeletePlacement) -> str:
     return naming.deployment_name(spec.name, action.offering.accelerator, action.offering.capacity)
-
-
-def outcome_of(error: GatewayError) -> Outcome:
-    """Say what became of a write that failed with this error."""
-    if isinstance(error, errors.Ambiguous):
-        return Outcome.AMBIGUOUS
-    if isinstance(error, errors.Conflict):
-        return Outcome.CONFLICT
-    refused = (errors.Invalid, errors.Forbidden, errors.AuthExpired, errors.QuotaExceeded, errors.StockOut)
-    return Outcome.REFUSED if isinstance(error, refused) else Outcome.FAILED
-
-
-def _bound(
-    call: Callable[[Work, Iterable[Action]], list[Result]], work: Work, group: list[Action]
-) -> Callable[[], object]:
-    return lambda: call(work, group)

@@ -17,22 +17,19 @@ from controlplane.engine.intake import Intake
 from controlplane.engine.jobs import JobExecutor
 from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View, observation_of
-from controlplane.engine.outcome import BatchReport, ExitCode, Looked, Outcome, Result
-from controlplane.engine.ports import AdviceSource, BatchBook, BatchMaker, EventSink, Json, ParametersSource
-from controlplane.engine.report import action_events, condition_events, event, unaccepted_status
-from controlplane.engine.services import REFUSALS, fenced
+from controlplane.engine.outcome import BatchReport, ExitCode, Looked, Result
+from controlplane.engine.ports import AdviceSource, BatchMaker, Json, ParametersSource
+from controlplane.engine.record import Book, Record, left_alone
+from controlplane.engine.report import FAULT, action_events, condition_events, event
 from controlplane.engine.turns import behind
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub
-from controlplane.model.batch import BatchMemory, BatchSpec, ReleaseBatch, StartJob
+from controlplane.model.batch import BatchMemory, BatchSpec, ReleaseBatch
 from controlplane.model.decision import Decision
 from controlplane.model.facts import Unknown, UnknownReason, map_fact
 from controlplane.model.memory import Memory
-from controlplane.model.naming import FINALIZER
-from controlplane.model.offering import RefusalClass
 
-_FAULT = "a fault of the program; the log has the details"
 _UNCOUNTED = "spec.pictures is missing and nothing here can count them; set it to how many the file asks for"
 _AGAIN = "what was rendered is safe in the output: delete the GPUBatch and create it again to go on"
 MOST_SHARDS = 10_000
@@ -68,6 +65,7 @@ class BatchPass:
         self._config, self._fence, self._view, self._clock = config, fence, view, clock
         self._outside = outside
         self._executor = JobExecutor(fence, clock)
+        self._record = Record(config, fence, clock, "batch")
         self._behind: Mapping[str, str] = {}
         self._log = structlog.get_logger("batch")
 
@@ -83,13 +81,13 @@ class BatchPass:
             try:
                 if self._fence.left <= 0:
                     return BatchReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
-                inbox = self._inbox(batch, dry_run=dry_run)
-                if inbox is not None:
-                    return inbox
-                judged = self._judge(batch, services)
+                spec = _read(batch)
+                if isinstance(spec, BatchSpec) and spec.inbox:
+                    return self._inbox(batch, spec, dry_run=dry_run)
+                judged = spec if isinstance(spec, str) else self._judge(batch, spec, services)
                 if isinstance(judged, str):
-                    if not dry_run and not _left_alone(batch):
-                        self._refuse(batch, judged)
+                    if not dry_run and not left_alone(batch):
+                        self._record.refuse(batch, judged)
                     return BatchReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
                 report = BatchReport(key, _exit_code(judged), spec=judged.spec, decision=judged.decision)
                 if dry_run or (judged.spec.paused and not judged.spec.deleting):
@@ -101,21 +99,12 @@ class BatchPass:
                 return BatchReport(key, ExitCode.CUT_OFF, problem=f"{error.message}; {error.hint}")
             except Exception:  # noqa: BLE001 - one batch must not keep the others from being rendered
                 self._log.exception("batch failed")
-                return BatchReport(key, ExitCode.BUG, problem=_FAULT)
+                return BatchReport(key, ExitCode.BUG, problem=FAULT)
 
-    def _inbox(self, batch: Json, *, dry_run: bool) -> BatchReport | None:
-        """Look into an inbox; None for a GPUBatch that is none, or whose spec is wrong."""
-        from controlplane import api
-
-        try:
-            spec = api.parse_batch(batch)
-        except api.SpecError:
-            return None
-        if not spec.inbox:
-            return None
+    def _inbox(self, batch: Json, spec: BatchSpec, *, dry_run: bool) -> BatchReport:
         report = BatchReport(spec.key, ExitCode.OK, spec=spec)
         if spec.deleting and not dry_run:
-            self._release(batch)
+            self._record.release(batch)
         if spec.paused or spec.deleting:
             return report
         if self._outside.files is None:
@@ -131,26 +120,23 @@ class BatchPass:
         status = api.inbox_status_of(spec, batch.get("status") or {}, looked.known + len(looked.made), looked.rejected)
         if status != batch.get("status"):
             self._fence.check()
-            self._config.write_batch_status(batch, status)
+            self._config.write_status(batch, status)
         now = self._clock.now()
         made = [event(batch, "Taken", f"created GPUBatch {name}", now, warning=False) for name in looked.made]
         refused = [
             event(batch, "Rejected", f"{name} is wrong; rejected/{name}.txt says why", now, warning=True)
             for name in looked.rejected
         ]
-        self._emit([*made, *refused])
+        self._record.emit([*made, *refused])
 
-    def _judge(self, batch: Json, services: list[Memory]) -> Judged | str:
+    def _judge(self, batch: Json, spec: BatchSpec, services: list[Memory]) -> Judged | str:
         from controlplane import api
         from controlplane.decide.batches import Seen, ahead_of, as_service, decide_batch
 
         previous = dict(batch.get("status") or {})
         try:
-            spec = api.parse_batch(batch)
             # Taking it down needs no memory; without that, one that cannot be read would keep it for ever.
             memory = BatchMemory() if spec.deleting else api.batch_memory_from_status(previous)
-        except api.SpecError as error:
-            return scrub(str(error))
         except api.MemoryUnreadable as error:
             return scrub(f"{error}; {_AGAIN}")
         counted = self._counted(spec, memory)
@@ -202,83 +188,48 @@ class BatchPass:
         batch, written = self._intend(judged)
         results = self._executor.run(judged.spec, judged.decision.plan, self._view.handles)
         self._learn(batch, judged, results)
-        for result in results:
-            self._log.info("action", action=str(result.action), outcome=result.outcome.value, detail=result.message)
+        self._record.log(results)
         now = self._clock.now()
         if written:
-            self._emit([*condition_events(judged.object, judged.status, now), *action_events(batch, results, now)])
+            self._record.emit(
+                [*condition_events(judged.object, judged.status, now), *action_events(batch, results, now)]
+            )
         if any(isinstance(action, ReleaseBatch) for action in judged.decision.plan):
-            self._release(batch)
+            self._record.release(batch)
         return replace(report, results=results, status_written=written)
-
-    def _release(self, batch: Json) -> None:
-        finalizers = batch["metadata"].get("finalizers") or []
-        if FINALIZER in finalizers:
-            self._fence.check(destructive=True)
-            self._config.set_batch_finalizers(batch, [name for name in finalizers if name != FINALIZER])
 
     def _intend(self, judged: Judged) -> tuple[Json, bool]:
         """Write finalizer and status before anything is done. Gives the GPUBatch as it stands then."""
         from controlplane import api
 
-        batch, spec = judged.object, judged.spec
-        finalizers = batch["metadata"].get("finalizers") or []
-        if not spec.deleting and FINALIZER not in finalizers:
-            self._fence.check()
-            batch = self._config.set_batch_finalizers(batch, [*finalizers, FINALIZER])
+        batch = judged.object if judged.spec.deleting else self._record.hold(judged.object)
         going = any(isinstance(action, ReleaseBatch) for action in judged.decision.plan)
         if going or not (judged.decision.plan or api.batch_worth_writing(judged.status, judged.previous)):
             return batch, False
-        self._fence.check()
-        return self._config.write_batch_status(batch, fenced(judged.status, self._fence.number)), True
+        return self._record.write(batch, judged.status), True
 
     def _learn(self, batch: Json, judged: Judged, results: tuple[Result, ...]) -> None:
-        """Remember what API servers refused, so that the next pass does not ask the same again."""
         from controlplane import api
-        from controlplane.decide.attempts import note_refusal
         from controlplane.decide.batches import as_service
 
-        hunt = judged.decision.memory.hunt
-        for result in results:
-            foreign = result.outcome is Outcome.FOREIGN
-            refusal = RefusalClass.UNCLASSIFIED if foreign else REFUSALS.get(result.error)
-            if isinstance(result.action, StartJob) and refusal is not None:
-                hunt = note_refusal(
-                    as_service(judged.spec, 1),
-                    hunt,
-                    result.action.offering,
-                    refusal=refusal,
-                    message=result.message,
-                    now=self._clock.now(),
-                )
-        if hunt == judged.decision.memory.hunt:
-            return
-        memory = api.batch_memory_to_status(replace(judged.decision.memory, hunt=hunt))
-        try:
-            self._fence.check()
-            self._config.write_batch_status(batch, fenced({**judged.status, "memory": memory}, self._fence.number))
-        except (GatewayError, FenceLost) as error:
-            self._log.warning("refusal not remembered", detail=str(error))
-
-    def _refuse(self, batch: Json, problem: str) -> None:
-        now = self._clock.now()
-        status = unaccepted_status(batch, problem, now)
-        if status != batch.get("status"):
-            self._fence.check()
-            self._config.write_batch_status(batch, status)
-            self._emit([event(batch, "SpecRejected", problem, now, warning=True)])
-
-    def _emit(self, events: list[Json]) -> None:
-        for item in events:
-            try:
-                self._config.emit(item)
-            except GatewayError as error:  # an Event is a courtesy; nothing depends on it
-                self._log.warning("event not written", reason=item["reason"], detail=error.message)
-                return
+        before = judged.decision.memory
+        hunt = self._record.learnt(as_service(judged.spec, 1), before.hunt, results)
+        if hunt != before.hunt:
+            self._record.learn(batch, judged.status, api.batch_memory_to_status(replace(before, hunt=hunt)))
 
 
-class Config(BatchBook, BatchMaker, EventSink, Protocol):
+class Config(Book, BatchMaker, Protocol):
     """What is needed of the config cluster."""
+
+
+def _read(batch: Json) -> BatchSpec | str:
+    """Read a GPUBatch; a text with all that is wrong with it."""
+    from controlplane import api
+
+    try:
+        return api.parse_batch(batch)
+    except api.SpecError as error:
+        return scrub(str(error))
 
 
 def _bounded(spec: BatchSpec, memory: BatchMemory) -> tuple[BatchSpec, BatchMemory] | str:
@@ -298,8 +249,3 @@ def _exit_code(judged: Judged) -> ExitCode:
     counts = decision.counts
     on_its_way = counts.serving + counts.warming + counts.hunting >= min(1, counts.wanted)
     return ExitCode.OK if on_its_way else ExitCode.BELOW_TARGET
-
-
-def _left_alone(batch: Mapping[str, Any]) -> bool:
-    spec = batch.get("spec")
-    return isinstance(spec, Mapping) and spec.get("paused") is True and "deletionTimestamp" not in batch["metadata"]

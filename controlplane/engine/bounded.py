@@ -94,23 +94,17 @@ class BoundedConfig:
     def replace_lease(self, lease: Manifest) -> Json:
         return self._time.within(lambda: self._config.replace_lease(lease), write=True)
 
-    def write_status(self, service: Manifest, status: Manifest) -> Json:
-        return self._time.within(lambda: self._config.write_status(service, status), write=True)
+    def write_status(self, item: Manifest, status: Manifest) -> Json:
+        return self._time.within(lambda: self._config.write_status(item, status), write=True)
 
-    def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json:
-        return self._time.within(lambda: self._config.set_finalizers(service, finalizers), write=True)
+    def set_finalizers(self, item: Manifest, finalizers: Sequence[str]) -> Json:
+        return self._time.within(lambda: self._config.set_finalizers(item, finalizers), write=True)
 
     def batches(self) -> list[Json]:
         return self._time.within(self._config.batches)
 
     def create_batch(self, batch: Manifest) -> Json:
         return self._time.within(lambda: self._config.create_batch(batch), write=True)
-
-    def write_batch_status(self, batch: Manifest, status: Manifest) -> Json:
-        return self._time.within(lambda: self._config.write_batch_status(batch, status), write=True)
-
-    def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json:
-        return self._time.within(lambda: self._config.set_batch_finalizers(batch, finalizers), write=True)
 
     def emit(self, event: Manifest) -> None:
         self._time.within(lambda: self._config.emit(event), write=True)

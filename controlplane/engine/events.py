@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote_plus
 
 import structlog
 
@@ -24,7 +25,8 @@ def address_of(body: bytes) -> str:
     """Give the address of the file that an event is about; empty where it is about none.
 
     Eventarc's body is the object itself; Pub/Sub wraps the same, encoded, into `message.data`, or tells bucket and
-    object in `message.attributes`. S3's notifications come as `Records`.
+    object in `message.attributes`. S3's notifications come as `Records`, keys
+    in them as in an address, spaces as plus signs.
     """
     try:
         event = json.loads(body)
@@ -35,7 +37,7 @@ def address_of(body: bytes) -> str:
             event = {"bucket": attributes.get("bucketId"), "name": attributes.get("objectId"), **event}
         if isinstance(event.get("Records"), list):
             record = event["Records"][0]["s3"]
-            return f"s3://{record['bucket']['name']}/{record['object']['key']}"
+            return f"s3://{record['bucket']['name']}/{unquote_plus(record['object']['key'])}"
         bucket, name = event.get("bucket"), event.get("name")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return ""

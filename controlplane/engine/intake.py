@@ -4,15 +4,9 @@ An inbox is a GPUBatch whose `parameters` end in a slash: a folder. A file is ta
 again: read and check it; put it, with all that it names, where nobody changes it; create its GPUBatch, whose name
 follows from the content; mark the file as taken. Whoever is killed in between, or told of a file twice or never,
 changes nothing of that: the next look at the folder finds what is not marked.
-
-    <inbox>/<file>                      what users put there; it stays
-    <inbox>/batches/<name>-<digest>/    the copy that is rendered
-    <inbox>/taken/<file>@<version>      the marks
-    <inbox>/rejected/<file>             what is wrong, and beside it `<file>.txt` which says why
+Which folders there are, and how marks and batches are called, is in `controlplane/model/inbox.py`.
 """
 
-import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -25,12 +19,9 @@ from controlplane.gateways.errors import AlreadyExists
 from controlplane.gateways.parameters import Parameters, Tray
 from controlplane.model import naming
 from controlplane.model.batch import BatchSpec
+from controlplane.model.inbox import batch_name, mark, wanted
 
 Json = dict[str, Any]
-ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".png")
-_LONGEST = 30  # of a GPUBatch's name
-_DIGITS = 8
-_MARK = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Writes(Protocol):
@@ -59,9 +50,9 @@ class Intake:
         Raises GatewayError for a folder that cannot be reached.
         """
         tray = self._source.tray(inbox.parameters)
-        files = {name: v for name, v in tray.versions().items() if _wanted(name) and only in ("", name)}
+        files = {name: v for name, v in tray.versions().items() if wanted(name) and only in ("", name)}
         taken = tray.names("taken") if files else frozenset()
-        fresh = {name: version for name, version in files.items() if _mark(name, version) not in taken}
+        fresh = {name: version for name, version in files.items() if mark(name, version) not in taken}
         made, rejected, waiting = [], [], []
         for name, version in sorted(fresh.items()):
             found, refused = self._take(inbox, template, tray, name, version) if write else ("", False)
@@ -87,7 +78,7 @@ class Intake:
             return "", self._reject(tray, name, version, read)
         batch, _ = self._begin(inbox, template, tray, name, read)
         self._fence.check()
-        tray.publish(f"taken/{_mark(name, version)}", f"{batch}\n".encode())
+        tray.publish(f"taken/{mark(name, version)}", f"{batch}\n".encode())
         return batch, False
 
     def _begin(self, inbox: BatchSpec, template: Json, tray: Tray, name: str, read: Parameters) -> tuple[str, bool]:
@@ -117,11 +108,8 @@ class Intake:
 
 
 def name_of(read: Parameters, output: str) -> str:
-    """Give the name of the GPUBatch of a file: the same for the same content and output, so that twice is one batch."""
-    slug = re.sub(r"[^a-z0-9]+", "-", read.name.lower()).strip("-") or "batch"
-    digest = hashlib.sha256(f"{read.digest} {output}".encode()).hexdigest()
-    slug = slug if slug[0].isalpha() else f"b-{slug}"
-    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{digest[:_DIGITS]}"
+    """Give the name of the GPUBatch of a file that was read."""
+    return batch_name(read.name, read.digest, output)
 
 
 def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str, read: Parameters) -> Json:
@@ -144,11 +132,3 @@ def _child(inbox: BatchSpec, template: Mapping[str, Any], batch: str, name: str,
             "pictures": read.pictures,
         },
     }
-
-
-def _wanted(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(ENDINGS)
-
-
-def _mark(name: str, version: str) -> str:
-    return f"{name}@{_MARK.sub('-', version)}"

@@ -74,24 +74,20 @@ class MemberPool(Protocol):
     def member(self, ref: ClusterRef, endpoint: Endpoint) -> MemberCluster: ...
 
 
+class StatusBook(Protocol):
+    """Where GPUServices and GPUBatches are written to; each write only onto the object that was read."""
+
+    def write_status(self, item: Manifest, status: Manifest) -> Json: ...
+
+    def set_finalizers(self, item: Manifest, finalizers: Sequence[str]) -> Json: ...
+
+
 class ServiceBook(Protocol):
-    """Where GPUServices and their status are."""
+    """Where GPUServices and GPUBatches are."""
 
     def services(self) -> list[Json]: ...
 
-    def write_status(self, service: Manifest, status: Manifest) -> Json: ...
-
-    def set_finalizers(self, service: Manifest, finalizers: Sequence[str]) -> Json: ...
-
-
-class BatchBook(Protocol):
-    """Where GPUBatches and their status are."""
-
     def batches(self) -> list[Json]: ...
-
-    def write_batch_status(self, batch: Manifest, status: Manifest) -> Json: ...
-
-    def set_batch_finalizers(self, batch: Manifest, finalizers: Sequence[str]) -> Json: ...
 
 
 class BatchMaker(Protocol):
@@ -144,7 +140,7 @@ class WiringStore(Protocol):
     def delete_owned(self, kind: Kind, namespace: str, name: str, labels: Mapping[str, str]) -> bool: ...
 
 
-class ConfigCluster(ServiceBook, BatchBook, BatchMaker, FleetBook, LeaseStore, EventSink, WiringStore, Protocol):
+class ConfigCluster(ServiceBook, StatusBook, BatchMaker, FleetBook, LeaseStore, EventSink, WiringStore, Protocol):
     """The config cluster."""
 
     @property

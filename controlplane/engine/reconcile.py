@@ -18,7 +18,7 @@ from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.observe import Observer, Prices, View
-from controlplane.engine.outcome import BatchReport, ExitCode, GrowthReport, PassReport, ServiceReport, worst
+from controlplane.engine.outcome import ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
     CallMeter,
@@ -31,9 +31,11 @@ from controlplane.engine.ports import (
     ParametersSource,
     SignalSource,
 )
-from controlplane.engine.report import exit_code_of
+from controlplane.engine.record import left_alone
+from controlplane.engine.report import FAULT, exit_code_of
 from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
+from controlplane.engine.summary import summarise
 from controlplane.engine.usage import accelerators_wanted
 from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
@@ -44,7 +46,6 @@ from controlplane.model.observation import Observation
 from controlplane.model.offering import region_of
 from controlplane.model.service import IngressKind, ServiceSpec
 
-_FAULT = "a fault of the program; the log has the details"
 _GIVEN_UP = "asked to stop, and a request that was under way did not end; the next pass looks again"
 
 
@@ -126,14 +127,14 @@ class Reconciler:
                 report = replace(report, exit_code=ExitCode.CUT_OFF, message=str(error))
             except Exception:  # noqa: BLE001 - the process reports its own faults by exit code 70 and goes on watching
                 self._log.exception("pass failed")
-                report = replace(report, exit_code=ExitCode.BUG, message=_FAULT)
+                report = replace(report, exit_code=ExitCode.BUG, message=FAULT)
             finally:
                 if not keep_lease:
                     self.release()
             asked = 0 if meter is None else meter.calls - before
             report = replace(report, seconds=self._clock.monotonic() - began, google_calls=asked)
             self.metrics.record(report)
-            self._summarise(report)
+            summarise(report)
             return report
 
     def give_up(self, *, dry_run: bool = False) -> PassReport:
@@ -235,7 +236,7 @@ class Reconciler:
                     return ServiceReport(key, ExitCode.CUT_OFF, problem="the pass is out of time")
                 judged = self._judge.judge(service, view)
                 if isinstance(judged, str):
-                    if not dry_run and not _left_alone(service):
+                    if not dry_run and not left_alone(service):
                         work.refuse(service, judged)
                     return ServiceReport(key, ExitCode.BAD_CONFIGURATION, problem=judged)
                 report = ServiceReport(
@@ -254,45 +255,7 @@ class Reconciler:
                 return ServiceReport(key, ExitCode.CUT_OFF, problem=f"{error.message}; {error.hint}")
             except Exception:  # noqa: BLE001 - one service must not keep the others from being served
                 self._log.exception("service failed")
-                return ServiceReport(key, ExitCode.BUG, problem=_FAULT)
-
-    def _summarise(self, report: PassReport) -> None:
-        tally: dict[str, int] = {}
-        parts = [*(part.results for part in report.services), *(part.results for part in report.batches)]
-        for results in parts:
-            for result in results:
-                name = f"{type(result.action).__name__}:{result.outcome.value}"
-                tally[name] = tally.get(name, 0) + 1
-        self._log.info(
-            "pass done",
-            exit_code=int(report.exit_code),
-            seconds=round(report.seconds, 3),
-            dry_run=report.dry_run,
-            services={service.key: service.problem or _standing(service) for service in report.services},
-            **({"batches": {b.key: b.problem or _rendered(b) for b in report.batches}} if report.batches else {}),
-            actions=tally,
-            unknown=dict(report.unknown),
-            calls=dict(report.calls),
-            google_calls=report.google_calls,
-            fence=report.fence,
-            detail=report.message,
-        )
-        for warning in report.warnings:
-            self._log.info("fleet needs attention", detail=warning, attention=True)
-        if report.strays:
-            self._log.info("workloads of ours that nothing stands for", workloads=report.strays, attention=True)
-
-
-def _rendered(batch: BatchReport) -> str:
-    if batch.looked is not None:
-        return f"inbox, {batch.looked.known + len(batch.looked.made)} taken, {len(batch.looked.rejected)} refused"
-    if batch.spec is None or batch.decision is None:
-        return ""
-    memory, counts = batch.decision.memory, batch.decision.counts
-    return (
-        f"{memory.phase.value}, {len(memory.done)}/{batch.spec.shards} shards, "
-        f"{counts.serving}/{counts.wanted} workers in {','.join(counts.regions) or 'no region'}"
-    )
+                return ServiceReport(key, ExitCode.BUG, problem=FAULT)
 
 
 def _decide(spec: ServiceSpec, observation: Observation, memory: Memory, now: datetime) -> Decision:
@@ -311,13 +274,6 @@ def _fence_of(service: Mapping[str, Any]) -> int:
     return fence if isinstance(fence, int) and 0 < fence <= HIGHEST_FENCE else 0
 
 
-def _left_alone(service: Mapping[str, Any]) -> bool:
-    """Say whether a GPUService is paused, by what stands there, though the rest of it cannot be read (S10)."""
-    spec = service.get("spec")
-    paused = isinstance(spec, Mapping) and spec.get("paused") is True
-    return paused and "deletionTimestamp" not in service["metadata"]
-
-
 def _mostly_unknown(view: View) -> bool:
     """Apply the rule of S8, more than half, to all that was asked or ought to have been."""
     asked = {ref: fact for ref, fact in view.members.items() if not _not_asked(fact)}
@@ -328,13 +284,3 @@ def _mostly_unknown(view: View) -> bool:
 
 def _not_asked(fact: object) -> bool:
     return isinstance(fact, Unknown) and fact.reason is UnknownReason.NOT_ASKED
-
-
-def _standing(service: ServiceReport) -> str:
-    if service.decision is None:
-        return ""
-    counts = service.decision.counts
-    refused = ", ".join(f"{number} {reason}" for reason, number in service.decision.histogram.items())
-    return f"{counts.serving}/{counts.wanted} serving in {','.join(counts.regions) or 'no region'}" + (
-        f"; refused: {refused}" if refused else ""
-    )

@@ -16,6 +16,7 @@ from controlplane.model.service import ServiceSpec
 Json = dict[str, Any]
 _QUIET = frozenset({Outcome.SKIPPED, Outcome.CONFLICT})
 ACCEPTED = "Accepted"
+FAULT = "a fault of the program; the log has the details"
 REPEATED_AFTER = 600
 """Seconds after which the same failure is told again."""
 

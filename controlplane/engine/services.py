@@ -10,38 +10,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from controlplane.clock import Clock
 from controlplane.engine.act import TAKES_AWAY, Executor, Work
 from controlplane.engine.fence import Fence
-from controlplane.engine.lease import FenceLost
 from controlplane.engine.observe import Prices, View, observation_of
 from controlplane.engine.outcome import Outcome, Result, ServiceReport
 from controlplane.engine.ports import AdviceSource, ConfigCluster, Json
-from controlplane.engine.report import action_events, condition_events, event, exit_code_of, unaccepted_status
+from controlplane.engine.record import Record
+from controlplane.engine.report import action_events, condition_events, exit_code_of
 from controlplane.engine.wirings import Wirings
-from controlplane.gateways import errors
-from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub
 from controlplane.model.decision import Action, ApplyPlacement, Decision, RemoveFinalizer, Suppressed, WireIngress
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Memory
-from controlplane.model.naming import FINALIZER
 from controlplane.model.observation import IngressFact, Observation
-from controlplane.model.offering import RefusalClass
 from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import spec_template_hash
 
 Decide = Callable[[ServiceSpec, Observation, Memory, datetime], Decision]
-REFUSALS = {
-    errors.RejectedSpec.__name__: RefusalClass.REJECTED_SPEC,
-    errors.Invalid.__name__: RefusalClass.REJECTED_SPEC,
-    errors.QuotaExceeded.__name__: RefusalClass.QUOTA_REGION,
-    errors.StockOut.__name__: RefusalClass.STOCK_OUT,
-    errors.Forbidden.__name__: RefusalClass.UNAUTHORISED,
-    errors.AuthExpired.__name__: RefusalClass.UNAUTHORISED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +88,8 @@ class ServicePass:
     """Carries out what was decided for the services of one pass."""
 
     def __init__(self, config: ConfigCluster, executor: Executor, fence: Fence, view: View, clock: Clock) -> None:
-        self._config, self._executor, self._fence, self._view, self._clock = config, executor, fence, view, clock
-        self._log = structlog.get_logger("service")
+        self._executor, self._view, self._clock = executor, view, clock
+        self._record = Record(config, fence, clock, "service")
 
     def carry_out(self, judged: Judged, report: ServiceReport) -> ServiceReport:
         """Write the intent, act, and tell."""
@@ -120,75 +106,35 @@ class ServicePass:
             )
         )
         self._learn(service, judged, results)
-        for result in results:
-            self._log.info("action", action=str(result.action), outcome=result.outcome.value, detail=result.message)
+        self._record.log(results)
         gone = any(isinstance(r.action, RemoveFinalizer) and r.outcome is Outcome.DONE for r in results)
         now = self._clock.now()
         changes = condition_events(judged.service, judged.status, now) if written and not gone else []
-        self._emit([*changes, *action_events(service, results, now)])
+        self._record.emit([*changes, *action_events(service, results, now)])
         code = exit_code_of(judged.spec, judged.decision, results)
         return replace(report, exit_code=code, results=results, status_written=written)
 
     def refuse(self, service: Json, problem: str) -> None:
         """Say on the object itself why it is not acted on; what runs for it goes on as it is."""
-        now = self._clock.now()
-        status = unaccepted_status(service, problem, now)
-        if status != service.get("status"):
-            self._fence.check()
-            self._config.write_status(service, status)
-            self._emit([event(service, "SpecRejected", problem, now, warning=True)])
+        self._record.refuse(service, problem)
 
     def _intend(self, judged: Judged) -> tuple[Json, bool]:
         """Write finalizer and status before anything is done. Gives the GPUService as it stands then."""
         from controlplane import api
 
-        service = judged.service
-        finalizers = service["metadata"].get("finalizers") or []
-        if not judged.spec.deleting and FINALIZER not in finalizers:
-            self._fence.check()
-            service = self._config.set_finalizers(service, [*finalizers, FINALIZER])
+        service = judged.service if judged.spec.deleting else self._record.hold(judged.service)
         going = any(isinstance(action, RemoveFinalizer) for action in judged.decision.plan)
         # Whoever acts writes, though nothing else be new: the write proves that what was decided on is not an old copy.
         if going or not (judged.decision.plan or api.worth_writing(judged.status, judged.previous)):
             return service, False
-        self._fence.check()
-        return self._config.write_status(service, fenced(judged.status, self._fence.number)), True
+        return self._record.write(service, judged.status), True
 
     def _learn(self, service: Json, judged: Judged, results: tuple[Result, ...]) -> None:
-        """Remember what API servers refused, so that the next pass does not ask the same again."""
         from controlplane import api
-        from controlplane.decide.attempts import note_refusal
 
-        memory = judged.decision.memory
-        for result in results:
-            # Where something of another's is in the way, the next offering has its turn, not the same one each pass.
-            foreign = result.outcome is Outcome.FOREIGN
-            refusal = RefusalClass.UNCLASSIFIED if foreign else REFUSALS.get(result.error)
-            if isinstance(result.action, ApplyPlacement) and refusal is not None:
-                memory = note_refusal(
-                    judged.spec,
-                    memory,
-                    result.action.offering,
-                    refusal=refusal,
-                    message=result.message,
-                    now=self._clock.now(),
-                )
-        if memory == judged.decision.memory:
-            return
-        status = {**judged.status, "memory": api.memory_to_status(memory)}
-        try:
-            self._fence.check()
-            self._config.write_status(service, fenced(status, self._fence.number))
-        except (GatewayError, FenceLost) as error:
-            self._log.warning("refusal not remembered", detail=str(error))
-
-    def _emit(self, events: list[Json]) -> None:
-        for item in events:
-            try:
-                self._config.emit(item)
-            except GatewayError as error:  # an Event is a courtesy; nothing depends on it
-                self._log.warning("event not written", reason=item["reason"], detail=error.message)
-                return
+        memory = self._record.learnt(judged.spec, judged.decision.memory, results)
+        if memory != judged.decision.memory:
+            self._record.learn(service, judged.status, api.memory_to_status(memory))
 
 
 def additive_only(decision: Decision, why: str) -> Decision:
@@ -237,9 +183,3 @@ def _up_to_date(judged: Judged) -> frozenset[str]:
         for workload in workloads
         if workload.template_hash == spec_template_hash(judged.spec, workload.offering)
     )
-
-
-def fenced(status: Mapping[str, Any], fence: int) -> Json:
-    """Give a status whose memory tells under which fence it was written, so that a later lease rises above it."""
-    memory = status.get("memory")
-    return {**status, "memory": {**memory, "fence": fence}} if isinstance(memory, Mapping) else dict(status)

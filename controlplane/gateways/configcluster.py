@@ -61,16 +61,6 @@ class ConfigCluster:
         """Replace the Fleet's status, only if it is still the one that was read."""
         return self._api.replace(FLEETS, {**fleet, "status": dict(status)}, subresource="status")
 
-    def write_status(self, service: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
-        """Replace the status, only if the GPUService is still the one that was read."""
-        return self._api.replace(GPU_SERVICES, {**service, "status": dict(status)}, subresource="status")
-
-    def set_finalizers(self, service: Mapping[str, Any], finalizers: Sequence[str]) -> Json:
-        """Set the finalizers, only if the GPUService is still the one that was read."""
-        metadata = service["metadata"]
-        body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": metadata["resourceVersion"]}}
-        return self._api.merge(GPU_SERVICES, metadata["name"], body, namespace=metadata["namespace"])
-
     def batches(self) -> list[Json]:
         """List all GPUBatches, oldest first; none where the kind is not installed."""
         try:
@@ -86,15 +76,15 @@ class ConfigCluster:
         """Create a GPUBatch. Raises AlreadyExists for one of that name."""
         return self._api.create(GPU_BATCHES, batch)
 
-    def write_batch_status(self, batch: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
-        """Replace the status, only if the GPUBatch is still the one that was read."""
-        return self._api.replace(GPU_BATCHES, {**batch, "status": dict(status)}, subresource="status")
+    def write_status(self, item: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
+        """Replace the status, only if the GPUService or GPUBatch is still the one that was read."""
+        return self._api.replace(resource_of(item), {**item, "status": dict(status)}, subresource="status")
 
-    def set_batch_finalizers(self, batch: Mapping[str, Any], finalizers: Sequence[str]) -> Json:
-        """Set the finalizers, only if the GPUBatch is still the one that was read."""
-        metadata = batch["metadata"]
+    def set_finalizers(self, item: Mapping[str, Any], finalizers: Sequence[str]) -> Json:
+        """Set the finalizers, only if the GPUService or GPUBatch is still the one that was read."""
+        metadata = item["metadata"]
         body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": metadata["resourceVersion"]}}
-        return self._api.merge(GPU_BATCHES, metadata["name"], body, namespace=metadata["namespace"])
+        return self._api.merge(resource_of(item), metadata["name"], body, namespace=metadata["namespace"])
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Write an Event; one of that name that is there already is the same Event."""

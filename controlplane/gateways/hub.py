@@ -18,6 +18,7 @@ from controlplane.clock import Clock
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import GatewayError, Gone
 from controlplane.gateways.inquiry import IngressFeature
+from controlplane.gateways.memberships import list_memberships
 from controlplane.gateways.retrying import Retrying
 from controlplane.gateways.sanitise import sanitise
 from controlplane.gateways.together import together
@@ -29,7 +30,6 @@ KEPT = 120.0
 KEPT_UNKNOWN = 20.0
 """Seconds after which a hub that did not answer, or left locations out, is asked again: nothing goes meanwhile (S2)."""
 GOING = frozenset({"DELETING"})
-_MOST_PAGES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +128,11 @@ class Hub:
         return HubView(memberships, map_fact(feature, operator.itemgetter(0)), number)
 
     def _memberships(self) -> Memberships:
-        parent = f"projects/{self.access.project.name}/locations/-"
-        found: list[FleetMembership] = []
-        unreachable: set[str] = set()
-        pages = iter(self.retrying.read(lambda: self._call("list_memberships", parent=parent)).pages)
-        # The pager shows what was unreachable of its present page only, so every page is looked at.
-        for page in (page for page, _ in zip(pages, range(_MOST_PAGES), strict=False)):
-            found += [each for resource in page.resources if (each := _membership(resource)) is not None]
-            unreachable |= {str(place).rpartition("/")[2] for place in page.unreachable}
-        return Memberships(tuple(found), tuple(sorted(unreachable)))
+        project = self.access.project.name
+        listing = self.retrying.read(lambda: list_memberships(self._call, project))
+        named = ((MembershipName.parse(each.name), each) for each in listing.memberships)
+        found = (FleetMembership(name, m.cluster, m.state, m.cluster_missing) for name, m in named if name is not None)
+        return Memberships(tuple(found), listing.unlisted)
 
     def _feature(self) -> tuple[IngressFeature | None, str]:
         name = f"projects/{self.access.project.name}/locations/global/features/multiclusteringress"
@@ -177,18 +173,3 @@ def _holds(view: HubView, named: Collection[MembershipName]) -> bool:
         return True  # asking again at once would not help
     known = {each.name for each in view.memberships.value.found}
     return all(name in known or name.location in view.memberships.value.unreachable for name in named)
-
-
-def _membership(resource: Any) -> FleetMembership | None:
-    name = MembershipName.parse(resource.name)
-    if name is None:
-        return None
-    link = resource.endpoint.gke_cluster
-    return FleetMembership(name, _cluster(link.resource_link), resource.state.code.name, bool(link.cluster_missing))
-
-
-def _cluster(link: str) -> ClusterRef | None:
-    """Read `//container.googleapis.com/projects/P/locations/L/clusters/C`; older links say zones."""
-    parts = link.removeprefix("//container.googleapis.com/").split("/")
-    named = len(parts) == 6 and parts[2] in ("locations", "zones") and parts[4] == "clusters"
-    return ClusterRef(parts[3], parts[5]) if named else None

@@ -42,17 +42,7 @@ class Memberships:
 
     def listing(self) -> MembershipListing:
         """List all memberships, old ones (`locations/global`) and regional ones."""
-        parent = f"projects/{self._project}/locations/-"
-
-        def pages() -> MembershipListing:
-            found: list[MembershipSeen] = []
-            unlisted: set[str] = set()
-            for page in self._hub("list_memberships", request={"parent": parent}).pages:
-                found += [_membership(each) for each in page.resources]
-                unlisted |= set(page.unreachable)
-            return MembershipListing(tuple(found), tuple(sorted(str(place).rpartition("/")[2] for place in unlisted)))
-
-        return self._read(pages)
+        return self._read(lambda: list_memberships(self._hub, self._project))
 
     def create(self, ref: ClusterRef, *, labels: Mapping[str, str] | None = None) -> str:
         """Register a cluster under its own name in its own region; give the operation's full name, or nothing.
@@ -136,6 +126,17 @@ class Memberships:
         if not isinstance(value, dict):
             raise Unreadable("the answer is not an object")
         return value
+
+
+def list_memberships(hub: Callable[..., Any], project: str) -> MembershipListing:
+    """List all memberships of a project's fleet. hub: calls a method of the client by its name."""
+    found: list[MembershipSeen] = []
+    unlisted: set[str] = set()
+    # The pager shows what was unreachable of its present page only, so every page is looked at.
+    for page in hub("list_memberships", parent=f"projects/{project}/locations/-").pages:
+        found += [_membership(each) for each in page.resources]
+        unlisted |= {str(place).rpartition("/")[2] for place in page.unreachable}
+    return MembershipListing(tuple(found), tuple(sorted(unlisted)))
 
 
 def _membership(found: Any) -> MembershipSeen:

@@ -44,6 +44,12 @@ class ClusterRef:
         object.__setattr__(self, "link", f"{self.location}/{self.name}")
         object.__setattr__(self, "region", region_of(self.location))
 
+    @classmethod
+    def of(cls, link: str) -> "ClusterRef":
+        """Read LOCATION/NAME, which was checked before: the other way of `link`."""
+        location, _, name = link.partition("/")
+        return cls(location, name)
+
     def __hash__(self) -> int:
         return hash(self.link)
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from controlplane.model.inbox import wanted
 from regional_deploy.aws.events import EVERYTHING, Notice, notices
 from regional_deploy.aws.jobs import BatchJobs, Target
-from regional_deploy.aws.taking import Jobs, Taking, wanted
+from regional_deploy.aws.taking import Jobs, Taking
 from webui_image.batch.places import Tray, place_of
 from webui_image.values.errors import WebUIError
 

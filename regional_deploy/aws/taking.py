@@ -1,35 +1,26 @@
 """A file of the inbox becomes one job, whatever happens on the way, and what is wrong is put aside.
 
-The folders are those of `controlplane/engine/intake.py`, and two more for the jobs:
+The folders are those of `controlplane/model/inbox.py`, and one more for the jobs:
 
-    <inbox>/<file>                      what users put there; it stays
-    <inbox>/batches/<name>-<digest>/    the copy that is rendered
     <inbox>/jobs/<name>-<digest>.json   what Batch was asked for, for `aws batch submit-job --cli-input-json`
     <inbox>/jobs/<name>-<digest>.id     the job that it became
-    <inbox>/taken/<file>@<version>      the marks
-    <inbox>/rejected/<file>             what is wrong, and beside it `<file>.txt` which says why
 
 Every step may be done again. A function that dies between submitting and noting the id finds the job by its name, which
 follows from the content. Two functions at once could both find none; so there is only one (reserved concurrency), and
 were there two, their jobs would share the pictures and double none (`webui_image/batch/shards.py`).
 """
 
-import hashlib
 import json
 import logging
-import re
 from enum import StrEnum
 from typing import Protocol
 
+from controlplane.model.inbox import batch_name, mark, wanted
 from regional_deploy.aws.jobs import Json, Target, request
 from webui_image.batch.parameters import ParametersError
 from webui_image.batch.places import Tray
 from webui_image.batch.snapshot import Snapshot, snapshot
 
-ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".png")
-_LONGEST = 30
-_DIGITS = 8
-_MARK = re.compile(r"[^A-Za-z0-9._-]")
 _log = logging.getLogger("gpu_hunter")
 
 
@@ -66,17 +57,17 @@ class Taking:
         version = self._tray.versions().get(name)
         if version is None:
             return _told(name, Became.GONE)
-        mark = f"taken/{name}@{_MARK.sub('-', version)}"
-        if self._tray.read(mark, 0) is not None:
+        marked = f"taken/{mark(name, version)}"
+        if self._tray.read(marked, 0) is not None:
             return _told(name, Became.KNOWN)
         found = self._read(name)
         if self._tray.versions().get(name) != version:
             return _told(name, Became.CHANGED)
         if isinstance(found, str):
             return self._reject(name, version, found)
-        batch = batch_name(found, self._target.output)
+        batch = batch_name(found.name, found.digest, self._target.output)
         job = self._start(batch, name, found)
-        self._tray.publish(mark, f"{batch} {job}\n".encode())
+        self._tray.publish(marked, f"{batch} {job}\n".encode())
         return _told(name, Became.JOB, f"{found.pictures} pictures, job {batch} {job}")
 
     def _read(self, name: str) -> Snapshot | str:
@@ -106,19 +97,6 @@ class Taking:
             self._tray.publish(f"rejected/{name}.txt", f"{problems}\n".encode())
             self._tray.remove(name, version)
         return _told(name, Became.REJECTED, problems.splitlines()[0])
-
-
-def wanted(name: str) -> bool:
-    """Say whether a name below the inbox may be that of a parameters file: directly there, with a known ending."""
-    return "/" not in name and not name.startswith(".") and name.lower().endswith(ENDINGS)
-
-
-def batch_name(found: Snapshot, output: str) -> str:
-    """Give a batch's name, as the reconciler does for the same content and output: what is twice is one batch."""
-    slug = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "batch"
-    digest = hashlib.sha256(f"{found.digest} {output}".encode()).hexdigest()
-    slug = slug if slug[0].isalpha() else f"b-{slug}"
-    return f"{slug[: _LONGEST - _DIGITS - 1].rstrip('-')}-{digest[:_DIGITS]}"
 
 
 def _told(name: str, became: Became, detail: str = "") -> Became:

@@ -103,7 +103,9 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
         pytest.param("spec.replicas", 10**30, "spec.replicas: ", id="huge"),
         pytest.param("spec.maxHourlyCost", float("nan"), "spec.maxHourlyCost: nan is not allowed here", id="nan"),
         pytest.param("spec.maxHourlyCost", float("inf"), "spec.maxHourlyCost: inf is not allowed", id="infinite"),
-        pytest.param("spec.maxHourlyCost", "5", "spec.maxHourlyCost: write the cap as a number", id="cap-as-text"),
+        pytest.param(
+            "spec.maxHourlyCost", "5", "spec.maxHourlyCost: write it as a number of USD an hour", id="cap-as-text"
+        ),
         pytest.param("spec.maxHourlyCost", 0, "spec.maxHourlyCost: 0 is not allowed here; give more", id="cap-zero"),
         pytest.param(
             "spec.accelerators",

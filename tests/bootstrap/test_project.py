@@ -1,7 +1,11 @@
 """Bootstrap over a project of the local cloud, through the same clients that reach Google Cloud."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 
+from controlplane.api.crd import definitions
 from controlplane.bootstrap import project as bootstrapped
 from controlplane.bootstrap.emptying import WIRED
 from controlplane.bootstrap.remedies import Halted
@@ -11,7 +15,9 @@ from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS, GPU_SER
 from controlplane.model.offering import ClusterRef
 
 CONFIG, MEMBER = ClusterRef("us-west2", "hunt-config"), ClusterRef("us-central1", "gpu-us-central1")
-OWN = {"APIs"}
+WEB = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService",
+       "metadata": {"name": "web", "namespace": "default"},
+       "spec": {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}}}  # fmt: skip
 
 
 class Killed(BaseException):
@@ -192,10 +198,7 @@ def test_a_project_that_cannot_be_seen_is_one_line(project):
 def test_gpuservices_keep_it_from_being_taken_down(project):
     """A service that runs is named, and nothing is touched, trigger included."""
     project.bootstrap().apply()
-    service = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", "metadata": {"name": "web"},
-               "spec": {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}}}  # fmt: skip
-    service["metadata"]["namespace"] = "default"
-    project.connect(CONFIG).create(GPU_SERVICES, service)
+    project.connect(CONFIG).create(GPU_SERVICES, WEB)
     with pytest.raises(Halted, match=r"GPUServices: default/web would be"):
         project.bootstrap().destroy()
     assert project.bootstrap().survey().changes == ()
@@ -246,3 +249,54 @@ def test_the_clusters_go_only_after_the_load_balancer_has_let_go(project):
     assert all(
         states[part.name] == "present" for part in project.bootstrap().parts() if isinstance(part.thing, Cluster)
     )
+
+
+def test_a_config_cluster_that_lacks_a_new_label_of_the_fleet_is_still_emptied_first(project):
+    """The Fleet got a label since: apply says how to give it; destroy still asks what is wired, and leaves nothing."""
+    project.bootstrap().apply()
+    api = project.connect(CONFIG)
+    created = api.create(GPU_SERVICES, WEB)
+    fleet = project.fleet()
+    fleet["spec"]["members"]["labels"] = {"team": "art"}
+    with pytest.raises(Halted, match=r"cluster us-west2/hunt-config: it lacks the labels team") as halt:
+        project.bootstrap(fleet).apply()
+    assert "--update-labels=gpu-hunter=bootstrap,team=art" in halt.value.hint
+    with pytest.raises(Halted, match=r"GPUServices: default/web would be"):
+        project.bootstrap(fleet).destroy()
+    assert project.bootstrap().survey().changes == ()
+    api.delete(GPU_SERVICES, "web", namespace="default", uid=created["metadata"]["uid"])
+    project.bootstrap(fleet).destroy()
+    assert left(project) == {}
+
+
+def test_a_degraded_config_cluster_is_emptied_first(project, monkeypatch):
+    """It may still hold services: destroy asks it, and stops at one, as at a cluster that is well."""
+    project.bootstrap().apply()
+    project.connect(CONFIG).create(GPU_SERVICES, WEB)
+    opened = project.bootstrap()
+    look = type(opened.gateways.provisioning).cluster
+    monkeypatch.setattr(
+        type(opened.gateways.provisioning), "cluster",
+        lambda self, ref: (found := look(self, ref)) and replace(found, status="DEGRADED"),
+    )  # fmt: skip
+    with pytest.raises(Halted, match=r"GPUServices: default/web would be"):
+        opened.destroy()
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["changed", "missing"])
+def test_definitions_of_another_version_are_brought_to_this_one(project, missing):
+    """What stands in a cluster with old definitions is looked at all the same, so nothing keeps apply from going on."""
+    project.bootstrap().apply()
+    api, name = project.connect(CONFIG), "fleets.gpuhunter.dev"
+    found = api.get(CUSTOM_RESOURCE_DEFINITIONS, name)
+    if missing:
+        api.delete(CUSTOM_RESOURCE_DEFINITIONS, name, namespace=None, uid=found["metadata"]["uid"])
+    else:
+        old = deepcopy(next(each for each in definitions() if each["metadata"]["name"] == name))
+        old["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+        api.apply(old)
+    survey = project.bootstrap().survey()
+    assert survey.blocked == ()
+    assert "definitions in us-west2/hunt-config" in {step.part.name for step in survey.changes}
+    project.bootstrap().apply()
+    assert project.bootstrap().survey().changes == ()

@@ -30,6 +30,11 @@ ENCODED = base64.b64encode(json.dumps(OBJECT).encode()).decode()
             "s3://art/inbox/a.csv",
             id="s3",
         ),
+        pytest.param(
+            {"Records": [{"s3": {"bucket": {"name": "art"}, "object": {"key": "inbox/my+cats%2B1.csv"}}}]},
+            "s3://art/inbox/my cats+1.csv",
+            id="s3 with a space",
+        ),
         pytest.param({"Records": []}, "", id="no records"),
         pytest.param({"bucket": 7, "name": []}, "", id="no texts"),
         pytest.param([1], "", id="no object"),

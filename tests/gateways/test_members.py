@@ -306,10 +306,10 @@ def keep_a_batch(hub):
     with pytest.raises(errors.AlreadyExists):
         hub.create_batch(made)
     (batch,) = hub.batches()
-    batch = hub.set_batch_finalizers(batch, [naming.FINALIZER])
-    assert hub.write_batch_status(batch, {"phase": "Running"})["status"]["phase"] == "Running"
+    batch = hub.set_finalizers(batch, [naming.FINALIZER])
+    assert hub.write_status(batch, {"phase": "Running"})["status"]["phase"] == "Running"
     with pytest.raises(errors.Conflict):
-        hub.write_batch_status(batch, {"phase": "Failed"})
+        hub.write_status(batch, {"phase": "Failed"})
 
 
 def test_the_config_cluster_role_is_what_is_called_and_no_more(config):

@@ -118,18 +118,14 @@ class BucketPlace:
         raise AssertionError("unreachable")
 
     def names(self, folder: str = "") -> frozenset[str]:
-        """Give the names of the objects directly below a prefix; what was listed before is forgotten."""
-        with self._told(folder, "list"):
-            self._store.invalidate_cache()
-            try:
-                found = self._store.ls(self._path(folder), detail=True)
-            except FileNotFoundError:
-                return frozenset()
-            return frozenset(str(each["name"]).rpartition("/")[2] for each in found if each["type"] == "file")
-        raise AssertionError("unreachable")
+        """Give the names of the objects directly below a prefix."""
+        return frozenset(self.versions(folder))
 
     def versions(self, folder: str = "") -> dict[str, str]:
-        """Give the objects directly below a prefix; their generation or entity tag is their version."""
+        """Give the objects directly below a prefix; their generation or entity tag is their version.
+
+        What was listed before is forgotten.
+        """
         with self._told(folder, "list"):
             self._store.invalidate_cache()
             try:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from controlplane.gateways.memberships import Memberships
     from controlplane.gateways.provisioning import Provisioning
 
-_USABLE = ("RUNNING", "RECONCILING")
+_USABLE = ("RUNNING", "RECONCILING", "DEGRADED")
+"""A degraded cluster still holds what it held, so it is emptied before it goes."""
 
 
 class Clusters:
@@ -107,7 +108,7 @@ def _stand(found: ClusterSeen, wanted: Cluster, uid: dict[str, str]) -> Seen:
     if found.status not in _USABLE:
         return Seen(State.GOING, found.status.lower(), uid)
     if lacking := [key for key, value in wanted.labels.items() if found.labels.get(key) != value]:
-        return Seen(State.TAKEN, f"it lacks the labels {', '.join(sorted(lacking))}", uid, _relabel(wanted))
+        return Seen(State.DIFFERS, f"it lacks the labels {', '.join(sorted(lacking))}", uid, _relabel(wanted))
     return Seen(State.PRESENT, found.version, uid)
 
 

@@ -30,7 +30,7 @@ def decide_growth(
     """Decide one pass: pure, total, the same for the same input."""
     case = Case(fleet, seen, tuple(sorted(needs, key=lambda need: (need.since, need.service))), now)
     known = {**_adopted(case, memory), **memory.clusters}
-    steps = {ref: advance(case, ref, known[ref.link]) for ref in sorted(map(_ref, known))}
+    steps = {ref: advance(case, ref, known[ref.link]) for ref in sorted(map(ClusterRef.of, known))}
     kept = {ref.link: step.grown for ref, step in steps.items() if step.grown is not None}
     regions = dict(memory.regions)
     for ref, step in steps.items():
@@ -79,11 +79,6 @@ def _one_at_a_time(actions: Iterable[GrowthAction]) -> tuple[GrowthAction, ...]:
         if not takes_away(action) or not any(map(takes_away, kept)):
             kept.append(action)
     return tuple(kept)
-
-
-def _ref(link: str) -> ClusterRef:
-    location, _, name = link.partition("/")
-    return ClusterRef(location, name)
 
 
 def _told(ref: ClusterRef, step: Step, grown: Grown) -> RegionVerdict:

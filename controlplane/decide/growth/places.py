@@ -77,14 +77,8 @@ def make(
         taken.made[ref.link] = Grown(Stage.CREATING, case.now, why)
         verdicts[chosen.region] = RegionVerdict(chosen.region, Reason.CLUSTER_ASKED_FOR.value, why)
     made = {link: grown for link, grown in taken.made.items() if link not in standing}
-    shown = {ref_region(link) for link in standing}
+    shown = {ClusterRef.of(link).region for link in standing}
     return Made(tuple(actions), made, tuple(v for region, v in verdicts.items() if region not in shown))
-
-
-def ref_region(link: str) -> str:
-    """Give the region of a cluster's LOCATION/NAME."""
-    location, _, name = link.partition("/")
-    return ClusterRef(location, name).region
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +98,15 @@ class _Taken:
             return _Refused(Reason.REGION_NOT_ALLOWED, f"{need.service}: spec.regions.allowed does not name it")
         if seen.doubt or not seen.whole or not isinstance(seen.clusters, Known):
             return _Refused(Reason.FLEET_UNKNOWN, seen.doubt or "the clusters could not all be listed")
-        here = sorted(ref for ref in {*seen.members, *map(_ref, self.made)} if ref.region == region)
+        here = sorted(ref for ref in {*seen.members, *map(ClusterRef.of, self.made)} if ref.region == region)
         if here:
             return _Refused(Reason.REGION_HAS_CLUSTER, f"{here[0]} is there")
         if case.fleet.cluster(region) in seen.clusters.value:
             name = case.fleet.cluster(region)
             return _Refused(Reason.NAME_TAKEN, f"{name} is there and is no member; change spec.members.name")
-        coming = next((link for link in sorted(self._coming()) if need.regions.permits(ref_region(link))), None)
+        coming = next(
+            (link for link in sorted(self._coming()) if need.regions.permits(ClusterRef.of(link).region)), None
+        )
         if coming is not None:
             return _Refused(Reason.CLUSTER_ARRIVING, f"{coming} is on its way")
         limit = case.fleet.on_demand.max_clusters if case.fleet.on_demand else 0
@@ -199,8 +195,3 @@ def _verdict(region: str, need: Need, found: _Likely | _Refused) -> RegionVerdic
         return RegionVerdict(region, Reason.LOWER_SCORE.value, message)
     reason = found.reason.value if isinstance(found.reason, Reason) else found.reason
     return RegionVerdict(region, reason, found.message, next_try=found.until)
-
-
-def _ref(link: str) -> ClusterRef:
-    location, _, name = link.partition("/")
-    return ClusterRef(location, name)

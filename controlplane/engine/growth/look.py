@@ -80,7 +80,9 @@ class Look:
         reports, needs, now = tuple(reports), tuple(needs), self.clock.now()
         clusters = clusters_seen(view.fleet)
         listed = clusters.value if isinstance(clusters, Known) else {}
-        ours = {ref for ref, each in listed.items() if each.on_demand} | {_ref(link) for link in memory.clusters}
+        ours = {ref for ref, each in listed.items() if each.on_demand} | {
+            ClusterRef.of(link) for link in memory.clusters
+        }
         asked = self._ask(memory, listed, min(PATIENCE, left))
         operations = {
             link: operation
@@ -108,7 +110,7 @@ class Look:
         self, memory: GrowthMemory, listed: Mapping[ClusterRef, ClusterSeen], seconds: float
     ) -> dict[tuple[str, str], Any]:
         stages = {grown.stage for grown in memory.clusters.values()}
-        absent = {link: grown for link, grown in memory.clusters.items() if _ref(link) not in listed}
+        absent = {link: grown for link, grown in memory.clusters.items() if ClusterRef.of(link) not in listed}
         tasks: dict[tuple[str, str], Callable[[], object]] = {}
         if stages & _OF_FLEET or absent or any(each.on_demand and not each.membership for each in listed.values()):
             tasks["memberships", ""] = self.grounds.registry.listing
@@ -116,7 +118,9 @@ class Look:
             tasks["groups", ""] = self.grounds.groups.listing
         for link, grown in absent.items():
             if grown.operation and grown.stage is Stage.CREATING:
-                tasks["operation", link] = partial(self.grounds.maker.operation, _ref(link).location, grown.operation)
+                tasks["operation", link] = partial(
+                    self.grounds.maker.operation, ClusterRef.of(link).location, grown.operation
+                )
         fanout: Fanout[tuple[str, str]] = Fanout(self.clock)
         for key, task in tasks.items():
             fanout.start(key, task, seconds=seconds)
@@ -211,8 +215,3 @@ def _memberships(answer: object, now: datetime) -> Known[tuple[MembershipSeen, .
     if listing.unlisted:
         return Unknown(UnknownReason.LIST_INCOMPLETE, now, f"left out: {', '.join(listing.unlisted)}")
     return Known(listing.memberships, now)
-
-
-def _ref(link: str) -> ClusterRef:
-    location, _, name = link.partition("/")
-    return ClusterRef(location, name)

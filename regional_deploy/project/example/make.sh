@@ -6,9 +6,9 @@ set -euo pipefail
 # APIs
 gcloud services enable artifactregistry.googleapis.com cloudbuild.googleapis.com cloudquotas.googleapis.com \
   cloudresourcemanager.googleapis.com cloudscheduler.googleapis.com compute.googleapis.com \
-  container.googleapis.com gkehub.googleapis.com iam.googleapis.com multiclusteringress.googleapis.com \
-  multiclusterservicediscovery.googleapis.com run.googleapis.com serviceusage.googleapis.com \
-  storage.googleapis.com trafficdirector.googleapis.com --project=my-project
+  container.googleapis.com containerfilesystem.googleapis.com gkehub.googleapis.com iam.googleapis.com \
+  multiclusteringress.googleapis.com multiclusterservicediscovery.googleapis.com run.googleapis.com \
+  serviceusage.googleapis.com storage.googleapis.com trafficdirector.googleapis.com --project=my-project
 
 # cluster us-west2/hunt-config
 gcloud container clusters create-auto hunt-config --location=us-west2 --project=my-project \

@@ -25,6 +25,7 @@ APIS = tuple(
         "compute",
         "connectgateway",
         "container",
+        "containerfilesystem",
         "gkeconnect",
         "gkehub",
         "iam",
