@@ -8,6 +8,8 @@ from controlplane.doctor.finding import State
 from controlplane.doctor.fleetrights import GATEWAY_PERMISSIONS
 from regional_deploy.runner import growth_permissions
 
+pytestmark = pytest.mark.usefixtures("reviews_granted")
+
 
 @pytest.fixture
 def store(project):

@@ -5,6 +5,7 @@ import pytest
 from controlplane.doctor.finding import State
 from controlplane.model.service import IngressKind
 
+pytestmark = pytest.mark.usefixtures("reviews_granted")
 PROJECT = "/v1/projects/gpu-hunter-local"
 DISCOVERY = "multiclusterservicediscovery"
 

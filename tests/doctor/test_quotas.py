@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controlplane.doctor.finding import State
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import Regions
+
+pytestmark = pytest.mark.usefixtures("reviews_granted")
 
 
 def test_a_region_without_quota_is_worth_knowing(project, examine):

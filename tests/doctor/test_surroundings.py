@@ -5,6 +5,7 @@ import pytest
 from controlplane.doctor.finding import State
 from controlplane.model.service import IngressKind
 
+pytestmark = pytest.mark.usefixtures("reviews_granted")
 GATEWAY = IngressKind.MULTI_CLUSTER_GATEWAY
 
 

@@ -41,7 +41,6 @@ from dataclasses import dataclass, fields
 import pytest
 import structlog
 import uvloop
-from google.oauth2 import service_account
 
 from controlplane.api import parse_service
 from controlplane.engine import ExitCode
@@ -276,12 +275,8 @@ def both(tmp_path_factory, virtual_cloud):
     folder = tmp_path_factory.mktemp("history")
     files = traces(folder)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # The library would ask Google's own servers whether the account is bound to some regions.
-        needless = "_is_regional_access_boundary_lookup_required"
-        monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            engine = runner.run(run_engine(virtual_cloud, folder / "cloud", files))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        engine = runner.run(run_engine(virtual_cloud, folder / "cloud", files))
     return {name: (simulate(name, file), engine[name]) for name, file in files.items()}
 
 

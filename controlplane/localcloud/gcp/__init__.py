@@ -60,7 +60,6 @@ class GoogleCloud:
         from controlplane.localcloud.gcp.admin.serviceusage import APIS
         from controlplane.localcloud.gcp.app import build_app, build_storage_app
         from controlplane.localcloud.gcp.compute import ComputeApi
-        from controlplane.localcloud.gcp.compute.edge import Edge
         from controlplane.localcloud.gcp.connectgateway import ConnectGateway
         from controlplane.localcloud.gcp.container import ContainerApi
         from controlplane.localcloud.gcp.disturbances import disturbed
@@ -87,7 +86,7 @@ class GoogleCloud:
         self._hub = GkeHubApi(project, clock, self._fleet, seconds=lambda: now().fleet_change)
         # A cluster that was promised must not be forgotten, so these are on disk before they are answered.
         self._rpc = Rpc(self._container, self._hub, save)
-        held = Edge(project, clock, edge, issue) if edge is not None and issue is not None else None
+        held = (edge, issue) if edge is not None and issue is not None else None
         self._compute = ComputeApi(project, clock, backends, held)
         self._clock = clock
         self._faults = faults

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.localcloud.clock import Clock, new_uid, rfc3339
-from controlplane.localcloud.gcp.admin.calls import Call, Document, Route, page, route
+from controlplane.localcloud.gcp.admin.calls import Call, Document, Route, masked, page, route
 from controlplane.localcloud.gcp.admin.policies import Policies, etag_of
 from controlplane.localcloud.gcp.admin.projects import asked_version, granted
 from controlplane.localcloud.gcp.compute.catalogue import number
@@ -112,8 +112,7 @@ class ServiceAccountsApi:
     def _patch(self, call: Call) -> Document:
         email = self._asked(call, "iam.serviceAccounts.update")
         wanted = call.body.get("serviceAccount") or {}
-        mask = str(call.body.get("updateMask") or ",".join(wanted))
-        for field in {"displayName", "description"} & {_camel(each) for each in mask.split(",")}:
+        for field in {"displayName", "description"} & set(masked(call.body.get("updateMask"), wanted)):
             self._accounts[email][field] = str(wanted.get(field) or "")
         return self._shown(email)
 
@@ -175,8 +174,3 @@ class ServiceAccountsApi:
     def _shown(self, email: str) -> Document:
         plain = {key: value for key, value in self._accounts[email].items() if value != ""}
         return plain | {"etag": etag_of(plain)}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.strip().split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -31,8 +31,7 @@ class Call:
     @property
     def mask(self) -> tuple[str, ...]:
         """The top-level fields that a PATCH changes; without an updateMask, those that it brings."""
-        given = self.query.get("updateMask", "")
-        return tuple(path.partition(".")[0] for path in given.split(",")) if given else tuple(self.body)
+        return masked(self.query.get("updateMask"), self.body)
 
 
 Handler: TypeAlias = Callable[[Call], Document]
@@ -66,6 +65,11 @@ class Router:
         return None
 
 
+def masked(mask: object, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the top-level fields that an update mask names, camel-cased or not; without one, those of the body."""
+    return tuple(_camel(path.partition(".")[0]) for path in str(mask).split(",")) if mask else tuple(body)
+
+
 def page(key: str, items: Sequence[Document], query: Mapping[str, str], *, size: int = LARGEST_PAGE) -> Document:
     """Give one page of a list: `pageSize`, `pageToken` and `nextPageToken`; an empty list has no key at all."""
     asked, token = query.get("pageSize", "0"), query.get("pageToken", "")
@@ -86,3 +90,8 @@ def check_etag(kept: str, given: object) -> None:
             "ABORTED",
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
         )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.strip().split("_")
+    return first + "".join(word.capitalize() for word in rest)

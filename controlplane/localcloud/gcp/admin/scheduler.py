@@ -103,7 +103,7 @@ class SchedulerApi:
 
     def _patch(self, call: Call) -> Document:
         name = self._asked(call, "cloudscheduler.jobs.update")
-        masked = {_camel(field) for field in call.mask}
+        masked = set(call.mask)
         old = {key: value for key, value in self._jobs[name].items() if key not in masked & set(_FIELDS)}
         new = {field: call.body[field] for field in _FIELDS if field in masked and field in call.body}
         self._jobs[name] = {**old, **self._checked(name, {**old, **new})}
@@ -240,8 +240,3 @@ class SchedulerApi:
 
 def _seconds(text: str) -> float:
     return float(text.removesuffix("s"))
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

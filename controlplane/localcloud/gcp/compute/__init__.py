@@ -16,13 +16,14 @@ from controlplane.localcloud.gcp.compute.addresses import Addresses
 from controlplane.localcloud.gcp.compute.advice import AdviceApi
 from controlplane.localcloud.gcp.compute.balancing import Balancing
 from controlplane.localcloud.gcp.compute.catalogue import Catalogue
-from controlplane.localcloud.gcp.compute.edge import Edge, is_edge
-from controlplane.localcloud.gcp.compute.groups import Groups
+from controlplane.localcloud.gcp.compute.edge import Edge, Issuer, is_edge
 from controlplane.localcloud.gcp.compute.lists import ListQuery, aggregated, named, plain
+from controlplane.localcloud.gcp.compute.operations import Operations
 from controlplane.localcloud.gcp.errors import GoogleError, not_found, unavailable
 from controlplane.localcloud.gcp.hosts import BackendHealth
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.gcp.rpc import json_response, read_json
+from controlplane.localcloud.loadbalancer.edge import EdgeStore
 
 Document: TypeAlias = dict[str, Any]
 _Zonal: TypeAlias = Callable[[str], list[Document]]
@@ -70,17 +71,24 @@ def permission_of(verb: str, path: str) -> str:
 class ComputeApi:
     """Routes requests below /compute/v1/projects/PROJECT."""
 
-    def __init__(self, project: Project, clock: Clock, backends: BackendHealth, edge: Edge | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        clock: Clock,
+        backends: BackendHealth,
+        edge: tuple[EdgeStore, Issuer] | None = None,
+    ) -> None:
+        """Serve the project. edge: what keeps certificates and policies, and what issues managed certificates."""
         self._project = project
-        self._edge = edge
+        self._operations = Operations(project, clock)
+        self._edge = None if edge is None else Edge(project, clock, self._operations, *edge)
         self._catalogue = Catalogue(project)
         self._advice = AdviceApi(project, clock)
         self._balancing = Balancing(project, backends)
-        self._groups = Groups(project, clock, self._balancing)
-        self._addresses = {"global": Addresses(project, clock)}
+        self._addresses = {"global": Addresses(project, clock, self._operations)}
         for number, region in enumerate(project.scenario.regions):
             scope = f"regions/{region.name}"
-            self._addresses[scope] = Addresses(project, clock, scope, f"198.51.{100 + number}.")
+            self._addresses[scope] = Addresses(project, clock, self._operations, scope, f"198.51.{100 + number}.")
         self._zonal: Mapping[str, tuple[str, _Zonal]] = {
             "acceleratorTypes": ("acceleratorType", self._catalogue.accelerator_types),
             "machineTypes": ("machineType", self._catalogue.machine_types),
@@ -124,9 +132,11 @@ class ComputeApi:
             case ("GET", "aggregated", "addresses"):
                 scopes = {scope: each.documents() for scope, each in self._addresses.items()}
                 return aggregated("addressAggregatedList", path, "addresses", scopes, ListQuery.of(query))
-            case (_, "global", "addresses" | "operations", *_):
+            case (_, "regions", region, "operations", name, *rest) if (verb, *rest) in (("GET",), ("POST", "wait")):
+                return self._operations.get(f"regions/{region}", name)
+            case (_, "global", "addresses", *_):
                 return _reserved(self._addresses["global"], (verb, *parts[1:]), path, query, body)
-            case (_, "regions", str(region), "addresses" | "operations", *_) if f"regions/{region}" in self._addresses:
+            case (_, "regions", str(region), "addresses", *_) if f"regions/{region}" in self._addresses:
                 return _reserved(self._addresses[f"regions/{region}"], (verb, *parts[2:]), path, query, body)
             case ("GET", "aggregated", str(kind)) if kind in self._zonal:
                 return self._aggregated(kind, path, query)
@@ -160,9 +170,10 @@ class ComputeApi:
                 answer: Document = {"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": path}
                 return answer | ({"items": found} if found else {})
             case ("DELETE", "networkEndpointGroups", name):
-                return self._groups.delete(zone, name)
+                self._balancing.delete_group(zone, name)
+                return self._operations.done("delete", f"zones/{zone}", f"networkEndpointGroups/{name}")
             case ("GET", "operations", name) | ("POST", "operations", name, "wait"):
-                return self._groups.operation(zone, name)
+                return self._operations.get(f"zones/{zone}", name)
             case _:
                 raise not_found("The requested URL was not found on this server.")
 
@@ -183,11 +194,10 @@ class ComputeApi:
         self, verb: str, parts: list[str], path: str, query: Mapping[str, str], body: Mapping[str, Any]
     ) -> Document:
         if self._edge is not None and parts and is_edge(parts[0]):
-            answer = self._edge.answer(verb, parts, path, query, body)
-            if answer["kind"] == "compute#operation":
-                self._addresses["global"].keep(answer)
-            return answer
+            return self._edge.answer(verb, parts, path, query, body)
         match (verb, *parts):
+            case ("GET", "operations", name) | ("POST", "operations", name, "wait"):
+                return self._operations.get("global", name)
             case ("POST", "backendServices", str(name), "getHealth"):
                 return self._balancing.get_health(name, body)
             case ("GET", str(kind), *rest) if kind in self._global and len(rest) < 2:
@@ -209,7 +219,7 @@ class ComputeApi:
 def _reserved(
     addresses: Addresses, call: tuple[str, ...], path: str, query: Mapping[str, str], body: Mapping[str, Any]
 ) -> Document:
-    """Answer what is asked of the addresses of one scope and of its operations: only they make any."""
+    """Answer what is asked of the addresses of one scope."""
     match call:
         case ("GET", "addresses"):
             return plain("addressList", path, addresses.documents(), ListQuery.of(query))
@@ -221,7 +231,5 @@ def _reserved(
             return addresses.delete(name)
         case ("POST", "addresses", str(name), "setLabels"):
             return addresses.set_labels(name, body)
-        case ("GET", "operations", str(name)) | ("POST", "operations", str(name), "wait"):
-            return addresses.operation(name)
         case _:
             raise not_found("The requested URL was not found on this server.")

@@ -1,4 +1,4 @@
-"""Reserved addresses, global and of regions: insert, list, get, delete, and the operations that doing so gives."""
+"""Reserved addresses, global and of regions: insert, list, get, delete, label."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from controlplane.localcloud.clock import Clock, new_uid, rfc3339
 from controlplane.localcloud.gcp.compute.catalogue import number
 from controlplane.localcloud.gcp.compute.lists import ROOT, named
+from controlplane.localcloud.gcp.compute.operations import Operations
 from controlplane.localcloud.gcp.errors import GoogleError, invalid
 from controlplane.localcloud.gcp.project import Project
 
@@ -17,19 +18,20 @@ Document: TypeAlias = dict[str, Any]
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 # Addresses for documentation (RFC 5737): nobody routes them, and here nothing needs to.
 _BLOCK = "203.0.113."
-_OPERATIONS_KEPT = 100
 
 
 class Addresses:
     """The project's reserved addresses of one scope: `global`, or `regions/REGION`."""
 
-    def __init__(self, project: Project, clock: Clock, scope: str = "global", block: str = _BLOCK) -> None:
+    def __init__(
+        self, project: Project, clock: Clock, operations: Operations, scope: str = "global", block: str = _BLOCK
+    ) -> None:
         self._project = project
         self._clock = clock
+        self._operations = operations
         self._scope, self._block = scope, block
         self._base = f"{ROOT}/projects/{project.name}/{scope}"
         self._addresses: dict[str, Document] = {}
-        self._operations: dict[str, Document] = {}
 
     def documents(self) -> list[Document]:
         """Describe all."""
@@ -69,13 +71,13 @@ class Addresses:
         if self._scope != "global":
             self._addresses[name]["region"] = self._base
         self._label(name, body.get("labels") or {})
-        return self._done("insert", name)
+        return self._operations.done("insert", self._scope, f"addresses/{name}")
 
     def delete(self, name: str) -> Document:
         """Give one up."""
         self.get(name)
         del self._addresses[name]
-        return self._done("delete", name)
+        return self._operations.done("delete", self._scope, f"addresses/{name}")
 
     def set_labels(self, name: str, body: Mapping[str, Any]) -> Document:
         """Replace the labels of one, if they are still those that were read."""
@@ -86,12 +88,7 @@ class Addresses:
                 "conditionNotMet",
             )
         self._label(name, body.get("labels") or {})
-        return self._done("setLabels", name)
-
-    def operation(self, name: str) -> Document:
-        """Describe a finished operation."""
-        path = f"projects/{self._project.name}/{self._scope}/operations/{name}"
-        return named(list(self._operations.values()), name, path)
+        return self._operations.done("setLabels", self._scope, f"addresses/{name}")
 
     def to_state(self) -> list[Document]:
         """Give what must outlive the daemon."""
@@ -107,28 +104,3 @@ class Addresses:
         fingerprint = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
         self._addresses[name].pop("labels", None)
         self._addresses[name] |= {"labelFingerprint": fingerprint} | ({"labels": dict(labels)} if labels else {})
-
-    def _done(self, verb: str, name: str) -> Document:
-        now = rfc3339(self._clock.now())
-        operation = f"operation-{new_uid()}"
-        self._operations[operation] = {
-            "kind": "compute#operation",
-            "id": number(operation),
-            "name": operation,
-            "operationType": verb,
-            "targetLink": f"{self._base}/addresses/{name}",
-            "status": "DONE",
-            "progress": 100,
-            "insertTime": now,
-            "startTime": now,
-            "endTime": now,
-            "selfLink": f"{self._base}/operations/{operation}",
-        }
-        return self.keep(self._operations[operation])
-
-    def keep(self, operation: Document) -> Document:
-        """Keep a finished operation of this scope for a while, so that it can be asked for."""
-        self._operations[operation["name"]] = operation
-        while len(self._operations) > _OPERATIONS_KEPT:
-            del self._operations[next(iter(self._operations))]
-        return operation

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from controlplane.localcloud.clock import Clock, new_uid, rfc3339
 from controlplane.localcloud.gcp.compute.catalogue import number
 from controlplane.localcloud.gcp.compute.lists import ROOT, ListQuery, named, plain
+from controlplane.localcloud.gcp.compute.operations import Operations
 from controlplane.localcloud.gcp.errors import GoogleError, invalid, not_found
 from controlplane.localcloud.gcp.project import Project
 from controlplane.localcloud.loadbalancer import guards
@@ -35,8 +36,9 @@ _LISTS = {CERTIFICATES: "sslCertificateList", SSL_POLICIES: "sslPoliciesList", S
 class Edge:
     """The edge resources as the compute API takes and shows them."""
 
-    def __init__(self, project: Project, clock: Clock, store: EdgeStore, issue: Issuer) -> None:
-        self._project, self._clock, self._store, self._issue = project, clock, store, issue
+    def __init__(self, project: Project, clock: Clock, operations: Operations, store: EdgeStore, issue: Issuer) -> None:
+        self._project, self._clock, self._operations = project, clock, operations
+        self._store, self._issue = store, issue
 
     def answer(
         self, verb: str, parts: Sequence[str], path: str, query: Mapping[str, str], body: Mapping[str, Any]
@@ -56,7 +58,7 @@ class Edge:
                     what = f"The {_SINGULAR[kind]} resource '{path}' is already being used by the load balancer"
                     raise GoogleError("FAILED_PRECONDITION", what, "resourceInUseByAnotherResource")
                 self._store.remove(kind, name)
-                return self._done("delete", kind, name)
+                return self._operations.done("delete", "global", f"{kind}/{name}")
             case _:
                 raise not_found("The requested URL was not found on this server.")
 
@@ -85,7 +87,7 @@ class Edge:
                 self._store.put(kind, {**document, "type": "CLOUD_ARMOR", "rules": rules or [_ALLOW_ALL]})
         except ValueError as error:
             raise invalid(str(error)) from error
-        return self._done("insert", kind, name)
+        return self._operations.done("insert", "global", f"{kind}/{name}")
 
     def _certificate(self, document: Document, body: Mapping[str, Any]) -> None:
         managed = body.get("managed") or {}
@@ -102,23 +104,6 @@ class Edge:
             _check_pair(chain, key)
             told = {"type": "SELF_MANAGED", "selfManaged": {"certificate": chain}}
         self._store.put_certificate({**document, **told, "certificate": chain}, key)
-
-    def _done(self, verb: str, kind: str, name: str) -> Document:
-        now, operation = rfc3339(self._clock.now()), f"operation-{new_uid()}"
-        base = f"{ROOT}/projects/{self._project.name}/global"
-        return {
-            "kind": "compute#operation",
-            "id": number(operation),
-            "name": operation,
-            "operationType": verb,
-            "targetLink": f"{base}/{kind}/{name}",
-            "status": "DONE",
-            "progress": 100,
-            "insertTime": now,
-            "startTime": now,
-            "endTime": now,
-            "selfLink": f"{base}/operations/{operation}",
-        }
 
 
 def is_edge(kind: str) -> bool:
