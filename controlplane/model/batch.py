@@ -208,6 +208,9 @@ class ReleaseBatch:
 BatchAction = StartJob | ScaleJob | DeleteJob | ReleaseBatch
 
 
+MOST_NUMBERS = 100_000
+
+
 def runs(numbers: Iterable[int]) -> str:
     """Write numbers in their order as `3-5,0-2`: runs upwards are folded."""
     parts: list[list[int]] = []
@@ -220,9 +223,11 @@ def runs(numbers: Iterable[int]) -> str:
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
-    """Read what `runs` wrote. Raises ValueError for anything else."""
+    """Read what `runs` wrote. Raises ValueError for anything else, and for more numbers than any batch has shards."""
     found: list[int] = []
     for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
+        if dash and int(last) - int(first) >= MOST_NUMBERS:
+            raise ValueError(f"{part!r} is more than the {MOST_NUMBERS:,} shards that a batch may have")
         found += range(int(first), int(last) + 1) if dash else [int(first)]
     return tuple(found)

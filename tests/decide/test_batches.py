@@ -111,6 +111,12 @@ def test_numbers_are_written_and_read_back_in_their_order(given_numbers):
     assert numbers_of(runs(given_numbers)) == tuple(given_numbers)
 
 
+def test_a_text_of_countless_numbers_is_refused():
+    """A status that somebody wrote must not eat the memory."""
+    with pytest.raises(ValueError, match="more than the 100,000 shards"):
+        numbers_of("0-99999999999")
+
+
 @pytest.mark.parametrize(
     ("at_work", "workers", "first", "then"),
     [
