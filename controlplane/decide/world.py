@@ -31,6 +31,9 @@ class Holding:
     impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
     yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
     rolling: it was given another template, and was not seen to serve with it alone up to the last pass.
+    ceiling: how many replicas its autoscaler may come to by itself; 0 where it has none. Of such a placement, workload
+    is what is wanted of it alone: grown is what its Deployment is set to as a whole, and extra of its Pods beyond those
+    wanted have GPUs; extra_ready of them are ready.
     """
 
     offering: Offering
@@ -54,6 +57,10 @@ class Holding:
     reason: str = ""
     leaving: bool = False
     rolling: bool = False
+    ceiling: int = 0
+    grown: int = 0
+    extra: int = 0
+    extra_ready: int = 0
 
     @property
     def key(self) -> str:
@@ -93,12 +100,22 @@ class Holding:
         return self.serving + self.warming + (0 if self.yielding else self.hunting)
 
     @property
-    def billed(self) -> int:
-        """Replicas that cost money or may begin to at any moment."""
+    def owed(self) -> int:
+        """Replicas that cost money for being wanted; what an autoscaler added out of our sight is among them."""
         if self.workload is None:
-            return max(self.target, self.scheduled)
+            return max(self.target, self.scheduled, self.ceiling)
         running = sum(p.scheduled for p in self.workload.live_pods)
         return max(self.target, self.workload.replicas, running)
+
+    @property
+    def billed(self) -> int:
+        """Replicas that cost money or may begin to at any moment."""
+        return max(self.owed + self.extra, self.grown, self.ceiling)
+
+    @property
+    def beyond(self) -> int:
+        """Replicas that an autoscaler has added to those wanted, or may add."""
+        return max(0, max(self.ceiling, self.grown) - self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +286,9 @@ def _seen(
     attempt: Attempt | None,
     now: datetime,
 ) -> Holding:
+    grown = workload.replicas if workload and workload.autoscaler else 0
+    ceiling = workload.autoscaler.maximum if workload and workload.autoscaler else 0
+    workload, extra = _floored(workload)
     pods = workload.live_pods if workload else ()
     target = workload.replicas if workload else 0
     if attempt and past:
@@ -294,7 +314,26 @@ def _seen(
         impaired_since=past.impaired_since if past else None,
         reason=past.reason if past else "",
         rolling=bool(past and past.rolling),
+        ceiling=ceiling,
+        grown=grown,
+        extra=sum(p.scheduled for p in extra),
+        extra_ready=sum(p.ready and p.scheduled for p in extra),
     )
+
+
+def _floored(workload: WorkloadFact | None) -> tuple[WorkloadFact | None, tuple[PodFact, ...]]:
+    """Divide an autoscaled workload into what is wanted of it and the Pods beyond that, the ones that serve worst."""
+    if workload is None or workload.autoscaler is None:
+        return workload, ()
+    floor = workload.autoscaler.minimum
+    ranked = sorted(workload.live_pods, key=_worth)
+    extra = frozenset(p.uid for p in ranked[floor:])
+    wanted = tuple(p for p in workload.pods if p.uid not in extra)
+    return replace(workload, replicas=floor, pods=wanted), tuple(ranked[floor:])
+
+
+def _worth(pod: PodFact) -> tuple[bool, bool, bool, datetime, datetime, str]:
+    return not pod.ready, not pod.scheduled, pod.preempted, pod.ready_at or NEVER, pod.created_at, pod.uid
 
 
 def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *, lost: bool) -> Holding:
@@ -319,6 +358,7 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         impaired_since=past.impaired_since,
         reason=past.reason,
         rolling=past.rolling,
+        ceiling=past.ceiling,
     )
 
 
@@ -336,8 +376,9 @@ def _with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
         if world.ingress is not None and holding.link not in world.listed:
             counted[holding.key] = 0
         elif room is not None:
-            counted[holding.key] = min(holding.ready, max(0, room.get(holding.region, 0)))
-            room[holding.region] = room.get(holding.region, 0) - counted[holding.key]
+            healthy = min(holding.ready + holding.extra_ready, max(0, room.get(holding.region, 0)))
+            counted[holding.key] = min(holding.ready, healthy)
+            room[holding.region] = room.get(holding.region, 0) - healthy
         elif holding.link in world.listed or holding.phase in (Phase.SERVING, Phase.DRAINING):
             counted[holding.key] = holding.ready
     return tuple(

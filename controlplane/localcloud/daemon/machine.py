@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
+from controlplane.localcloud.controllers.horizontal import PodMetrics
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.loadbalancer.proxy import Proxy
@@ -12,7 +13,9 @@ from controlplane.localcloud.loadbalancer.proxy import Proxy
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: processes, and Envoy).
+    """What a local cloud runs on: its clock, containers, their probes, the proxy, and who knows what Pods use.
+
+    None means: processes, Envoy, and what the processes are measured to use.
 
     With a virtual clock hours pass in seconds, but real processes do not keep pace with it: whoever brings such a clock
     brings the rest too.
@@ -22,3 +25,4 @@ class Machine:
     runtime: Runtime | None = None
     checker: Checker = check
     proxy: Callable[[Path], Proxy] | None = None
+    metrics: PodMetrics | None = None
