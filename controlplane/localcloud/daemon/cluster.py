@@ -44,9 +44,9 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all clusters of one local cloud share. Without a `runtime` containers are processes, and without
-    `metrics` it is measured what those use.
+    """What all clusters of one local cloud share. Without a `runtime` containers are processes.
 
+    metrics: who knows what Pods use; None where it is measured.
     pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
     environment: what every container is told of this cloud that on Google Cloud it would find by itself.
     """

@@ -53,13 +53,19 @@ class Groups:
     used: dict[str, int] = field(default_factory=dict)
 
 
-def replicas_for_cpu(
-    current: int, pods: Sequence[Object], sample_of: Callable[[Object], Sample | None], target: Target, now: datetime
+def replicas_for(  # noqa: PLR0917 - one question, spelt out
+    current: int,
+    pods: Sequence[Object],
+    sample_of: Callable[[Object], Sample | None],
+    target: Target,
+    now: datetime,
+    resource: str = "cpu",
 ) -> Proposal:
-    """Give what the CPU asks for. Raises CannotScaleError."""
+    """Give what a resource asks for. Raises CannotScaleError."""
     samples = {_name(pod): sample for pod in pods if (sample := sample_of(pod)) is not None}
     if not samples:
-        raise CannotScaleError("unable to get metrics for resource cpu: no metrics returned from resource metrics API")
+        text = f"unable to get metrics for resource {resource}: no metrics returned from resource metrics API"
+        raise CannotScaleError(text)
     groups = group(pods, samples, now)
     if not groups.used:
         raise CannotScaleError("did not receive metrics for targeted pods (pods might be unready)")

@@ -19,11 +19,11 @@ READY = ("ReadyForNewScale", "recommended size matches current size")
 DOWN_HELD = (
     "ScaleDownStabilized",
     "recent recommendations were higher than current one, applying the highest recent recommendation",
-)  # noqa: E501 - as Kubernetes has it
+)
 UP_HELD = (
     "ScaleUpStabilized",
     "recent recommendations were lower than current one, applying the lowest recent recommendation",
-)  # noqa: E501 - as Kubernetes has it
+)
 WITHIN = ("DesiredWithinRange", "the desired count is within the acceptable range")
 TOO_FAST = ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate")
 TOO_FAST_DOWN = ("ScaleDownLimit", "the desired replica count is decreasing faster than the maximum scale rate")
@@ -64,7 +64,7 @@ def settle(history: History, spec: Object, current: int, wanted: int, now: datet
     if behavior is None:
         replicas, limited = _plain(current, stable, least, most)
     else:
-        replicas, limited = _by_rate(history, behavior, current, stable, (least, most), now)
+        replicas, limited = _by_rate(history, spec, current, stable, now)
     return Outcome(replicas, held if stable != wanted else READY, limited)
 
 
@@ -92,10 +92,8 @@ def _plain(current: int, wanted: int, least: int, most: int) -> tuple[int, Verdi
     return wanted, WITHIN
 
 
-def _by_rate(
-    history: History, behavior: Object, current: int, wanted: int, bounds: tuple[int, int], now: datetime
-) -> tuple[int, Verdict]:
-    least, most = bounds
+def _by_rate(history: History, spec: Object, current: int, wanted: int, now: datetime) -> tuple[int, Verdict]:
+    behavior, least, most = spec["behavior"], int(spec.get("minReplicas") or 1), int(spec["maxReplicas"])
     if wanted > current:
         quickest = max(current, _limit(history, behavior.get("scaleUp") or {}, current, now, up=True))
         if wanted > min(most, quickest):

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from controlplane.localcloud.apiserver.api import Object
 from controlplane.localcloud.apiserver.schema.quantity import parse_quantity
-from controlplane.localcloud.controllers.horizontal.calculation import CannotScaleError, Target, replicas_for_cpu
+from controlplane.localcloud.controllers.horizontal.calculation import CannotScaleError, Target, replicas_for
 from controlplane.localcloud.controllers.horizontal.samples import Sample
 
 NO_CUSTOM = "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered"
@@ -44,6 +44,10 @@ class Scene:
     sample_of: Callable[[Object], Sample | None]
     now: datetime
 
+    def sampler(self, resource: str) -> Callable[[Object], Sample | None]:
+        """Give who knows what Pods use of a resource: of anything but CPU, nobody does."""
+        return self.sample_of if resource == "cpu" else lambda _: None
+
 
 def read(metric: Object, scene: Scene) -> Found:
     """Give what a metric asks for. Raises MetricError."""
@@ -72,12 +76,9 @@ def _resource(resource: Object, scene: Scene) -> Found:
     name, target = resource["name"], resource["target"]
     percent = target.get("averageUtilization")
     what = f"{name} resource utilization (percentage of request)" if percent else f"{name} resource"
+    wanted = Target(percent) if percent else Target(None, _milli(target["averageValue"]))
     try:
-        if name != "cpu":
-            text = f"unable to get metrics for resource {name}: no metrics returned from resource metrics API"
-            raise CannotScaleError(text)
-        wanted = Target(percent) if percent else Target(None, _milli(target["averageValue"]))
-        found = replicas_for_cpu(scene.current, scene.pods, scene.sample_of, wanted, scene.now)
+        found = replicas_for(scene.current, scene.pods, scene.sampler(name), wanted, scene.now, resource=name)
     except CannotScaleError as error:
         text = f"failed to get {name} {'utilization' if percent else 'usage'}: {error}"
         whole = f"failed to get {name} resource metric value: {text}"
@@ -97,6 +98,5 @@ def _selector(selector: Object | None) -> str:
     if selector is None:
         return "nil"
     labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{}},}}"
-    )
+    expressions = "MatchExpressions:[]LabelSelectorRequirement{}"
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},{expressions},}}"
