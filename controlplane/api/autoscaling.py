@@ -9,7 +9,7 @@ out: nothing of a GPU service scales well by them.
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictInt, StrictStr, WithJsonSchema, model_validator
 
 from controlplane.api.sections import QUANTITY, Strict
 
@@ -18,12 +18,15 @@ DEFAULT_CPU = 25
 default: a target much above that would never be reached, however long the queue."""
 
 Amount = Annotated[StrictStr, Field(pattern=QUANTITY)]
+Labels = Annotated[
+    dict[str, StrictStr], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
 
 
 class SelectorSpec(Strict):
     """Which series of a metric are meant."""
 
-    match_labels: dict[str, StrictStr] = Field(default_factory=dict, description="Labels of the metric.")
+    match_labels: Labels = Field(default_factory=dict, description="Labels of the metric.")
 
 
 class MetricNameSpec(Strict):
