@@ -70,7 +70,7 @@ def test_any_history_of_faults_keeps_every_invariant_and_ends_steady(toy, seed):
     assert replace(t.memory, passes=0) == replace(t.log[-6][1].memory, passes=0)
 
 
-@QUICK
+@settings(QUICK, max_examples=6)
 @given(seed=st.integers(0, 10**6))
 def test_any_history_keeps_every_invariant_while_placements_grow_and_shrink_by_load(toy, seed):
     """Whatever the load, what may run by it never passes the cap, what serves stays, and all comes to rest."""
@@ -85,8 +85,9 @@ def test_any_history_keeps_every_invariant_while_placements_grow_and_shrink_by_l
         assert t.serving() == t.spec.replicas or not _room(t), t.story()
     most = t.spec.spread.max_replicas_per_region
     for region in {o.region for o in t.deployments}:
-        worst = sum(d.worst for o, d in t.deployments.items() if o.region == region)
-        assert most is None or worst <= max(most, t.spec.replicas), t.story()
+        there = [d for o, d in t.deployments.items() if o.region == region]
+        grows = any(d.scaler and d.scaler.maximum > d.scaler.minimum for d in there)
+        assert most is None or not grows or sum(d.worst for d in there) <= most, t.story()
 
 
 def test_the_same_seed_gives_the_same_trace(toy):
