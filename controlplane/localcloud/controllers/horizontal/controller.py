@@ -157,7 +157,10 @@ class _Look:
         outcome = settle(self._hands.history, self._spec, current, asked, self._hands.now)
         self._condition("AbleToScale", True, *outcome.held)
         self._condition("ScalingLimited", outcome.limited != WITHIN, *outcome.limited)
-        reason = f"{best.name} above target" if asked > current else "All metrics below target"
+        reason = (
+            "All metrics below target" if asked < current else ""
+        )  # what was held before may count yet, without one
+        reason = f"{best.name} above target" if asked > current else reason
         self._rescale(target, current, outcome.replicas, reason, found)
 
     def _read(self, scene: Scene) -> tuple[list[Found], list[MetricError]]:
