@@ -29,7 +29,6 @@ from controlplane.localcloud.gcp import GoogleCloud
 from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
-from controlplane.localcloud.kubelet.process import ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.edge import EdgeStore
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
@@ -244,8 +243,7 @@ class LocalCloud:
         self._servers.append(await serve(google.storage_app, HOST, self.state.storage_port, None, None))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
         folder = self.directory.run_folder / "cloudrun"
-        runtime = self._machine.runtime or ShimRuntime()
-        google.start_jobs(Workshop(folder, runtime, self.images, self.endpoints.environment))
+        google.start_jobs(Workshop(folder, self._machine.runtime, self.images, self.endpoints.environment))
 
     def _prepare_balancer(self) -> LoadBalancer:
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy

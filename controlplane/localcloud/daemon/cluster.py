@@ -44,7 +44,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all clusters of one local cloud share. Without a `runtime` containers are processes.
+    """What all clusters of one local cloud share.
 
     pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
     environment: what every container is told of this cloud that on Google Cloud it would find by itself.
@@ -59,7 +59,7 @@ class Surroundings:
     authenticate: Callable[[str], str | None]
     dns_refusal: Refusal
     delays: Callable[[], Delays]
-    runtime: Runtime | None = None
+    runtime: Runtime
     checker: Checker = check
     administers: Callable[[str], bool] = lambda _: True
     environment: Mapping[str, str] = field(default_factory=dict)
