@@ -193,7 +193,7 @@ async def virtual_cloud(folder, scenario, *, starting, ending=None, metrics=None
         target = Target(
             project=found.project,
             config_cluster=found.config_cluster.link,
-            endpoints=cloud.endpoints(),
+            endpoints=cloud.endpoints.apis(),
             ca_file=cloud.pki.ca_file,
             credentials_file=directory.credentials_file,
             prices_file=directory.prices_file,

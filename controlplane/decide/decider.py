@@ -17,13 +17,14 @@ from controlplane.decide.conditions import Findings, conditions
 from controlplane.decide.expenses import affordable_goal, hourly_cost, price_list, unpriced
 from controlplane.decide.failback import Return
 from controlplane.decide.lifecycle import advance, expel, note_unhealthy
+from controlplane.decide.look import look
 from controlplane.decide.planner import plan as make_plan
 from controlplane.decide.rollout import Rollout
 from controlplane.decide.routing import route
 from controlplane.decide.safety import Scene, screen
 from controlplane.decide.teardown import take_down
 from controlplane.decide.verdicts import explain
-from controlplane.decide.world import World, look
+from controlplane.decide.world import World
 from controlplane.model.decision import (
     Action,
     ApplyPlacement,

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from controlplane.decide.failback import HOUR
 from controlplane.decide.learning import SPELL, step
 from controlplane.decide.lifecycle import UNPROVEN_MARGIN, patience
+from controlplane.decide.look import GONE_AFTER
 from controlplane.decide.remember import FORGET_AFTER, FORGET_DEPARTED
-from controlplane.decide.world import GONE_AFTER
 from controlplane.model.decision import Decision
 from controlplane.model.facts import Known
 from controlplane.model.memory import Memory, Outcome

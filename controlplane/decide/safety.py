@@ -10,14 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from controlplane.decide.routing import unseen_but_healthy
-from controlplane.decide.world import Holding, World
+from controlplane.decide.effects import (
+    Removal,
+    carries_traffic,
+    gpus_taken,
+    harms,
+    is_destructive,
+    serving_after,
+    unroutes_the_unseen,
+)
+from controlplane.decide.world import World
 from controlplane.model.decision import (
     Action,
     ApplyPlacement,
     DeletePlacement,
-    ReleaseMember,
-    RemoveFinalizer,
     ScaleDownPlacement,
     StartAutoscaling,
     StopAutoscaling,
@@ -31,7 +37,6 @@ from controlplane.model.service import ServiceSpec
 MAX_DESTRUCTIVE = 2
 """Placements that hold GPUs and may lose some of them in one pass."""
 
-Removal: TypeAlias = DeletePlacement | ScaleDownPlacement
 SCALES = (StartAutoscaling, StopAutoscaling)
 WRITES = (ApplyPlacement, DeletePlacement, ScaleDownPlacement, *SCALES)
 """What writes a placement's workload."""
@@ -56,37 +61,18 @@ class Scene:
 Guard: TypeAlias = Callable[[Scene, tuple[Action, ...]], tuple[Suppressed, ...]]
 
 
-def gpus_taken(world: World, action: Action) -> int:
-    """Give how many GPUs that are held an action takes away."""
-    if not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
-        return 0
-    holding = world.at(action.offering.key)
-    scheduled = _scheduled(holding)
-    rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
-    return max(0, scheduled - rest)
-
-
-def is_destructive(world: World, action: Action) -> bool:
-    """Tell whether an action takes away something that is held: a GPU or a route."""
-    if isinstance(action, WireIngress):
-        return bool(action.removes)
-    if isinstance(action, (UnwireIngress, ReleaseMember, RemoveFinalizer)):
-        return True
-    return isinstance(action, (DeletePlacement, ScaleDownPlacement, StopAutoscaling)) or gpus_taken(world, action) > 0
-
-
 def s1_last_healthy_region(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...]:
     """Never take the last healthy serving region out of traffic, by its route or by its Pods."""
     if scene.spec.deleting or scene.spec.replicas == 0:
         return ()
-    serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
+    serving = {h.key: h.serving for h in scene.world.holdings if carries_traffic(scene.world, h)}
     found: list[Suppressed] = []
     for action in plan:
-        after = _serving_after(scene.world, serving, action)
+        after = serving_after(scene.world, serving, action)
         empty = isinstance(action, WireIngress) and not action.clusters
         if isinstance(action, UnwireIngress) and not _superseded(scene.world, action, serving):
             found.append(Suppressed(action, "S1", "the service is not reached by another wiring"))
-        elif empty or (sum(after.values()) == 0 and _harms(scene.world, action)):
+        elif empty or (sum(after.values()) == 0 and harms(scene.world, action)):
             found.append(Suppressed(action, "S1", "no healthy region would be left in traffic"))
         else:
             serving = after
@@ -176,14 +162,14 @@ def s6_make_before_break(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppre
     """Let what serves go only while enough others are proven healthy, and out of the load balancer before it dies."""
     if scene.spec.deleting:
         return ()
-    serving = {h.key: h.serving for h in scene.world.holdings if _carries_traffic(scene.world, h)}
+    serving = {h.key: h.serving for h in scene.world.holdings if carries_traffic(scene.world, h)}
     found: list[Suppressed] = []
     for action in plan:
-        after = _serving_after(scene.world, serving, action)
+        after = serving_after(scene.world, serving, action)
         hurt = [h for h in scene.world.holdings if after.get(h.key, 0) < serving.get(h.key, 0)]
         need = min(1, scene.goal) if hurt and not any(h.permitted for h in hurt) else scene.goal
         rest = sum(after.values())
-        if (hurt or _unroutes_the_unseen(scene.world, action)) and rest < need:
+        if (hurt or unroutes_the_unseen(scene.world, action)) and rest < need:
             found.append(Suppressed(action, "S6", f"{rest} would serve, {need} must"))
         elif isinstance(action, DeletePlacement) and not _out_of_traffic(scene, action):
             found.append(Suppressed(action, "S6", "requests still reach it"))
@@ -276,27 +262,6 @@ def _foreign(world: World, action: WireIngress | UnwireIngress) -> bool:
     return second.foreign if second is not None and second.kind is action.kind else world.ingress_foreign
 
 
-def _scheduled(holding: Holding | None) -> int:
-    pods = holding.workload.live_pods if holding and holding.workload else ()
-    return sum(p.scheduled for p in pods)
-
-
-def _carries_traffic(world: World, holding: Holding) -> bool:
-    """Tell whether a placement is proven to serve: seen in this pass, wired, healthy behind the load balancer."""
-    return bool(holding.visible and holding.serving and world.health is not None and holding.link in world.listed)
-
-
-def _harms(world: World, action: Action) -> bool:
-    """Tell whether an action takes a route or a ready replica away."""
-    if isinstance(action, WireIngress):
-        return bool(action.removes)
-    if not isinstance(action, (DeletePlacement, ScaleDownPlacement)):
-        return False
-    holding = world.at(action.offering.key)
-    rest = action.replicas if isinstance(action, ScaleDownPlacement) else 0
-    return holding is not None and holding.ready > rest and (holding.serving > 0 or world.health is None)
-
-
 def _unseen(scene: Scene, action: Removal) -> str | None:
     if action.offering.cluster not in scene.world.visible:
         return f"{action.offering.cluster} was not read in this pass"
@@ -320,23 +285,6 @@ def _already_counted(world: World, action: ApplyPlacement) -> bool:
     """Tell whether the cost already holds an attempt that was decided before and is only sent again."""
     holding = world.at(action.offering.key)
     return holding is not None and holding.attempt is not None and action.replicas <= holding.billed
-
-
-def _serving_after(world: World, serving: Mapping[str, int], action: Action) -> dict[str, int]:
-    """Give what would serve, by placement, once an action is done."""
-    after = dict(serving)
-    if isinstance(action, WireIngress):
-        links = {h.key: h.link for h in world.holdings}
-        return {key: count for key, count in after.items() if links[key] in action.clusters}
-    if isinstance(action, (DeletePlacement, ScaleDownPlacement)) and action.offering.key in after:
-        key = action.offering.key
-        after[key] = max(0, after[key] - gpus_taken(world, action))
-    return after
-
-
-def _unroutes_the_unseen(world: World, action: Action) -> bool:
-    """Tell whether an action takes the route from a cluster that did not answer but has healthy backends."""
-    return isinstance(action, WireIngress) and bool(unseen_but_healthy(world) & set(action.removes))
 
 
 def _out_of_traffic(scene: Scene, action: DeletePlacement) -> bool:

@@ -16,12 +16,13 @@ from controlplane.engine.fence import Fence
 from controlplane.engine.intake import Intake
 from controlplane.engine.jobs import JobExecutor
 from controlplane.engine.lease import FenceLost
-from controlplane.engine.observe import Prices, View, observation_of
+from controlplane.engine.observation import Prices, observation_of
 from controlplane.engine.outcome import BatchReport, ExitCode, Looked, Result
 from controlplane.engine.ports import AdviceSource, BatchMaker, Json, ParametersSource
 from controlplane.engine.record import Book, Record, left_alone
 from controlplane.engine.report import FAULT, action_events, condition_events, event
 from controlplane.engine.turns import behind
+from controlplane.engine.view import View
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.sanitise import scrub

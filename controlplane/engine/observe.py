@@ -4,9 +4,8 @@ What belongs to clusters is observed once and shared by all services of the pass
 Unknown with the reason; it is never taken for empty and never delays the others.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -16,7 +15,6 @@ from controlplane.engine.fanout import Fanout
 from controlplane.engine.fleet import FleetRead
 from controlplane.engine.limits import Limits
 from controlplane.engine.ports import (
-    AdviceSource,
     ConfigCluster,
     FleetSource,
     HealthSource,
@@ -26,85 +24,15 @@ from controlplane.engine.ports import (
     SignalSource,
 )
 from controlplane.engine.usage import with_our_usage
-from controlplane.engine.wirings import Health, Wirings, WiringView, ingress_fact
+from controlplane.engine.view import Jobs, View, Workloads
+from controlplane.engine.wirings import Health, Wirings, WiringView
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
-from controlplane.model.batch import JobFact
-from controlplane.model.facts import Known, Unknown, UnknownReason, map_fact
-from controlplane.model.observation import (
-    Advice,
-    ClusterInfo,
-    Member,
-    Observation,
-    Quota,
-    RegionSignals,
-    WorkloadFact,
-)
-from controlplane.model.offering import Capacity, ClusterRef, Offering
-from controlplane.model.service import IngressKind, ServiceSpec
+from controlplane.model.facts import Known, Unknown, UnknownReason
+from controlplane.model.observation import ClusterInfo, RegionSignals, WorkloadFact
+from controlplane.model.offering import ClusterRef
+from controlplane.model.service import IngressKind
 from ingress.wiring import Kind, in_use
-
-Prices = Mapping[tuple[str, str, Capacity], float]
-Workloads = Mapping[tuple[str, str], tuple[WorkloadFact, ...]]
-Jobs = Mapping[tuple[str, str], tuple[JobFact, ...]]
-DEAREST_SPOT = 2.0
-"""A live Spot price above so many times the on-demand price of the table is taken for a mistake."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """All that a pass saw, for every service. `handles` open the members that were listed."""
-
-    at: datetime
-    fleet: Known[Listing] | Unknown
-    members: Mapping[ClusterRef, Known[Workloads] | Unknown]
-    handles: Mapping[ClusterRef, MemberCluster]
-    wiring: Known[WiringView] | Unknown
-    health: Health
-    signals: Mapping[str, RegionSignals]
-    project_gpu_quota: Known[Quota] | Unknown
-    calls: Mapping[str, int] = field(default_factory=dict)
-    jobs: Mapping[ClusterRef, Known[Jobs] | Unknown] = field(default_factory=dict)
-
-    def strays(
-        self, services: Collection[tuple[str, str]], batches: Collection[tuple[str, str]] = ()
-    ) -> tuple[str, ...]:
-        """Give our workloads that nothing stands for any more: they hold GPUs, and nobody looks after them."""
-        return (
-            *(
-                f"{ref.link} Deployment {workload.name} of GPUService {namespace}/{name}"
-                for ref, fact in sorted(self.members.items())
-                if isinstance(fact, Known)
-                for (namespace, name), workloads in sorted(fact.value.items())
-                if (namespace, name) not in services
-                for workload in workloads
-            ),
-            *(
-                f"{ref.link} Job {job.workload.name} of GPUBatch {namespace}/{name}"
-                for ref, found in sorted(self.jobs.items())
-                if isinstance(found, Known)
-                for (namespace, name), jobs in sorted(found.value.items())
-                if (namespace, name) not in batches
-                for job in jobs
-            ),
-        )
-
-    @property
-    def unknown(self) -> dict[str, str]:
-        """Give the members and locations that could not be seen, with the reason."""
-        dark = {
-            ref.link: f"{fact.reason.value}: {fact.message}" if fact.message else fact.reason.value
-            for ref, fact in sorted(self.members.items())
-            if isinstance(fact, Unknown)
-        }
-        return dark | dict.fromkeys(
-            self.unlisted, f"{UnknownReason.LIST_INCOMPLETE.value}: left out of the fleet's listing"
-        )
-
-    @property
-    def unlisted(self) -> tuple[str, ...]:
-        """Give the locations that the fleet's listing left out."""
-        return self.fleet.value.unlisted if isinstance(self.fleet, Known) else ()
 
 
 class Observer:
@@ -254,60 +182,6 @@ class Observer:
         return {region: RegionSignals(unknown, unknown) for region in regions}
 
 
-def observation_of(
-    spec: ServiceSpec,
-    view: View,
-    wirings: Wirings,
-    prices: Prices,
-    advice: AdviceSource | None = None,
-    *,
-    remembered: Iterable[Offering] = (),
-) -> Observation:
-    """Give what concerns one service. `remembered`: what it held before; a silent region is paid for all the same."""
-    infos = {ref: _info(view, ref) for ref in view.members}
-    key = (spec.namespace, spec.name)
-    members = {
-        ref: Member(infos[ref], map_fact(fact, lambda workloads: workloads.get(key, ())))
-        for ref, fact in view.members.items()
-    }
-    offerings = [
-        Offering(ref, accelerator, capacity)
-        for ref in sorted(infos)
-        for accelerator in spec.accelerators
-        for capacity in spec.capacity_types
-    ]
-    held = [w.offering for m in members.values() if isinstance(m.workloads, Known) for w in m.workloads.value]
-    possible = [offering for offering in offerings if spec.regions.permits(offering.region)]
-    advised = advice.advice(possible) if advice is not None else {}
-    priced = {
-        offering: price
-        for offering in {*offerings, *held, *remembered}
-        if (price := _price(offering, prices, advised.get(offering))) is not None
-    }
-    return Observation(
-        at=view.at,
-        fleet=map_fact(view.fleet, lambda listing: listing.clusters),
-        members=members,
-        signals=view.signals,
-        ingress=ingress_fact(spec, view.wiring, wirings, view.health, view.at),
-        project_gpu_quota=view.project_gpu_quota,
-        prices=priced,
-        advice=advised,
-        unlisted=view.unlisted,
-    )
-
-
-def _price(offering: Offering, prices: Prices, advice: Known[Advice] | Unknown | None) -> float | None:
-    """Give USD per GPU-hour: for Spot what Google Cloud says, where it is sane beside the table; else the table's."""
-    kind, region = offering.accelerator.type, offering.region
-    listed = prices.get((kind, region, offering.capacity))
-    told = advice.value.spot_price if isinstance(advice, Known) else None
-    if offering.capacity is not Capacity.SPOT or told is None:
-        return listed
-    live, on_demand = told / offering.accelerator.count, prices.get((kind, region, Capacity.ON_DEMAND), 0.0)
-    return live if math.isfinite(live) and 0 < live <= DEAREST_SPOT * on_demand else listed
-
-
 def _everything(
     members: Mapping[ClusterRef, Known[Workloads] | Unknown], rendering: Mapping[ClusterRef, Known[Jobs] | Unknown]
 ) -> Iterator[WorkloadFact]:
@@ -319,11 +193,6 @@ def _everything(
         if isinstance(fact, Known):
             for workloads in fact.value.values():
                 yield from workloads
-
-
-def _info(view: View, ref: ClusterRef) -> ClusterInfo:
-    listed = view.fleet.value.clusters if isinstance(view.fleet, Known) else ()
-    return next((info for info in listed if info.ref == ref), ClusterInfo(ref))
 
 
 def _dated(read: Callable[[], object], clock: Clock) -> Callable[[], object]:

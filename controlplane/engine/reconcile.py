@@ -17,7 +17,8 @@ from controlplane.engine.growth import Grounds, Growing, GrowthPass, remembered
 from controlplane.engine.lease import HIGHEST_FENCE, FenceLost, Lease
 from controlplane.engine.limits import LeaseName, Limits
 from controlplane.engine.metrics import Metrics
-from controlplane.engine.observe import Observer, Prices, View
+from controlplane.engine.observation import Prices
+from controlplane.engine.observe import Observer
 from controlplane.engine.outcome import ExitCode, GrowthReport, PassReport, ServiceReport, worst
 from controlplane.engine.ports import (
     AdviceSource,
@@ -37,6 +38,7 @@ from controlplane.engine.services import Decide, Judge, ServicePass
 from controlplane.engine.stopping import Stop
 from controlplane.engine.summary import summarise
 from controlplane.engine.usage import accelerators_wanted
+from controlplane.engine.view import View
 from controlplane.engine.wirings import Wirings, kinds_in_use
 from controlplane.gateways.errors import ConfigurationProblem, GatewayError
 from controlplane.model.decision import Decision

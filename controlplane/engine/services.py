@@ -13,11 +13,12 @@ from typing import Any
 from controlplane.clock import Clock
 from controlplane.engine.act import TAKES_AWAY, Executor, Work
 from controlplane.engine.fence import Fence
-from controlplane.engine.observe import Prices, View, observation_of
+from controlplane.engine.observation import Prices, observation_of
 from controlplane.engine.outcome import Outcome, Result, ServiceReport
 from controlplane.engine.ports import AdviceSource, ConfigCluster, Json
 from controlplane.engine.record import Record
 from controlplane.engine.report import action_events, condition_events, exit_code_of
+from controlplane.engine.view import View
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.sanitise import scrub
 from controlplane.model.decision import (

@@ -8,8 +8,8 @@ import pytest
 from controlplane.cli import hunt, output
 from controlplane.decide.batches import BatchDecision
 from controlplane.engine.metrics import Metrics
-from controlplane.engine.observe import View
 from controlplane.engine.outcome import BatchReport, ExitCode, Looked, PassReport, ServiceReport
+from controlplane.engine.view import View
 from controlplane.model.batch import BatchMemory, BatchSpec, JobFact, StartJob
 from controlplane.model.decision import Condition, Counts, Decision, ScaleDownPlacement, Suppressed
 from controlplane.model.facts import Known, Unknown, UnknownReason

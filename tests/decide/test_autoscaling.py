@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.decide.world import look
+from controlplane.decide.look import look
 from controlplane.model.decision import ScaleDownPlacement, StartAutoscaling, StopAutoscaling
 from controlplane.model.observation import AutoscalerFact
 from controlplane.model.service import Autoscaling, PodTemplate, Spread

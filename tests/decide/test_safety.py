@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from controlplane.decide import safety
+from controlplane.decide.look import look
 from controlplane.decide.safety import GUARDS, Scene, screen
-from controlplane.decide.world import look
 from controlplane.model.decision import (
     ApplyPlacement,
     Autoscaled,

@@ -21,10 +21,11 @@ from controlplane.engine.growth.look import Look
 from controlplane.engine.growth.ports import Grounds
 from controlplane.engine.growth.wired import wired_at
 from controlplane.engine.lease import FenceLost
-from controlplane.engine.observe import Prices, View
+from controlplane.engine.observation import Prices
 from controlplane.engine.outcome import GrowthReport, ServiceReport
 from controlplane.engine.ports import AdviceSource, ConfigCluster, Json, MemberCluster, MemberPool
 from controlplane.engine.report import event
+from controlplane.engine.view import View
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing

@@ -14,9 +14,10 @@ from controlplane.clock import Clock
 from controlplane.engine.fanout import Fanout
 from controlplane.engine.growth.ports import Grounds
 from controlplane.engine.growth.wired import Wired
-from controlplane.engine.observe import Prices, View
+from controlplane.engine.observation import Prices
 from controlplane.engine.outcome import ServiceReport
 from controlplane.engine.ports import AdviceSource
+from controlplane.engine.view import View
 from controlplane.gateways.errors import GatewayError
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.memberships import MembershipListing
