@@ -88,6 +88,8 @@ def show(argv: list[str]) -> None:
     """Let the system tell these arguments as this process's own, as far as there is room (proc(5), arg_start)."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])
+    if not 0 < start < end:  # kernels may keep it to themselves
+        return
     words = b"\0".join(map(os.fsencode, argv))[: end - start - 1]
     ctypes.memmove(start, words.ljust(end - start, b"\0"), end - start)
 
