@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import regional_deploy
+from controlplane.api import parse_service
 from controlplane.engine.ports import ConfigCluster as ConfigPort
 from controlplane.gateways import errors
 from controlplane.gateways.configcluster import ConfigCluster
@@ -426,6 +427,18 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
         for kind, name in wiring.release_order(SPEC):
             assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
     assert needed(hub.recorded) == granted("config-cluster.yaml")
+
+
+def test_the_labels_of_a_metric_survive_the_definition(config):
+    """They are the user's own keys, which no schema can name, and are not pruned."""
+    metric = {"name": "queue", "selector": {"matchLabels": {"resource.labels.job": "web"}}}
+    external = {"metric": metric, "target": {"type": "Value", "value": "5"}}
+    scaled = {"maxReplicas": 3, "metrics": [{"type": "External", "external": external}]}
+    spec = {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}, "autoscaling": scaled}
+    made = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", "spec": spec}
+    stored = config.client().apply({**made, "metadata": {"name": "grows", "namespace": "default"}})
+    assert stored["spec"]["autoscaling"]["metrics"] == scaled["metrics"]
+    assert parse_service(stored).autoscaling.metrics[0]["external"] == external
 
 
 def test_no_wildcards_and_nothing_that_escalates():
