@@ -309,7 +309,7 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
     clock = SystemClock()
     config = target.config
     cloud = google_cloud(project_of(target), config, clock=clock, choice=target.choice)
-    once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
+    once, timeouts = Retrying(attempts=1, clock=clock), (min(max(3.0, seconds / 5), seconds), seconds)
     access = cloud.access
 
     def connect(endpoint: Endpoint) -> KubernetesApi:
