@@ -193,7 +193,7 @@ def test_passes_of_the_job_reach_the_goal(cloud):
 def test_sigterm_ends_a_pass_that_hangs_and_the_lease_is_given_back(cloud, endpoint, path, given_back):
     """Exit code 4, the lease free where the config cluster still answers, and valid lines.
 
-    What it waits for until then is bounded, so that Cloud Run need not kill it: the engine's own tests show by how much.
+    What it waits for until then is bounded, so that Cloud Run need not kill it: the engine's own tests show that.
     """
     cloud.call("fault-add", endpoint=endpoint, kind="hang", path=path)
     process = cloud.start()

@@ -63,7 +63,7 @@ class Machines:
 
     def wait(self):
         for thread in self.threads:
-            thread.join(100)
+            thread.join(250)
         assert not any(thread.is_alive() for thread in self.threads)
 
 
