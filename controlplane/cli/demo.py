@@ -158,7 +158,7 @@ def _curtain(output: Output, status: Any) -> Any:
                 if act.name == "wiring":  # manifests: their lines stay whole, to be copied
                     console.print(Text(f"  {line}"), soft_wrap=True)
                 else:
-                    console.print(Padding(Text(line), (0, 0, 0, 2)))
+                    console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
             style = "red" if counts.failed else "dim"
             console.print(
                 f"  [green]done[/green] in {played.seconds:.1f} s  [{style}]so far: {counts.pages.ok} pages read, "

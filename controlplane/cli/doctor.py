@@ -78,7 +78,7 @@ def _show(findings: list[dict[str, Any]]) -> None:
         if finding["state"] != "ok":
             console.print()
             subject = f" {finding['subject']}" if finding["subject"] else ""
-            console.print(Text(f"{finding['check']}{subject}: {finding['what']}", style=_STYLES[finding["state"]]))
+            console.print(Text(f"{finding['check']}{subject}", style=_STYLES[finding["state"]]))
             console.print(Text(f"  breaks: {finding['breaks']}"))
             if finding["mend"]:
                 console.print(Text(f"  mend:   {finding['mend']}"), soft_wrap=True)

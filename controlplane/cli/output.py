@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from controlplane.cli.paper import Fitted, Paper
+
 
 class Output(StrEnum):
     """The forms a result can take."""
@@ -30,7 +32,7 @@ OutputOption = Annotated[
 
 LOG_LINES: ContextVar[bool] = ContextVar("log_lines", default=False)
 """Whether everything that is said is a line for Cloud Logging."""
-console = Console(highlight=False)
+console = Paper(highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 
@@ -78,7 +80,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(_cell(value) for value in row))
-    console.print(grid)
+    console.print(Fitted(grid))
 
 
 def _cell(value: Any) -> Text:

@@ -11,6 +11,7 @@ from controlplane.cli.fleet import left_out, show_stored
 from controlplane.cli.growth import growth_data, show_growth
 from controlplane.cli.logs import set_up_logs
 from controlplane.cli.output import PHASE_STYLES, Output, OutputOption, console, emit, table
+from controlplane.cli.paper import Fitted
 
 Name = Annotated[str | None, typer.Argument(help="Name of one GPUService; none means all.")]
 WIDE = 100
@@ -179,7 +180,7 @@ def _show_verdicts(services: list[Any], outside: Sequence[Mapping[str, str]] = (
             grid.add_column(column, no_wrap=True, justify="right")
         for verdict in service.decision.verdicts:
             grid.add_row(*_verdict_cells(verdict, wide=wide))
-        console.print(grid)
+        console.print(Fitted(grid))
     if outside:
         console.rule("[bold]clusters left out[/bold]", align="left")
         table(("CLUSTER", "WHY"), [[each["cluster"], each["why"]] for each in outside])

@@ -7,7 +7,7 @@ services there are; then every cluster, and what the services ask for. A check t
 import os
 import socket
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controlplane.clock import Clock
 from controlplane.doctor import google, surroundings
@@ -83,7 +83,7 @@ class Doctor:
         account = self._account()
         found += account.findings
         if not account.usable:
-            return [*found, *self._not_asked(CHECKS[2:], account.findings[0].mend)]
+            return [_with_what_it_hides(finding) for finding in found]
         asker, clusters, inquiry = account.asker, Clusters(self.config), self.cloud.inquiry
         checks = ClusterChecks(self.cloud.fleet, asker, self.cloud.connect, self.cloud.wanted, self.clock, self.seconds)
         stored: list[Stored] = []
@@ -184,7 +184,10 @@ class Doctor:
         mend = asker.gpuhunter("doctor", f"--timeout={2 * self.seconds:g}")
         return Finding(check, subject, State.FAIL, what, breaks, mend)
 
-    @staticmethod
-    def _not_asked(checks: Sequence[str], mend: str) -> list[Finding]:
-        breaks = "how it stands is unknown"
-        return [Finding(check, "", State.WARN, "not asked, for want of credentials", breaks, mend) for check in checks]
+
+def _with_what_it_hides(finding: Finding) -> Finding:
+    """Let the finding of the credentials, without which nothing else can be asked, say so once for all other checks."""
+    if finding.check != "credentials":
+        return finding
+    hidden = ", ".join(CHECKS[CHECKS.index("credentials") + 1 :])
+    return replace(finding, breaks=f"{finding.breaks}; not checked for want of credentials: {hidden}")

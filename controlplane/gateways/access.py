@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.clock import Clock, SystemClock
+from controlplane.gateways import elsewhere
 from controlplane.gateways.errors import AuthExpired, ConfigurationProblem
 from controlplane.gateways.meter import Meter
 from controlplane.gateways.sanitise import sanitise
@@ -56,6 +57,9 @@ class GoogleAccess:
 
     def token(self) -> str:
         """Give a valid access token."""
+        return self._granted()[0]
+
+    def _granted(self) -> elsewhere.Granted:
         with self._lock:
             credentials = self._load()
             if not credentials.valid:
@@ -64,7 +68,7 @@ class GoogleAccess:
                 credentials.refresh(Request(session=self._session))
             if not credentials.token:
                 raise AuthExpired("the credentials gave no access token")
-            return str(credentials.token)
+            return str(credentials.token), credentials.expiry
 
     def refused(self, token: str) -> bool:
         """Take down that a server did not accept this token; say whether `token` gives another one now.
@@ -86,7 +90,11 @@ class GoogleAccess:
         """Build a google-cloud client over REST with our credentials, endpoint and certificate authority."""
         with self._lock:
             credentials = self._load()
-        options = {"api_endpoint": self.project.endpoints[api]} if api in self.project.endpoints else None
+        url = self.project.endpoints.get(api)
+        options = None if url is None else {"api_endpoint": url}
+        if url is not None and elsewhere.is_elsewhere(url):
+            payer = str(getattr(credentials, "quota_project_id", "") or "")
+            credentials = elsewhere.credentials_of(self._granted, self.refused, payer)
         client = factory(transport="rest", credentials=credentials, client_options=options)
         # The clients offer no parameter for what follows but the process-wide REQUESTS_CA_BUNDLE.
         session = client.transport._session  # noqa: SLF001

@@ -12,12 +12,11 @@ from urllib.parse import quote
 
 from controlplane.gateways.access import GoogleAccess
 from controlplane.gateways.errors import Forbidden, GatewayError, Gone, Unreadable
+from controlplane.gateways.request import Json, object_of, send
 from controlplane.gateways.retrying import Retrying, guarded
 from controlplane.gateways.sanitise import sanitise
-from controlplane.gateways.translate import of_http
 from controlplane.model.growth import OperationSeen, Progress
 
-Json = dict[str, Any]
 _MOST_PAGES = 50
 _PERMISSIONS_AT_ONCE = 100
 _DISABLED = re.compile(r"has not been used in project|it is disabled|SERVICE_DISABLED", re.IGNORECASE)
@@ -98,26 +97,10 @@ class Administration:
         return OperationSeen(Progress.FAILED, sanitise(message or "no reason was given", 300))
 
     def _once(self, api: str, method: str, path: str, body: Json | bytes | None, *, write: bool) -> Json:
-        url = self._access.project.endpoints.get(api, f"https://{api}.googleapis.com") + path
-        headers = {"Authorization": f"Bearer {self._access.token()}"}
-        if payer := self._access.identity().quota_project:
-            headers["x-goog-user-project"] = payer
-        content: dict[str, Any] = {"json": body}
-        if isinstance(body, bytes):
-            headers["Content-Type"], content = "application/octet-stream", {"data": body}
         if self._session is None:  # one for all calls, which follow each other: connections are kept
             self._session = self._access.session()
-        answer = self._session.request(
-            method, url, headers=headers, timeout=self._timeouts, allow_redirects=False, **content
-        )
-        if answer.status_code == 204:
-            return {}
-        if answer.status_code != 200:
-            raise of_http(answer.status_code, answer.text, headers=answer.headers, write=write, phrase=answer.reason)
-        value = answer.json() if answer.text else {}
-        if not isinstance(value, dict):
-            raise Unreadable("the answer is not an object")
-        return value
+        answer = send(self._access, self._session, api, method, path, body=body, timeouts=self._timeouts)
+        return object_of(answer, write=write)
 
 
 def disabled(error: GatewayError) -> bool:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from controlplane.gateways.access import GoogleAccess
-from controlplane.gateways.errors import AlreadyExists, Conflict, Gone, Unreadable
+from controlplane.gateways.errors import AlreadyExists, Conflict, Gone
 from controlplane.gateways.retrying import Retrying, guarded
-from controlplane.gateways.sanitise import sanitise
-from controlplane.gateways.translate import of_http
-from controlplane.model.growth import MembershipSeen, OperationSeen, Progress
+from controlplane.model.growth import MembershipSeen
 from controlplane.model.offering import ClusterRef
 
 T = TypeVar("T")
@@ -84,19 +82,6 @@ class Memberships:
         except Gone:
             return ""
 
-    def operation(self, name: str) -> OperationSeen:
-        """Look how far an operation of the fleet API is, by its full name. A plain call: the client would wait."""
-        url = self._access.project.endpoints.get("gkehub", "https://gkehub.googleapis.com") + f"/v1/{name}"
-        try:
-            found = self._read(lambda: self._get(url))
-        except Gone:
-            return OperationSeen(Progress.GONE)
-        if not found.get("done"):
-            return OperationSeen(Progress.RUNNING)
-        error = found.get("error")
-        message = str(error.get("message", "")) if isinstance(error, Mapping) else ""
-        return OperationSeen(Progress.FAILED if error else Progress.DONE, sanitise(message, 300))
-
     @property
     def _project(self) -> str:
         return self._access.project.name
@@ -115,17 +100,6 @@ class Memberships:
 
             self._client = self._access.client("gkehub", GkeHubClient)
         return getattr(self._client, method)(**arguments, timeout=self._timeout, retry=None)
-
-    def _get(self, url: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._access.token()}"}
-        with self._access.session() as session:
-            answer = session.get(url, headers=headers, timeout=self._timeout, allow_redirects=False)
-        if answer.status_code != 200:
-            raise of_http(answer.status_code, answer.text, headers=answer.headers, write=False, phrase=answer.reason)
-        value = answer.json()
-        if not isinstance(value, dict):
-            raise Unreadable("the answer is not an object")
-        return value
 
 
 def list_memberships(hub: Callable[..., Any], project: str) -> MembershipListing:

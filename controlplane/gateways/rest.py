@@ -10,12 +10,10 @@ from urllib.parse import quote
 
 from controlplane.clock import Clock
 from controlplane.gateways.access import GoogleAccess
-from controlplane.gateways.errors import Unreadable
 from controlplane.gateways.instants import ahead
+from controlplane.gateways.request import Json, object_of, send
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.translate import of_http
 
-Json = dict[str, Any]
 _MOST_PAGES = 20
 
 
@@ -45,26 +43,15 @@ class Rest:
 
     def call(self, api: str, method: str, path: str, body: Json | None = None) -> Json:
         """Make a call that changes nothing; give the object that it answers."""
-        url = self._access.project.endpoints.get(api, f"https://{api}.googleapis.com") + path
-        return self._retrying.read(lambda: self._once(method, url, body))
+        return self._retrying.read(lambda: self._once(api, method, path, body))
 
-    def _once(self, method: str, url: str, body: Json | None) -> Json:
-        headers = {"Authorization": f"Bearer {self._access.token()}"}
-        if payer := self._access.identity().quota_project:
-            headers["x-goog-user-project"] = payer
+    def _once(self, api: str, method: str, path: str, body: Json | None) -> Json:
         before = self._clock.now()
         with self._access.session() as session:
-            answer = session.request(
-                method, url, headers=headers, json=body, timeout=self._timeouts, allow_redirects=False
-            )
+            answer = send(self._access, session, api, method, path, body=body, timeouts=self._timeouts)
         told = ahead(answer.headers, before, self._clock.now())
         self.ahead = self.ahead if told is None else told
-        if answer.status_code != 200:
-            raise of_http(answer.status_code, answer.text, headers=answer.headers, write=False, phrase=answer.reason)
-        value = answer.json()
-        if not isinstance(value, dict):
-            raise Unreadable("the answer is not an object")
-        return value
+        return object_of(answer, write=False)
 
 
 def inner(value: Any, *path: str) -> Mapping[str, Any]:

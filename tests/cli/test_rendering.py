@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from controlplane.engine.view import View
 
 from controlplane.cli import hunt, output
 from controlplane.decide.batches import BatchDecision
 from controlplane.engine.metrics import Metrics
 from controlplane.engine.outcome import BatchReport, ExitCode, Looked, PassReport, ServiceReport
+from controlplane.engine.view import View
 from controlplane.model.batch import BatchMemory, BatchSpec, JobFact, StartJob
 from controlplane.model.decision import Condition, Counts, Decision, ScaleDownPlacement, Suppressed
 from controlplane.model.facts import Known, Unknown, UnknownReason

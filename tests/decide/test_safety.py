@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from controlplane.decide.look import look
 
 from controlplane.decide import safety
+from controlplane.decide.look import look
 from controlplane.decide.safety import GUARDS, Scene, screen
 from controlplane.model.decision import ApplyPlacement, DeletePlacement, ScaleDownPlacement, UnwireIngress, WireIngress
 from controlplane.model.service import Regions

@@ -36,7 +36,8 @@ def test_a_person_reads_what_breaks_and_the_command_that_mends_it(bare, here, fi
     """With something to mend the exit code is 2, and the command stands on a line of its own."""
     assert run(["doctor", "-f", str(file)]) == 2
     said = capsys.readouterr().out
-    assert "breaks: no GPUService can be stored or read" in said
+    assert said.count("breaks: no GPUService can be stored or read") == 1
+    assert said.count("the definition of GPUService is not installed") == 1
     assert "gpuhunter crd | kubectl apply --server-side -f -" in said
     assert "to mend" in said.splitlines()[-1]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controlplane.doctor.examine import CHECKS
 from controlplane.doctor.finding import State
 from controlplane.model.service import IngressKind
 
@@ -9,12 +10,14 @@ pytestmark = pytest.mark.usefixtures("reviews_granted")
 FEATURE = "/v1/projects/gpu-hunter-local/locations/global/features"
 
 
-def test_without_credentials_the_rest_is_not_asked(project, examine, tmp_path):
-    """A key file that is not there: how to get one, and no other check pretends to know anything."""
+def test_without_credentials_it_says_once_that_the_rest_is_not_checked(project, examine, tmp_path):
+    """A key file that is not there: how to get one, and which checks it hides; none pretends to know anything."""
     findings = examine(credentials_file=tmp_path / "nothing.json")
-    assert "keys create" in findings.the("credentials", State.FAIL).mend
-    rest = [finding for finding in findings if finding.check not in ("credentials", "egress")]
-    assert {finding.what for finding in rest} == {"not asked, for want of credentials"}
+    assert {finding.check for finding in findings} == {"egress", "credentials"}
+    found = findings.the("credentials", State.FAIL)
+    assert "keys create" in found.mend
+    hidden = found.breaks.partition("not checked for want of credentials: ")[2]
+    assert tuple(hidden.split(", ")) == CHECKS[2:]
 
 
 def test_credentials_that_expired_are_told(project, examine):

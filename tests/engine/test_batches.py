@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
-from google.oauth2 import service_account
 
 from controlplane.api.crd import batch_definition, custom_resource_definition
 from controlplane.gateways.resources import GPU_BATCHES
@@ -173,14 +172,11 @@ class Story:
 
 
 @pytest.fixture
-def play(virtual_cloud, virtual, tmp_path, monkeypatch):
+def play(virtual_cloud, virtual, tmp_path):
     """Run a story on a fresh cloud: `play(story, stock, bucket)`."""
 
     def run(story, stock, bucket):
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        # The library would ask Google's own servers whether the account is bound to some regions.
-        needless = "_is_regional_access_boundary_lookup_required"
-        monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
 
         async def main():
             ending = bucket.ending(virtual)

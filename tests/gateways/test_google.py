@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
+from google.oauth2 import service_account
+from requests.adapters import HTTPAdapter
 
 from controlplane.clock import SystemClock
 from controlplane.gateways import errors
@@ -15,6 +19,7 @@ from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.advice import CapacityAdvice
 from controlplane.gateways.balancer import LoadBalancerHealth
 from controlplane.gateways.compute import ComputeClients
+from controlplane.gateways.elsewhere import is_elsewhere
 from controlplane.gateways.fleet import Fleet
 from controlplane.gateways.hub import Hub
 from controlplane.gateways.kubeapi import KubernetesApi
@@ -320,6 +325,48 @@ def test_a_refused_token_is_replaced_at_most_once_a_minute(google):
     assert google.access.token() == second
     assert not google.access.refused(second)
     assert google.access.token() == second
+
+
+def test_where_the_apis_are_elsewhere_google_is_asked_nothing(google, monkeypatch):
+    """No request goes to another host, not even one of the library's own in the background."""
+    looks_up = "_is_regional_access_boundary_lookup_required"  # tests are kept from it; the library does it by itself
+    monkeypatch.setattr(service_account.Credentials, looks_up, lambda _: True)
+    hosts, sent, running = set(), HTTPAdapter.send, set(threading.enumerate())
+
+    def send(self, request, **options):
+        hosts.add(urlsplit(request.url).hostname)
+        if hosts != {"127.0.0.1"}:
+            raise AssertionError
+        return sent(self, request, **options)
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    google.fleet().listing()
+    google.compute.get("BackendServicesClient").list(project=google.access.project.name)
+    for thread in set(threading.enumerate()) - running:
+        thread.join(30)
+    assert hosts == {"127.0.0.1"}
+
+
+def test_a_client_goes_on_with_another_token_when_its_own_is_refused(google):
+    """A token that ends before its time costs one call more, and no failure."""
+    client = google.compute.get("BackendServicesClient")
+    client.list(project=google.access.project.name)
+    google.tokens.revoke(google.access.token())
+    client.list(project=google.access.project.name)
+
+
+@pytest.mark.parametrize(
+    ("url", "elsewhere"),
+    [
+        pytest.param("https://localhost:8443", True, id="local"),
+        pytest.param("https://compute.googleapis.com", False, id="usual"),
+        pytest.param("https://compute-private.p.googleapis.com", False, id="private"),
+        pytest.param("https://notgoogleapis.com", True, id="alike"),
+    ],
+)
+def test_which_addresses_are_googles(url, elsewhere):
+    """Private endpoints are Google's too."""
+    assert is_elsewhere(url) is elsewhere
 
 
 def test_a_member_is_reached_through_the_connect_gateway(google):

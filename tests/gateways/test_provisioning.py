@@ -5,7 +5,6 @@ import json
 import time
 
 import pytest
-from google.oauth2 import service_account
 
 from controlplane.gateways import errors
 from controlplane.gateways.access import GoogleAccess, Project
@@ -127,11 +126,8 @@ class Google:
 
 
 @pytest.fixture
-def google(loop, tmp_path, monkeypatch):
+def google(loop, tmp_path):
     """Give the endpoints with our gateway."""
-    # The library would ask Google's own servers whether the account is bound to some regions.
-    needless = "_is_regional_access_boundary_lookup_required"
-    monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
     made = Google(loop, tmp_path)
     yield made
     made.run(made.cloud.close())
@@ -193,8 +189,6 @@ def test_a_creation_that_ends_badly_says_why(google):
 def test_an_operation_that_nobody_knows_is_gone(google):
     """An operation of long ago is neither running nor failed."""
     assert google.gateway.operation(NEW.location, "operation-1").progress is Progress.GONE
-    name = f"projects/{google.project}/locations/us-east4/operations/operation-1"
-    assert google.memberships.operation(name).progress is Progress.GONE
 
 
 def test_a_lost_answer_of_a_creation_is_in_doubt_and_repeating_it_is_safe(google):
@@ -240,12 +234,11 @@ def test_a_listing_says_where_it_could_not_look(google):
 
 
 def test_a_cluster_leaves_the_fleet_and_joins_it_again(google):
-    """Both are operations that end, and both may be repeated."""
+    """Both may be repeated."""
     google.made()
     name = google.memberships.listing().of(NEW).name
-    operation = google.memberships.delete(name, NEW)
-    assert google.settled(lambda: google.memberships.operation(operation).progress, lambda p: p is Progress.DONE)
-    assert google.memberships.listing().of(NEW) is None
+    assert "/operations/" in google.memberships.delete(name, NEW)
+    assert google.settled(lambda: google.memberships.listing().of(NEW), lambda m: m is None) is None
     assert google.memberships.delete(name, NEW) == ""
     assert google.memberships.create(NEW, labels=OURS)
     assert google.settled(lambda: google.memberships.listing().of(NEW), lambda m: m is not None).name == name

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from google.oauth2 import service_account
 
 import regional_deploy
 from controlplane.api.crd import custom_resource_definition
@@ -255,12 +254,8 @@ def whole(loop, tmp_path_factory):
     made.install(made.config, *rights("config-cluster", HUNTER))
     for member in made.members:
         made.install(member, *kinds["crds_services"], *rights("member", HUNTER))
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # The library would ask Google's own servers whether the account is bound to some regions.
-        needless = "_is_regional_access_boundary_lookup_required"
-        monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
-        more = [{"type": "nvidia-l4"}, {"type": "nvidia-h100-80gb"}]
-        gateway = {"kind": "MultiClusterGateway"}
-        made.serve_with(service("web"), service("other", replicas=1, accelerators=more, ingress=gateway))
-        yield made
+    more = [{"type": "nvidia-l4"}, {"type": "nvidia-h100-80gb"}]
+    gateway = {"kind": "MultiClusterGateway"}
+    made.serve_with(service("web"), service("other", replicas=1, accelerators=more, ingress=gateway))
+    yield made
     made.close()

@@ -12,7 +12,7 @@ from controlplane.localcloud.apiserver.api import ApiError, Change, Object
 from controlplane.localcloud.clock import Clock, rfc3339
 from controlplane.localcloud.controllers.events import EventRecorder
 from controlplane.localcloud.controllers.informer import Informer
-from controlplane.localcloud.controllers.job import is_over
+from controlplane.localcloud.controllers.jobending import is_over
 from controlplane.localcloud.controllers.objects import (
     age_order,
     clone,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from controlplane.localcloud.apiserver.api import Api, ApiError, Object
 from controlplane.localcloud.controllers import jobrules
+from controlplane.localcloud.controllers.jobstatus import JobStatus
 from controlplane.localcloud.controllers.objects import clone, key_of, uid_of
 from controlplane.localcloud.controllers.pods import from_template, phase_of
 
-RESOURCE = "jobs.batch"
 TRACKING = "batch.kubernetes.io/job-tracking"
 _LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name")
 
@@ -100,8 +100,8 @@ def ends(job: Object, pods: Sequence[Object]) -> Ends:
 class Ledger:
     """Counts the ends of one Job's Pods."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, api: Api, status: JobStatus) -> None:
+        self._api, self._status = api, status
 
     def settle(self, job: Object, pods: Sequence[Object], found: Ends) -> Object:
         """Count what ended; give the Job with its new counters."""
@@ -117,7 +117,7 @@ class Ledger:
         if not found.all() and not pending:
             return job
         if found.all():
-            job = self._write(job, status)
+            job = self._status.write(job, status)
             for pod in found.all():
                 untrack(self._api, pod)
         elif pending & tracked:
@@ -131,11 +131,11 @@ class Ledger:
             if count:
                 status[name] = count
         status["uncountedTerminatedPods"] = {}
-        return self._write(job, status)
+        return self._status.write(job, status)
 
     @staticmethod
     def _note_indexes(job: Object, status: Object, found: Ends) -> None:
-        completions = int(job["spec"].get("completions") or 0)
+        completions = jobrules.completions(job)
         indexes = jobrules.parse_indexes(status.get("completedIndexes"))
         indexes.update(i for pod in found.succeeded if (i := jobrules.index_of(pod)) is not None and i < completions)
         if indexes:
@@ -146,13 +146,6 @@ class Ledger:
             ended = (pod for pod in found.failed if jobrules.gives_index_up(job, pod))
             given_up.update(index for pod in ended if (index := jobrules.index_of(pod)) is not None)
             status["failedIndexes"] = jobrules.format_indexes(given_up - indexes)
-
-    def _write(self, job: Object, status: Object) -> Object:
-        if status == (job.get("status") or {}):
-            return job
-        body = clone(job)
-        body["status"] = status
-        return self._api.update(RESOURCE, body, subresource="status")
 
 
 def _note(noted: Object, name: str, pods: Sequence[Object]) -> None:

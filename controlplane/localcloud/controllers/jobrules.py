@@ -29,6 +29,11 @@ class Judgement:
     message: str = ""
 
 
+def completions(job: Object) -> int:
+    """Give how many ends it wants; 0 where it does not say."""
+    return int(job["spec"].get("completions") or 0)
+
+
 def is_indexed(job: Object) -> bool:
     return bool(job["spec"].get("completionMode") == "Indexed")
 

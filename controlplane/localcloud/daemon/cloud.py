@@ -1,13 +1,11 @@
 """The whole local cloud in one process: clusters, Google Cloud endpoints, load balancer, and the stock below them all.
 
-It composes; each part knows its own business. What must outlive the process is in `CloudState`, saved soon after every
-change.
+It composes; each part knows its own business, and a part that fails is started again (`supervisor.py`). What must
+outlive the process is in `CloudState`, saved soon after every change.
 """
 
 import asyncio
-import json
-import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,32 +13,29 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Api
 from controlplane.localcloud.clock import SystemClock
 from controlplane.localcloud.control.errors import LocalCloudError
-from controlplane.localcloud.control.gcloud import REST_APIS, gcloud_overrides
 from controlplane.localcloud.daemon.cluster import HOST, Outage, Surroundings
 from controlplane.localcloud.daemon.clusters import Clusters
-from controlplane.localcloud.daemon.credentials import ensure_credentials
+from controlplane.localcloud.daemon.credentials import ensure_credentials, write_storage_credentials
 from controlplane.localcloud.daemon.delays import checked_delays
+from controlplane.localcloud.daemon.endpoints import Endpoints
 from controlplane.localcloud.daemon.kubeconfig import kubeconfig
 from controlplane.localcloud.daemon.machine import Machine
 from controlplane.localcloud.daemon.pki import ensure_pki, issue, write_private
 from controlplane.localcloud.daemon.prices import price_table
 from controlplane.localcloud.daemon.state import CloudState, StateDir, load_state, save_state
+from controlplane.localcloud.daemon.supervisor import Supervisor
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.gcp import GoogleCloud
 from controlplane.localcloud.gcp.admin.workshop import Workshop
 from controlplane.localcloud.gcp.tokens import TokenIssuer
 from controlplane.localcloud.kubelet import ImageMap
-from controlplane.localcloud.kubelet.process import ShimRuntime
 from controlplane.localcloud.loadbalancer import LoadBalancer, LoadBalancerError
 from controlplane.localcloud.loadbalancer.edge import EdgeStore
-from controlplane.localcloud.loadbalancer.envoy import any_free_port, port_is_free
 from controlplane.localcloud.loadbalancer.resources import GroupHealth
 from controlplane.localcloud.scenario import Delays, Scenario
 from controlplane.localcloud.serving import Server, serve
 from controlplane.localcloud.stock.ledger import Stock
 from controlplane.localcloud.stock.replay import TraceReplay
-
-log = logging.getLogger(__name__)
 
 SAVE_AFTER_SECONDS = 0.2
 ADMIN_USER = "kubernetes-admin"
@@ -78,7 +73,8 @@ class LocalCloud:
         self._cluster_pki = ensure_pki(directory.pki_folder / "clusters", SystemClock().now(), name="clusters")
         self.images = ImageMap.load(pull_seconds=self.delays.image_pull)
         self.clusters: Clusters
-        self._background: set[asyncio.Task[None]] = set()
+        self.endpoints = Endpoints(self.state, directory, project=scenario.project, ca_file=self.pki.ca_file)
+        self._supervisor = Supervisor(self.clock, restart_seconds=FAILURE_RESTART_SECONDS)
         self._saving: asyncio.TimerHandle | None = None
         self._servers: list[Server] = []
         self._google: GoogleCloud | None = None
@@ -90,15 +86,11 @@ class LocalCloud:
 
     async def start(self) -> None:
         """Bring everything up; LocalCloudError says in one line what is in the way."""
-        self._claim_ports()
-        credentials = ensure_credentials(
-            self.directory.credentials_file,
-            self.scenario.project,
-            f"https://localhost:{self.state.gcp_port}/token",
-        )
-        self.directory.buckets_folder.mkdir(mode=0o700, exist_ok=True)
-        own = {**credentials, "token_uri": f"{self._storage_address}/token"}
-        write_private(self.directory.storage_credentials_file, json.dumps(own).encode())
+        self.endpoints.claim_ports()
+        project, files = self.scenario.project, self.directory
+        credentials = ensure_credentials(files.credentials_file, project, f"{self.endpoints.rest}/token")
+        files.buckets_folder.mkdir(mode=0o700, exist_ok=True)
+        write_storage_credentials(files.storage_credentials_file, credentials, f"{self.endpoints.storage}/token")
         # Clients date what they sign by the machine's clock, whatever time it is in the cloud.
         self.tokens = TokenIssuer(SystemClock(), credentials)
         around = Surroundings(
@@ -114,16 +106,16 @@ class LocalCloud:
             runtime=self._machine.runtime,
             checker=self._machine.checker,
             administers=self._administers,
-            environment=self.storage_environment(),
+            environment=self.endpoints.storage_environment(),
         )
         self.clusters = Clusters(self.directory, self.scenario, self.state, around, changed=self._clusters_changed)
         await self.clusters.start(self._progress)
         self._progress("starting the load balancer and the Google Cloud endpoints")
         balancer = self._prepare_balancer()
         await self._start_google(balancer)
-        self._spawn(self._keep("load balancer", balancer.run))
+        self._supervisor.keep("load balancer", balancer.run)
         if self.scenario.traces:
-            self._spawn(self._keep("trace replay", TraceReplay(self.scenario.traces, self.stock, self.clock).run))
+            self._supervisor.keep("trace replay", TraceReplay(self.scenario.traces, self.stock, self.clock).run)
         self.stock.subscribe(self.save_soon)
         self._write_files()
         # A start that failed leaves no state behind: the next one may be with another scenario.
@@ -136,8 +128,7 @@ class LocalCloud:
             self.save()
         if self._balancer is not None:
             await self._balancer.stop()
-        for task in tuple(self._background):
-            task.cancel()
+        self._supervisor.cancel()
         # First those who make and delete clusters, then the clusters.
         for server in self._servers:
             await server.stop()
@@ -154,21 +145,6 @@ class LocalCloud:
             return []
         rules = self._balancer.forwarding_rules()
         return [f"{'https' if rule.tls else 'http'}://{rule.address}:{rule.port}" for rule in rules]
-
-    def endpoints(self) -> dict[str, str]:
-        """Give where each Google Cloud API answers."""
-        rest = f"https://localhost:{self.state.gcp_port}"
-        return {**dict.fromkeys(REST_APIS, rest), "grpc": f"localhost:{self.state.gcp_grpc_port}"}
-
-    def storage_environment(self) -> dict[str, str]:
-        """Give the variables by which Cloud Storage's clients find it here; fsspec's `gs://` comes as the owner."""
-        return {
-            "STORAGE_EMULATOR_HOST": self._storage_address,
-            "FSSPEC_GS_TOKEN": str(self.directory.storage_credentials_file),
-            "FSSPEC_GS_PROJECT": self.scenario.project,
-            # What kind a bucket is, gcsfs else asks by gRPC, which an emulator does not speak.
-            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-        }
 
     def described(self) -> Sequence[Any]:
         """Give all clusters as container describes them, those that come, go or failed included."""
@@ -238,28 +214,8 @@ class LocalCloud:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _surroundings(self) -> Mapping[str, str]:
-        """Give the variables by which a process finds this cloud where on Google Cloud it would need none."""
-        overrides = gcloud_overrides(self.endpoints())
-        return {
-            **overrides,
-            **self.storage_environment(),
-            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": str(self.pki.ca_file),
-            "GPUHUNTER_PRICES": str(self.directory.prices_file),
-        }
-
-    @property
-    def _storage_address(self) -> str:
-        return f"http://{HOST}:{self.state.storage_port}"
-
     def _administers(self, user: str) -> bool:
         return self._google is None or self._google.administers(user)
-
-    def _claim_ports(self) -> None:
-        """Choose the ports of the Google Cloud endpoints, those of the last time where they are free."""
-        for name in ("gcp_port", "gcp_grpc_port", "storage_port"):
-            if not (port := getattr(self.state, name)) or not port_is_free(port):
-                setattr(self.state, name, any_free_port())
 
     async def _start_google(self, balancer: LoadBalancer) -> None:
         google = GoogleCloud(
@@ -287,8 +243,7 @@ class LocalCloud:
         self._servers.append(await serve(google.storage_app, HOST, self.state.storage_port, None, None))
         self.state.gcp_grpc_port = await google.start_grpc(HOST, self.state.gcp_grpc_port, cert, key)
         folder = self.directory.run_folder / "cloudrun"
-        runtime = self._machine.runtime or ShimRuntime()
-        google.start_jobs(Workshop(folder, runtime, self.images, self._surroundings))
+        google.start_jobs(Workshop(folder, self._machine.runtime, self.images, self.endpoints.environment))
 
     def _prepare_balancer(self) -> LoadBalancer:
         run_dir, make_proxy = self.directory.folder / "loadbalancer", self._machine.proxy
@@ -339,17 +294,3 @@ class LocalCloud:
         current = "" if config is None else config.partition("/")[2]
         write_private(self.directory.kubeconfig_file, kubeconfig(self.clusters.list(), token, current=current))
         self.directory.prices_file.write_text(price_table(self.scenario))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run one part for ever; a part that fails is started again, and the failure is in the log."""
-        while True:
-            try:
-                await run()
-            except Exception:
-                log.exception("%s failed; starting it again", name)
-            await self.clock.sleep(FAILURE_RESTART_SECONDS)

@@ -7,7 +7,7 @@ gone. That is what clients see of a region that fell, and it needs patience of t
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -19,6 +19,7 @@ from controlplane.localcloud.controllers import build_controllers
 from controlplane.localcloud.daemon.doors import DNS_NAME, DnsDoor, Refusal
 from controlplane.localcloud.daemon.pki import Pki
 from controlplane.localcloud.daemon.state import ClusterState
+from controlplane.localcloud.daemon.supervisor import Supervisor
 from controlplane.localcloud.faults import FaultBook
 from controlplane.localcloud.kubelet import ImageMap, Kubelet
 from controlplane.localcloud.kubelet.probes import Checker, check
@@ -43,7 +44,7 @@ class Runs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all clusters of one local cloud share. Without a `runtime` containers are processes.
+    """What all clusters of one local cloud share.
 
     pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
     environment: what every container is told of this cloud that on Google Cloud it would find by itself.
@@ -58,7 +59,7 @@ class Surroundings:
     authenticate: Callable[[str], str | None]
     dns_refusal: Refusal
     delays: Callable[[], Delays]
-    runtime: Runtime | None = None
+    runtime: Runtime
     checker: Checker = check
     administers: Callable[[str], bool] = lambda _: True
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class RunningCluster:
         )
         self.server.add_pod_log_source(self.kubelet.logs)
         self._app = DnsDoor(self.server.app, spec.link, authenticate=around.authenticate, refusal=around.dns_refusal)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._supervisor = Supervisor(self._clock, restart_seconds=RESTART_SECONDS)
         self._serving: Server | None = None
         self._dark: socket.socket | None = None
         self._down = False
@@ -125,20 +126,15 @@ class RunningCluster:
         ]
         self.kubelet.sweep()
         await self._serve()
-        loop = asyncio.get_running_loop()
         for runner in runners:
-            self._tasks.append(loop.create_task(self._keep(type(runner).__name__, runner.run)))
+            self._supervisor.keep(f"{self.spec.name}: {type(runner).__name__}", runner.run)
         if down:
             await self.go_down("hang")
 
     async def stop(self) -> None:
         """Stop everything; Pods' processes are gone when this comes back."""
         await self.kubelet.kill_all()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks.clear()
+        await self._supervisor.stop()
         await self._unserve()
         self._close_dark()
         self.server.close()
@@ -208,12 +204,3 @@ class RunningCluster:
         if self._dark is not None:
             self._dark.close()
             self._dark = None
-
-    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run one part for ever; a part that fails is started again, and the failure is in the log."""
-        while True:
-            try:
-                await run()
-            except Exception:
-                log.exception("%s: %s failed; starting it again", self.spec.name, name)
-            await self._clock.sleep(RESTART_SECONDS)

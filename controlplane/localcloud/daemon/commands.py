@@ -88,11 +88,11 @@ class AdminCommands:
         return {
             "project": cloud.scenario.project,
             "config_cluster": cloud.config_cluster() or "",
-            "endpoints": cloud.endpoints(),
+            "endpoints": cloud.endpoints.apis(),
             "ca_file": str(cloud.pki.ca_file),
             "credentials_file": str(cloud.directory.credentials_file),
             "prices_file": str(cloud.directory.prices_file),
-            "storage": cloud.storage_environment(),
+            "storage": cloud.endpoints.storage_environment(),
         }
 
     async def members(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""The service account key file that clients of the local cloud are given, like one from `gcloud iam`.
+"""The service account key files that clients of the local cloud are given, like those from `gcloud iam`.
 
 The key stays the same over restarts, so that tokens stay good; only the token endpoint's port may differ.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from controlplane.localcloud.control.errors import LocalCloudError
@@ -24,3 +25,8 @@ def ensure_credentials(path: Path, project: str, token_uri: str) -> dict[str, st
     key["token_uri"] = token_uri
     write_private(path, json.dumps(key, indent=1).encode())
     return key
+
+
+def write_storage_credentials(path: Path, key: Mapping[str, str], token_uri: str) -> None:
+    """Write the same key for clients of Cloud Storage alone, which get their tokens beside it, without TLS."""
+    write_private(path, json.dumps({**key, "token_uri": token_uri}).encode())

@@ -7,18 +7,19 @@ from pathlib import Path
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime
+from controlplane.localcloud.kubelet.warm import WarmRuntime
 from controlplane.localcloud.loadbalancer.proxy import Proxy
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: processes, and Envoy).
+    """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: Envoy).
 
     With a virtual clock hours pass in seconds, but real processes do not keep pace with it: whoever brings such a clock
     brings the rest too.
     """
 
     clock: ShiftableClock = field(default_factory=SystemClock)
-    runtime: Runtime | None = None
+    runtime: Runtime = field(default_factory=WarmRuntime)
     checker: Checker = check
     proxy: Callable[[Path], Proxy] | None = None

@@ -74,7 +74,7 @@ def configure(
     wanted = Path(real_path(container.get("workingDir") or "", mounted) or folders.work())
     directory = wanted if wanted.is_dir() else folders.work()
     target = Target(ip=ip, ports=ports, env=env, directory=str(directory))
-    return Command(argv=argv, env=env, directory=directory, log=folders.log(run)), target
+    return Command(argv, env, directory, folders.log(run), image.warmth), target
 
 
 def _given(

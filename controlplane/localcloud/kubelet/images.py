@@ -13,10 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from controlplane.localcloud.kubelet.process import Warmth
+
 LOCALCLOUD = Path(__file__).resolve().parents[1]
 PROJECT = LOCALCLOUD.parents[1]
 DEFAULT_FILE = LOCALCLOUD / "images.yaml"
-KEYS = frozenset({"entrypoint", "command", "env", "tags", "pull"})
+KEYS = frozenset({"entrypoint", "command", "env", "tags", "pull", "warm"})
 
 
 class ImageMapError(Exception):
@@ -32,6 +34,7 @@ class Image:
     env: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] | None = None
     pull_seconds: float | None = None
+    warmth: Warmth | None = None
 
     def argv(self, command: Sequence[str], args: Sequence[str]) -> list[str]:
         """Give the program and its arguments, by the same table as Docker and Kubernetes."""
@@ -89,6 +92,7 @@ class ImageMap:
             env={key: value.replace("{tag}", reference.tag) for key, value in found.env.items()},
             tags=found.tags,
             pull_seconds=self.pull_seconds if found.pull_seconds is None else found.pull_seconds,
+            warmth=found.warmth,
         )
 
 
@@ -123,7 +127,17 @@ def _image(path: Path, name: str, entry: Any) -> Image:
         env={str(key): _fill(value) for key, value in (entry.get("env") or {}).items()},
         tags=tuple(map(str, entry["tags"])) if "tags" in entry else None,
         pull_seconds=None if pull is None else float(pull),
+        warmth=_warmth(path, name, entry["warm"]) if "warm" in entry else None,
     )
+
+
+def _warmth(path: Path, name: str, entry: Any) -> Warmth:
+    fields = entry if isinstance(entry, dict) else {}
+    module, own = fields.get("module"), fields.get("own", [])
+    if not isinstance(module, str) or not isinstance(own, list) or set(fields) - {"module", "own"}:
+        wanted = "must be a mapping of `module` (a name) and perhaps `own` (a list of variables)"
+        raise ImageMapError(f"{path}: {name}.warm: {wanted}")
+    return Warmth(module, tuple(map(str, own)))
 
 
 def _fill(text: Any) -> str:

@@ -7,19 +7,32 @@ that live in the test.
 import asyncio
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 SHIM = Path(__file__).with_name("shim.py")
 # A Pod whose owner is dead gets this long between SIGTERM and SIGKILL: nothing may survive the daemon by a second.
 ORPHAN_SECONDS = 0.5
 KILLED = 137
+Gone: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class StartError(Exception):
     """The program could not be started at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """What containers of an image may have in common before they start.
+
+    module: imported once for all of them. own: the variables, as shell wildcards, that differ between them and that
+    importing the module does not look at.
+    """
+
+    module: str
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,7 @@ class Command:
     env: Mapping[str, str]
     directory: Path
     log: Path
+    warmth: Warmth | None = None
 
 
 class Process(Protocol):
@@ -61,11 +75,29 @@ class Runtime(Protocol):
         ...
 
 
-class ShimProcess:
-    """A container below its shim."""
+class Orders(Protocol):
+    """The shim's standard input."""
 
-    def __init__(self, shim: asyncio.subprocess.Process, pid: int) -> None:
-        self._shim = shim
+    def write(self, data: bytes) -> object:
+        """Send."""
+        ...
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing can be sent any more."""
+        ...
+
+    def close(self) -> object:
+        """End it; the container goes too."""
+        ...
+
+
+class ShimProcess:
+    """A container below its shim, whose reports come until it is gone."""
+
+    def __init__(self, orders: Orders, reports: asyncio.StreamReader, gone: Gone, pid: int) -> None:
+        self._orders = orders
+        self._reports = reports
+        self._gone = gone
         self.pid = pid
         self._exit = asyncio.get_running_loop().create_task(self._watch())
 
@@ -82,21 +114,37 @@ class ShimProcess:
         self._order("kill")
 
     def _order(self, line: str) -> None:
-        if self._shim.stdin is not None and not self._shim.stdin.is_closing():
+        if not self._orders.is_closing():
             with contextlib.suppress(OSError, RuntimeError):
-                self._shim.stdin.write(line.encode() + b"\n")
+                self._orders.write(line.encode() + b"\n")
 
     async def _watch(self) -> int:
         code = KILLED  # a shim that vanishes without a word was killed, and its container with it
-        if self._shim.stdout is not None:
-            async for line in self._shim.stdout:
-                word, _, value = line.decode().partition(" ")
-                if word == "exited":
-                    code = int(value)
-        await self._shim.wait()
-        if self._shim.stdin is not None:
-            self._shim.stdin.close()
+        async for line in self._reports:
+            word, _, value = line.decode().partition(" ")
+            if word == "exited":
+                code = int(value)
+        await self._gone()
+        self._orders.close()
         return code
+
+
+async def started(orders: Orders, reports: asyncio.StreamReader, gone: Gone) -> ShimProcess:
+    """Give the container once its shim says that it has started; StartError when it says anything else.
+
+    gone: returns when the shim is no more, after the end of its reports.
+    """
+    try:
+        line = (await reports.readline()).decode()
+    except asyncio.CancelledError:
+        orders.close()  # nobody would ever hold this container
+        raise
+    word, _, value = line.strip().partition(" ")
+    if word != "started":
+        await gone()
+        orders.close()
+        raise StartError(value or "the shim ended before the container started")
+    return ShimProcess(orders, reports, gone, int(value))
 
 
 class ShimRuntime:
@@ -119,15 +167,6 @@ class ShimRuntime:
             env=dict(command.env),
             start_new_session=True,
         )
-        if shim.stdout is None:
-            raise StartError("the shim has no report pipe")
-        try:
-            line = (await shim.stdout.readline()).decode()
-        except asyncio.CancelledError:
-            shim.kill()  # nobody would ever hold this container
-            raise
-        word, _, value = line.strip().partition(" ")
-        if word != "started":
-            await shim.wait()
-            raise StartError(value or "the shim ended before the container started")
-        return ShimProcess(shim, int(value))
+        if shim.stdin is None or shim.stdout is None:
+            raise StartError("the shim has no pipes")
+        return await started(shim.stdin, shim.stdout, shim.wait)

@@ -18,6 +18,10 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without importing typing
+    from collections.abc import Callable
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LARGEST_LOG_BYTES = 10 * 1024 * 1024
@@ -43,6 +47,15 @@ def timestamp() -> str:
     """Give the present instant with nanoseconds, as container runtimes write it in logs."""
     whole, fraction = divmod(time.time_ns(), 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{fraction:09d}Z"
+
+
+def execute(argv: list[str]) -> None:
+    """Become the container's program. Raises OSError."""
+    os.execvp(argv[0], argv)  # noqa: S606 - the container's own program
+
+
+class Replaced(BaseException):
+    """The container's process goes on as its program without an exec: it has to leave the shim's frames."""
 
 
 class Log:
@@ -91,9 +104,10 @@ class Log:
 class Shim:
     """One container from fork to last report."""
 
-    def __init__(self, log: Log, orphan_seconds: float) -> None:
+    def __init__(self, log: Log, orphan_seconds: float, become: "Callable[[list[str]], None]" = execute) -> None:
         self._log = log
         self._orphan_seconds = orphan_seconds
+        self._become = become
         self._pid = 0
         self._code: int | None = None
         self._kill_at: float | None = None
@@ -128,6 +142,7 @@ class Shim:
         parent = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
+            replaced = False
             try:
                 os.setsid()
                 prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -142,11 +157,15 @@ class Shim:
                 os.dup2(err, 2)
                 os.chdir(directory)
                 os.umask(0o022)  # as in a container; the daemon's own is stricter
-                os.execvp(argv[0], argv)  # noqa: S606 - the container's own program
+                self._become(argv)
+            except Replaced:
+                replaced = True
+                raise
             except OSError as error:
                 os.write(error_write, f'exec: "{argv[0]}": {error.strerror}'.encode())
             finally:
-                os._exit(128)
+                if not replaced:
+                    os._exit(128)
         os.close(error_write)
         failure = os.read(error_read, 4096).decode("utf-8", "replace")
         os.close(error_read)

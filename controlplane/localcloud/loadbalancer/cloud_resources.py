@@ -8,6 +8,7 @@ import orjson
 
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
+from controlplane.localcloud.loadbalancer.names import digest, resource_name
 from controlplane.localcloud.loadbalancer.resources import (
     BackendServiceHealth,
     EndpointHealth,
@@ -23,8 +24,6 @@ from controlplane.localcloud.loadbalancer.wanted import (
     Key,
     Service,
     Wanted,
-    digest,
-    resource_name,
 )
 
 # By backend service and address: whether its health check passes; absent or None when nothing is known yet.

@@ -6,11 +6,12 @@ snapshot needs, which is the client's id.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.localcloud.apiserver.api import Api
-from controlplane.localcloud.loadbalancer.edge import EdgeStore
+from controlplane.localcloud.loadbalancer.edge import CERTIFICATES, SECURITY_POLICIES, SSL_POLICIES, EdgeStore
+from controlplane.localcloud.loadbalancer.wanted import Wanted
 
 
 class LookUp:
@@ -36,3 +37,15 @@ class LookUp:
             return {key: base64.b64decode(data[key], validate=True).decode() for key in keys}
         except (binascii.Error, UnicodeDecodeError) as error:
             raise ValueError(f'secret "{namespace}/{name}" is not text') from error
+
+
+def is_named(snapshots: Sequence[Wanted], kind: str, name: str) -> bool:
+    """Say whether anything in these snapshots names a Compute resource."""
+    frontends = [each.frontend for wanted in snapshots for each in wanted.ingresses if each.frontend]
+    backends = [each for wanted in snapshots for service in wanted.services for each in service.backends]
+    used: Mapping[str, set[str]] = {
+        CERTIFICATES: {certificate for each in frontends for certificate in each.certificates},
+        SSL_POLICIES: {each.ssl_policy for each in frontends},
+        SECURITY_POLICIES: {each.security_policy for each in backends},
+    }
+    return name in used[kind]

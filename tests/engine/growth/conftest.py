@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 import uvloop
-from google.oauth2 import service_account
 
 MINUTE = 60
 HERE, THERE = "us-central1", "us-east4"
@@ -90,11 +89,7 @@ def grown_cloud(virtual_cloud):
                 return await story(cloud)
 
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            # The library would ask Google's own servers whether the account is bound to some regions.
-            needless = "_is_regional_access_boundary_lookup_required"
-            monkeypatch.setattr(service_account.Credentials, needless, lambda _: False, raising=False)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(told())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(told())
 
     return run

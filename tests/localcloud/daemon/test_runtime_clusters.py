@@ -137,7 +137,7 @@ class Living:
     def _new_client(self, cls):
         key = self.cloud.directory.credentials_file
         credentials = service_account.Credentials.from_service_account_file(key, scopes=SCOPES)
-        endpoint = self.cloud.endpoints()["container"]
+        endpoint = self.cloud.endpoints.apis()["container"]
         made = cls(credentials=credentials, transport="rest", client_options={"api_endpoint": endpoint})
         made.transport._session.verify = str(self.cloud.pki.ca_file)
         made.transport._session.trust_env = False
@@ -493,7 +493,7 @@ def test_the_connect_gateway_leads_to_a_members_api_server(living):
     """By its membership, watches too; want of a permission, no member and no region are Google's errors."""
     living.make("us-east4", "gpu-us-east4")
     living.make("us-central1", "outside", fleet=False)
-    base = f"{living.cloud.endpoints()['connectgateway']}/v1/projects/100000000003/locations"
+    base = f"{living.cloud.endpoints.apis()['connectgateway']}/v1/projects/100000000003/locations"
     gateway = f"{base}/us-east4/gkeMemberships/gpu-us-east4"
     assert "default" in living.call(f"{gateway}/api/v1/namespaces").text
     assert json.loads(living.first_line(f"{gateway}/api/v1/namespaces?watch=1"))["type"] == "ADDED"

@@ -24,6 +24,10 @@ def alive(pid):
         return False
 
 
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def gone_within(pids, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -150,7 +154,7 @@ def test_a_container_dies_with_its_shim(tmp_path):
 
     async def story():
         process = await ShimRuntime().start(command(tmp_path, "exec sleep 60"))
-        process._shim.kill()
+        os.kill(parent_of(process.pid), signal.SIGKILL)
         return process.pid, await process.wait()
 
     pid, code = asyncio.run(story())

@@ -258,9 +258,9 @@ def test_a_port_in_use_is_one_clear_line(run, tmp_path):
         port = taken.getsockname()[1]
 
         async def body(world):
-            world.balancer._port = port
+            again = world.restart(port=port)
             with pytest.raises(LoadBalancerError, match=rf"port {port} .* is in use.*load_balancer.port"):
-                world.balancer.preflight()
+                again.preflight()
 
         run(body)
 

@@ -4,7 +4,8 @@ import pytest
 
 from controlplane.localcloud.loadbalancer import edge, gateways, guards
 from controlplane.localcloud.loadbalancer.edge import EdgeStore
-from controlplane.localcloud.loadbalancer.wanted import GATEWAY, SERVICE_IMPORT, Asked, Frontend, Wanted, read
+from controlplane.localcloud.loadbalancer.multicluster import Asked, read
+from controlplane.localcloud.loadbalancer.wanted import GATEWAY, SERVICE_IMPORT, Frontend, Wanted
 
 ANNOTATIONS = {
     "networking.gke.io/pre-shared-certs": "cert",

@@ -9,7 +9,9 @@ from controlplane.localcloud.loadbalancer.cloud_resources import read_health
 from controlplane.localcloud.loadbalancer.distances import kilometres, nearest_first, region_of
 from controlplane.localcloud.loadbalancer.envoy_backends import Endpoint
 from controlplane.localcloud.loadbalancer.members import MemberState
-from controlplane.localcloud.loadbalancer.wanted import Asked, Wanted, read, resource_name
+from controlplane.localcloud.loadbalancer.multicluster import Asked, read
+from controlplane.localcloud.loadbalancer.names import resource_name
+from controlplane.localcloud.loadbalancer.wanted import Wanted
 
 
 class NothingThere:
