@@ -193,7 +193,6 @@ def test_port_in_use():
 
 def test_stop_cuts_open_requests():
     """Stopping frees the port at once although a request hangs, and the same port serves again."""
-
     asked = asyncio.Event()
 
     async def forever(scope, receive, send):

@@ -73,6 +73,15 @@ BACKEND = textwrap.dedent(
 )
 
 
+async def until(holds) -> None:
+    """Wait for what others do."""
+    for _ in range(5000):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to hold")
+
+
 @dataclass
 class Load:
     """What clients saw."""
@@ -90,9 +99,7 @@ class Load:
     async def answered(self, name: str, more: int = 50) -> None:
         """Wait until this backend has given so many more answers."""
         before = self.answers.get(name, 0)
-        async with asyncio.timeout(120):
-            while self.answers.get(name, 0) < before + more:
-                await asyncio.sleep(0.02)
+        await until(lambda: self.answers.get(name, 0) >= before + more)
 
     async def _client(self, client: httpx.AsyncClient, url: str) -> None:
         while not self.stopped:
@@ -323,8 +330,7 @@ def test_an_answer_in_flight_survives_the_removal_of_its_cluster(site):
     async def body(site):
         async with httpx.AsyncClient(timeout=60) as client:
             running = asyncio.create_task(client.get(site.url + "/slow"))
-            while "near GET /slow" not in site.written():
-                await asyncio.sleep(0.02)
+            await until(lambda: "near GET /slow" in site.written())
             site.relink(EUROPE)
             answer = await running
             assert (answer.status_code, answer.text) == (200, "near")
