@@ -30,7 +30,7 @@ from controlplane.engine.stopping import Stop, until_stopped
 from controlplane.engine.watching import watch
 from controlplane.gateways.access import GoogleAccess, Project
 from controlplane.gateways.errors import GatewayError, Gone
-from controlplane.gateways.factory import GoogleCloud, google_cloud
+from controlplane.gateways.factory import GoogleCloud, Patience, google_cloud
 from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.members import list_installed
 from controlplane.gateways.parameters import Parameters, ParametersReader
@@ -299,8 +299,11 @@ def build(
 
 
 def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef], str] | None = None) -> "Doctor":
-    """Build what examines a target. It asks each thing once; `kubectl` gives the words that reach a cluster."""
-    from controlplane.doctor.examine import Cloud, Doctor, Stored
+    """Build what examines a target. It asks each thing once; `kubectl` gives the words that reach a cluster.
+
+    seconds: for each check. Who gives more than the usual ones is as much more patient with each call.
+    """
+    from controlplane.doctor.examine import DEADLINE, Cloud, Doctor, Stored
     from controlplane.gateways.inquiry import Inquiry
     from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
     from controlplane.gateways.retrying import Retrying
@@ -308,8 +311,9 @@ def doctor_of(target: Target, *, seconds: float, kubectl: Callable[[ClusterRef],
 
     clock = SystemClock()
     config = target.config
-    cloud = google_cloud(project_of(target), config, clock=clock, choice=target.choice)
-    once, timeouts = Retrying(attempts=1, clock=clock), (min(3.0, seconds), seconds)
+    patience = Patience().times(max(1.0, seconds / DEADLINE))
+    cloud = google_cloud(project_of(target), config, clock=clock, patience=patience, choice=target.choice)
+    once, timeouts = Retrying(attempts=1, clock=clock), (min(patience.connect, seconds), seconds)
     access = cloud.access
 
     def connect(endpoint: Endpoint) -> KubernetesApi:

@@ -1,7 +1,7 @@
 """Builds the gateways for one Google Cloud project; `wiring` hands them to the engine."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.gateways.access import GoogleAccess, Project
@@ -17,19 +17,27 @@ from controlplane.gateways.memberships import Memberships
 from controlplane.gateways.provisioning import Provisioning
 from controlplane.gateways.rest import Rest
 from controlplane.gateways.retrying import Retrying
-from controlplane.gateways.signals import ComputeSignals
+from controlplane.gateways.signals import ALL_TOGETHER, ComputeSignals
 from controlplane.model.fleet import EndpointChoice
 from controlplane.model.offering import ClusterRef
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: to connect, for one answer, for a read with its retries, and for an answer that may be missing."""
+    """Seconds: to connect, for one answer, for a read with its retries, and for an answer that may be missing.
+
+    signals: for all that is asked at once before anything is paid.
+    """
 
     connect: float = 3.0
     answer: float = 6.0
     read: float = 8.0
     extra: float = 3.0
+    signals: float = ALL_TOGETHER
+
+    def times(self, factor: float) -> "Patience":
+        """Give one that is so many times as long, in everything."""
+        return Patience(*(factor * seconds for seconds in astuple(self)))
 
 
 class ConfigConnection:
@@ -110,6 +118,7 @@ def google_cloud(
             timeout=patience.answer,
             families=FamilyLimits(quotas, clock),
             left=access.meter.left,
+            within=patience.signals,
         ),
         health=LoadBalancerHealth(compute, clock, retrying=retrying, timeout=patience.answer),
         provisioning=Provisioning(access, retrying=retrying, timeout=patience.answer),

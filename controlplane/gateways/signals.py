@@ -74,7 +74,9 @@ class ComputeSignals:
         timeout: float,
         families: FamilyLimits | None = None,
         left: Callable[[int], int] | None = None,
+        within: float = ALL_TOGETHER,
     ) -> None:
+        self._within = within
         self._clients, self._clock, self._retrying, self._timeout = clients, clock, retrying, timeout
         self._families = families
         self._catalogue: Catalogue | None = None
@@ -87,7 +89,7 @@ class ComputeSignals:
         calls: dict[str, Callable[[], Any]] = {"catalogue": self._catalogue_fact, "quotas": self._quotas_fact}
         if newer and self._families is not None:
             calls["families"] = partial(self._families.limits, _over_families(newer, Capacity.ON_DEMAND), regions)
-        asked = together(calls, seconds=ALL_TOGETHER, clock=self._clock)
+        asked = together(calls, seconds=self._within, clock=self._clock)
         facts = {name: self._fact(answer) for name, answer in asked.items()}
         found = {region: _signals(region, facts["catalogue"], facts["quotas"]) for region in regions}
         if "families" not in facts or self._families is None:

@@ -53,7 +53,11 @@ def translate(error: BaseException, *, write: bool) -> GatewayError:
         return _of_api_core(error, write=write)
     if module.startswith("google.auth"):
         return _of_google_auth(error, write=write)
-    for candidate in _chain(error):
+    chain = _chain(error)
+    if any(isinstance(each, TimeoutError) and "handshake" in str(each) for each in chain):
+        # urllib3 calls it a read that took too long, but before the handshake is done nothing is sent.
+        return errors.Unreachable("no TLS connection within the time set for it")
+    for candidate in chain:
         found = _of_connection(candidate, write=write)
         if found is not None:
             return found

@@ -207,7 +207,7 @@ class Project:
         self.credentials.write_text(json.dumps({**KEY, "token_uri": f"{self.url}/token"}))
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def fleet(self, *regions):
         members = {"members": {"regions": list(regions or ("us-central1",))}}
@@ -220,7 +220,7 @@ class Project:
         where = access.Project(self.name, _Everywhere(self.url), self.credentials)
         made = assembly.bootstrap(
             where, parse_fleet(fleet), fleet, clock=self.clock, say=lambda *said: self.told.append(said),
-            patience=Patience(first=0.01, longest=0.05, settle=1.0, whole=10.0), tag=tag,
+            patience=Patience(first=0.01, longest=0.05, settle=1.0, whole=60.0), tag=tag,
         )  # fmt: skip
         # They remember nothing that matters, and clients take longer to build than all their calls.
         self.gateways = self.gateways or replace(made.gateways, connect=self.connect)
@@ -235,7 +235,7 @@ class Project:
         """Call an API as the owner."""
         token = self.google.tokens.issue(self.google.tokens.service_account)
         headers = {"Authorization": f"Bearer {token}"}
-        return requests.request(method, self.url + path, json=body, headers=headers, timeout=10)
+        return requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
 
     def close(self):
         async def stop():

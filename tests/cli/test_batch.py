@@ -66,7 +66,7 @@ def test_on_google_cloud_image_and_bucket_must_be_named(file, capsys):
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_file_becomes_pictures_and_again_nothing_is_rendered_twice(file, capsys, monkeypatch):
     """With --wait, no other process: GPUs are hunted and real workers draw; a file in an inbox becomes a batch too."""
     folder = file.parent

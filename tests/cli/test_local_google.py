@@ -19,7 +19,7 @@ from controlplane.localcloud import control
 from controlplane.wiring import build
 from regional_deploy.runner import Runner, cloud_run_job, permissions, rights, trigger
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,7 @@ class Cloud:
 
     def finished(self, version, operation):
         """Poll an operation as every client does."""
-        for _ in range(1200):
+        for _ in range(4800):
             if operation.get("done"):
                 assert "error" not in operation, operation["error"]
                 return operation["response"]
@@ -135,7 +135,7 @@ def test_the_scheduler_starts_a_pass_that_needs_no_more_than_its_role(cloud):
     cloud.ask("POST", f"v1/{cloud.region}/jobs", fired)
     cloud.ask("POST", f"v1/{fired['name']}:pause")
     cloud.ask("POST", f"v1/{fired['name']}:run")
-    for _ in range(1200):
+    for _ in range(4800):
         executions = control.call(cloud.state, "executions")["executions"]
         if executions and "completionTime" in executions[0]:
             break

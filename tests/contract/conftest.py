@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-READY_SECONDS = 60.0
+READY_SECONDS = 200.0
 PACE = 10  # how much faster time passes for the local server: its watches and its patience end that much sooner
 MEDIA = {
     "merge": "application/merge-patch+json",
@@ -64,7 +64,7 @@ class Http:
             base_url=target.url,
             verify=str(target.ca_file),
             headers={"Authorization": f"Bearer {target.token}", "User-Agent": "contract/1"},
-            timeout=20,
+            timeout=60,
         )
 
     def __call__(self, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
@@ -232,7 +232,7 @@ def local_server(folder: Path) -> Iterator[Target]:
         )
         return server, await serve(server.app, "127.0.0.1", 0, pki.cert, pki.key)
 
-    api, running = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
+    api, running = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     try:
         yield finished("local", f"https://127.0.0.1:{running.port}", pki, folder, PACE)
     finally:
@@ -241,9 +241,9 @@ def local_server(folder: Path) -> Iterator[Target]:
             await running.stop()
             api.close()
 
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(60)
         loop.close()
 
 
@@ -346,7 +346,7 @@ def kubectl(target: Target) -> Any:
     def run(*arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "KUBECONFIG": str(target.kubeconfig), "HOME": str(target.kubeconfig.parent)}
         done = subprocess.run(
-            [found, *arguments], input=stdin, capture_output=True, text=True, env=environment, timeout=40, check=False
+            [found, *arguments], input=stdin, capture_output=True, text=True, env=environment, timeout=150, check=False
         )
         assert not check or done.returncode == 0, done.stderr
         return done

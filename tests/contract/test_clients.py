@@ -129,8 +129,8 @@ def test_kubectl_changes(kubectl, ns):
 def test_kubectl_wait_and_delete(kubectl, ns):
     """Waiting sees a field, delete waits for the end, get says there is nothing."""
     kubectl("create", "-n", ns, "-f", "-", stdin=DEPLOYMENT.format(replicas=1))
-    kubectl("wait", "deploy/web", "-n", ns, "--for=jsonpath={.spec.replicas}=1", "--timeout=10s")
-    kubectl("delete", "deploy", "web", "-n", ns, "--timeout=10s")
+    kubectl("wait", "deploy/web", "-n", ns, "--for=jsonpath={.spec.replicas}=1", "--timeout=120s")
+    kubectl("delete", "deploy", "web", "-n", ns, "--timeout=120s")
     missing = kubectl("get", "deploy", "web", "-n", ns, check=False)
     assert 'deployments.apps "web" not found' in missing.stderr
 
@@ -168,7 +168,7 @@ def test_kubectl_cordon_and_drain(kubectl, http, ns):
     http.create(f"/apis/apps/v1/namespaces/{ns}/replicasets", {"metadata": {"name": "r"}, "spec": replicas})
     kubectl("cordon", node)
     assert http("GET", f"/api/v1/nodes/{node}").json()["spec"]["unschedulable"] is True
-    kubectl("drain", node, "--grace-period=0", "--force", "--timeout=20s")
+    kubectl("drain", node, "--grace-period=0", "--force", "--timeout=120s")
     assert http("GET", f"{pods}/p").status_code == 404
     kubectl("delete", "node", node)
 

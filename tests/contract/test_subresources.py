@@ -165,7 +165,7 @@ def test_rbac_is_evaluated_for_impersonated_users(http, ns):
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
     http.create(f"{rbac}/rolebindings", {"metadata": {"name": "b"}, "subjects": subjects, "roleRef": reference})
     headers = {"Impersonate-User": f"system:serviceaccount:{ns}:bot"}
-    for _ in range(50):  # a real server learns of roles through its own watch
+    for _ in range(600):  # a real server learns of roles through its own watch
         listed = http.client.get(f"/api/v1/namespaces/{ns}/configmaps", headers=headers)
         if listed.status_code == 200:
             break

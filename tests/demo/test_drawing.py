@@ -152,7 +152,7 @@ def test_painters_count_and_keep_what_was_drawn(server, tmp_path):
     server.answer = answer
     painting = Painting(server.address, Impatient(), workers=1, pause=0.001)
     painting.start()
-    assert enough.wait(10)
+    assert enough.wait(60)
     tally = painting.stop()
     assert seen == {"/api/generate", "/sdapi/v1/txt2img"}
     assert (tally.failed, tally.again) == (0, 1)

@@ -39,13 +39,13 @@ def replicas(state_dir: Path) -> list[int]:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_every_picture_comes_although_one_replica_of_three_is_killed() -> None:
     """Requests through both APIs and the load balancer, SIGKILL to one replica of three: as many pictures."""
     clock = SystemClock()
     with world(clock, small()) as cloud:
         cloud.app.apply([service()])
-        address = cloud.until_serving(1, seconds=150)
+        address = cloud.until_serving(1, seconds=400)
         wishes = iter([Wish(PROMPTS[n % len(PROMPTS)], seed=n, streamed=n % 2 == 0) for n in range(REQUESTS)])
         pictures: list[Picture] = []
         failures: list[Exception] = []
@@ -70,12 +70,12 @@ def test_every_picture_comes_although_one_replica_of_three_is_killed() -> None:
         threads = [threading.Thread(target=client, daemon=True) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
-        assert enough.wait(120)
+        assert enough.wait(300)
         running = replicas(cloud.state_dir)
         assert len(running) == 3
         os.kill(running[0], signal.SIGKILL)
         for thread in threads:
-            thread.join(150)
+            thread.join(400)
         assert failures == []
         assert sorted(picture.wish.seed for picture in pictures) == list(range(REQUESTS))
         assert cloud.app.services(*KEY)

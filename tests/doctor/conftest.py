@@ -3,6 +3,7 @@
 import asyncio
 import importlib.resources
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from controlplane.api.crd import definitions
+from controlplane.doctor import clusters
 from controlplane.doctor.examine import CHECKS
 from controlplane.doctor.finding import State
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
@@ -100,14 +102,16 @@ class Balancer:
 
 
 class Recorder:
-    """Writes down what a server is asked."""
+    """Writes down what a server is asked, and which servers were asked what comes last: what their caller may do."""
 
-    def __init__(self, app, into):
-        self.app, self.into = app, into
+    def __init__(self, app, name, into, examined):
+        self.app, self.name, self.into, self.examined = app, name, into, examined
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":
             self.into.append((scope["method"], scope["path"]))
+            if scope["path"].endswith("/selfsubjectaccessreviews"):
+                self.examined.add(self.name)
         await self.app(scope, receive, send)
 
 
@@ -117,6 +121,7 @@ class Project:
     def __init__(self, loop, pki):
         self.loop, self.pki, self.clock, self.faults = loop, pki, SystemClock(), FaultBook()
         self.tokens, self.asked, self.servers, self.serving = TokenIssuer(SystemClock(), KEY), [], {}, []
+        self.examined = set()
         scenario = default_scenario()
         self.specs = [scenario.config_cluster, *scenario.clusters[:2]]
         ca = pki.ca_file.read_text()
@@ -129,24 +134,25 @@ class Project:
             scenario, self.stock, self.clock,
             clusters=self.host, backends=Balancer(), faults=self.faults, tokens=self.tokens,
         )  # fmt: skip
-        self.url = f"http://127.0.0.1:{self._serve(self.google.app, None, None)}"
+        self.url = f"http://127.0.0.1:{self._serve('gcp', self.google.app, None, None)}"
         self.name = scenario.project
 
     def _start(self, name):
         server = ApiServer(name, clock=self.clock, database=None, authenticate=self._user, faults=self.faults)
         self.servers[name] = server
-        return self._serve(server.app, self.pki.cert_file, self.pki.key_file)
+        return self._serve(name, server.app, self.pki.cert_file, self.pki.key_file)
 
     def _user(self, token):
         return "admin" if token == "admin-token" else self.tokens.authenticate(token)
 
-    def _serve(self, app, cert, key):
-        server = self.run(serve(Recorder(app, self.asked), "127.0.0.1", 0, cert, key, now=self.clock.now))
+    def _serve(self, name, app, cert, key):
+        recorder = Recorder(app, name, self.asked, self.examined)
+        server = self.run(serve(recorder, "127.0.0.1", 0, cert, key, now=self.clock.now))
         self.serving.append(server)
         return server.port
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SECONDS)
 
     def close(self):
         async def stop():
@@ -170,12 +176,13 @@ class Project:
         import requests
 
         headers = {"Authorization": f"Bearer {self.tokens.issue('somebody')}"}
-        answer = requests.request(method, self.url + path, json=body or {}, headers=headers, timeout=10)
+        answer = requests.request(method, self.url + path, json=body or {}, headers=headers, timeout=SECONDS)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def admin(self, cluster):
-        return KubernetesApi(Endpoint(f"https://{cluster.endpoint}", cluster.ca_pem), lambda: "admin-token")
+        endpoint = Endpoint(f"https://{cluster.endpoint}", cluster.ca_pem)
+        return KubernetesApi(endpoint, lambda: "admin-token", timeouts=(SECONDS, SECONDS))
 
     def install(self, cluster, *manifests):
         admin = self.admin(cluster)
@@ -219,6 +226,12 @@ def project(bare):
     return bare
 
 
+@pytest.fixture(autouse=True)
+def busy_machine(monkeypatch):
+    """Take no answer for slow because other programs run beside the tests."""
+    monkeypatch.setattr(clusters, "SLOW", SECONDS)
+
+
 @pytest.fixture
 def reviews_granted(monkeypatch):
     """Have the servers' answers to access reviews at once: they restrict nobody, and each examination asks 130.
@@ -238,10 +251,17 @@ def target(bare, tmp_path):
 
 @pytest.fixture
 def examine(target):
-    """Give a function that examines, and checks what holds for every finding; None: for the stored services."""
+    """Give a function that examines, and checks what holds for every finding; None: for the stored services.
 
-    def examined(services=(SERVICE,), *, seconds=SECONDS, environ=None, resolve=lambda _host: [], **other):
+    opened: is given each cluster's API when it is opened, and gives the one to use.
+    """
+
+    def examined(services=(SERVICE,), *, seconds=SECONDS, environ=None, resolve=lambda _host: [], opened=None, **other):
         doctor = doctor_of(replace(target, **other), seconds=seconds)
+        if opened is not None:
+            connect = doctor.cloud.connect
+            cloud = replace(doctor.cloud, connect=lambda endpoint: opened(endpoint, connect(endpoint)))
+            doctor = replace(doctor, cloud=cloud)
         findings = replace(doctor, environ=environ or {}, resolve=resolve).examine(services)
         for finding in findings:
             amiss = finding.state is not State.OK
@@ -252,6 +272,19 @@ def examine(target):
         return Findings(findings)
 
     return examined
+
+
+@pytest.fixture
+def until():
+    """Give a function that waits in a thread of its own until something holds, and says whether it came to hold."""
+
+    def wait(condition):
+        end = time.monotonic() + SECONDS / 2  # reached only where it never comes to hold
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.01)
+        return condition()
+
+    return wait
 
 
 @pytest.fixture
@@ -267,27 +300,21 @@ def with_ingress():
 
 
 @pytest.fixture
-def later(bare):
-    """Give a function that sets the servers' clocks ahead, and waits until their answers say so."""
+def later(bare, pki, until):
+    """Give a function that sets the servers' clocks ahead, and waits until the answers of all of them say so."""
 
     def ahead(seconds):
-        import time
-
-        import requests
-
         bare.clock.offset = timedelta(seconds=seconds)
-        for _ in range(100):
-            said = requests.get(f"{bare.url}/", timeout=5).headers["Date"]
-            if (
-                abs(
-                    (
-                        datetime.strptime(said, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC) - bare.clock.now()
-                    ).total_seconds()
-                )
-                < 3
-            ):
-                time.sleep(1.2)  # each server tells it once a second
-                return
-            time.sleep(0.05)
+        for url in (bare.url, *(f"https://{cluster.endpoint}" for cluster in bare.host.clusters)):
+            assert until(lambda url=url: tells(url, bare.clock.now(), pki))
 
     return ahead
+
+
+def tells(url, now, pki):
+    """Say whether a server tells this time; each looks at its clock once a second."""
+    import requests
+
+    said = requests.get(f"{url}/", timeout=SECONDS, verify=str(pki.ca_file)).headers["Date"]
+    told = datetime.strptime(said, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    return abs((told - now).total_seconds()) < 3

@@ -1,13 +1,15 @@
 """The fleet and its clusters: there, reachable, with the kinds and the rights that a pass needs."""
 
 import re
-import time
 from dataclasses import replace
 
 import pytest
 
 from controlplane.api.crd import custom_resource_definition
+from controlplane.doctor import clusters
+from controlplane.doctor.clusters import SLOW
 from controlplane.doctor.finding import State
+from controlplane.gateways.kubeapi import KubernetesApi
 from controlplane.gateways.resources import CUSTOM_RESOURCE_DEFINITIONS
 from controlplane.model.service import IngressKind
 
@@ -40,22 +42,42 @@ def test_a_listing_that_is_not_complete_is_worth_knowing(project, examine):
     assert place in examine().the("fleet", State.WARN).what
 
 
-@pytest.mark.parametrize("kind", ["hang", "cut", "503", "expired-credential", "403"])
-def test_a_member_that_does_not_answer_delays_no_other(project, examine, kind):
-    """It alone is not reachable; the rest is looked at as ever, within the deadline of one check."""
+@pytest.mark.parametrize("kind", ["cut", "503", "expired-credential", "403"])
+def test_a_member_that_does_not_answer_is_told(project, examine, kind):
+    """It alone is not reachable; the rest is looked at as ever."""
     lost, well = project.members
     project.fail(lost.name, kind)
-    began = time.monotonic()
-    findings = examine(seconds=4.0)
-    assert time.monotonic() - began < 30
+    findings = examine()
     assert lost.name in findings.the("reachable", State.FAIL).subject
     assert {f.subject.rpartition("/")[2] for f in findings if f.check == "rbac"} == {well.name, project.config.name}
 
 
-def test_a_member_that_is_slow_is_worth_knowing(project, examine):
+def test_a_member_that_hangs_delays_no_other(project, examine, until):
+    """It is silent until all others were asked whatever there is to ask, and then for as long as it is listened to."""
+    lost, well = project.members
+    project.fail(lost.name, "hang")
+    waited = []
+
+    def opened(endpoint, api):
+        if endpoint.url.endswith(lost.endpoint):
+            waited.append(until(lambda: project.examined >= {well.name, project.config.name}))
+            return KubernetesApi(endpoint, lambda: "any", timeouts=(60.0, 0.5))
+        return api
+
+    findings = examine(opened=opened)
+    assert waited == [True]
+    assert lost.name in findings.the("reachable", State.FAIL).subject
+    assert {f.subject.rpartition("/")[2] for f in findings if f.check == "rbac"} == {well.name, project.config.name}
+
+
+def test_a_member_that_is_slow_is_worth_knowing(project, examine, monkeypatch):
     """Its latency is told."""
-    project.fail(project.members[0].name, "latency", path="^/version", seconds=1.2)
-    assert re.search(r"answers in [1-9]", examine().the("reachable", State.WARN).what)
+    monkeypatch.setattr(clusters, "SLOW", SLOW)
+    slow, _ = project.members
+    project.fail(slow.name, "latency", path="^/version", seconds=1.2)
+    (found,) = [each for each in examine() if each.check == "reachable" and slow.name in each.subject]
+    assert found.state is State.WARN
+    assert re.search(r"answers in [1-9]", found.what)
 
 
 def test_missing_kinds_are_told(bare, examine):

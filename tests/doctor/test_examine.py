@@ -1,11 +1,12 @@
 """An examination as a whole: nothing is written, nothing waits for what hangs, and which services it is for."""
 
 import threading
-import time
 
 from controlplane.doctor.examine import CHECKS
 from controlplane.doctor.finding import State
 from controlplane.gateways.resources import GPU_SERVICES
+
+SHORT = (1.0, 8.0, 60.0)  # seconds; the longer ones only where what comes first took too long on a busy machine
 
 
 def test_where_all_is_well_nothing_has_to_be_mended(project, examine):
@@ -66,18 +67,37 @@ def test_without_any_service_it_says_what_was_not_checked(project, examine):
 def test_a_token_endpoint_that_hangs_has_its_deadline(project, examine):
     """The examination ends, and says what gave no answer."""
     project.fail("gcp", "hang", path="^/token")
-    began = time.monotonic()
-    assert "no answer within" in examine(seconds=1.0).the("credentials", State.FAIL).what
-    assert time.monotonic() - began < 10
+    assert "no answer within 1 s" in examine(seconds=1.0).the("credentials", State.FAIL).what
+
+
+def test_nothing_waits_for_a_name_server(project, examine, with_ingress, until):
+    """It answers only when every cluster was asked whatever there is to ask."""
+    service = with_ingress(static_address="203.0.113.1", host="sd.example.org")
+    waited = []
+
+    def resolve(_host):
+        waited.append(until(lambda: project.examined >= {cluster.name for cluster in project.host.clusters}))
+        return ["203.0.113.1"]
+
+    findings = examine([service], resolve=resolve)
+    assert waited == [True]
+    assert findings.amiss("reachable") == findings.amiss("rbac") == findings.amiss("dns") == []
 
 
 def test_a_name_server_that_hangs_has_its_deadline(project, examine, with_ingress):
-    """Nothing else waits for it."""
-    release = threading.Event()
+    """Only this is known of it: that it gave no answer in time."""
+    asked, release = threading.Event(), threading.Event()
+
+    def resolve(_host):
+        asked.set()
+        return release.wait(300)
+
     service = with_ingress(static_address="203.0.113.1", host="sd.example.org")
     try:
-        findings = examine([service], seconds=3.0, resolve=lambda _: release.wait(60))
+        for seconds in SHORT:
+            findings = examine([service], seconds=seconds, resolve=resolve)
+            if asked.is_set():
+                break
     finally:
         release.set()
     assert "no answer within" in findings.the("dns", State.FAIL).what
-    assert findings.amiss("reachable") == []

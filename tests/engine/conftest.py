@@ -143,7 +143,7 @@ class World:
         self.crashed = False
         desk = FleetDesk(FleetSpec("project", ClusterRef("us-west2", "hunt-config")), self.fleet_file)
         gateways = Gateways(self.config_source, self, self, self, self, desk)
-        options = {"limits": Limits(member=0.5, signals=0.5, config=2.0), "lease": LeaseName(seconds=60), **options}
+        options = {"limits": Limits(member=60, signals=60, config=60), "lease": LeaseName(seconds=60), **options}
         prices = {
             ("nvidia-l4", ref.region, capacity): 0.5
             for ref in self.refs

@@ -20,7 +20,7 @@ from controlplane.gateways.resources import GPU_BATCHES
 from controlplane.model.batch import numbers_of
 
 # A whole local cloud, though nothing waits on the wall clock: it must not take the processor from those that do.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 REGIONS = ("asia-northeast1", "europe-west4", "us-central1")
 L4 = "nvidia-l4"

@@ -60,7 +60,7 @@ def post():
         def send(body, headers=None):
             request = urllib.request.Request(f"http://127.0.0.1:{server.port}/", data=body, headers=headers or {})
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     return answer.status, answer.read()
             except urllib.error.HTTPError as error:
                 return error.code, error.read()

@@ -91,7 +91,7 @@ def test_many_writers_of_one_run_renew_once(world, lease):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert failed == []
 
 

@@ -8,17 +8,26 @@ import time
 import pytest
 
 from controlplane.engine import ExitCode, Stop
-from controlplane.engine.lease import Lease
+from controlplane.engine.bounded import LAST_WORD
+from controlplane.engine.lease import RELEASE_PATIENCE, Lease
 from controlplane.engine.limits import LeaseName
-from controlplane.engine.stopping import until_stopped
+from controlplane.engine.stopping import GRACE, until_stopped
 
 
 @pytest.fixture
 def hang():
     """Give a call that never answers until the test is over."""
     release = threading.Event()
-    yield lambda: release.wait(30)
+    yield lambda: release.wait(600)
     release.set()
+
+
+def until(condition):
+    """Wait for what another thread does."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
 
 
 def never():
@@ -44,7 +53,7 @@ def test_work_that_heeds_the_request_gives_its_own_result():
     """What ends within its grace is not given up."""
     stop = Stop()
     threading.Timer(0.05, stop.request).start()
-    assert until_stopped(lambda: stop.wait(10), stop, given_up=never) is True
+    assert until_stopped(lambda: stop.wait(200), stop, given_up=never, grace=200) is True
 
 
 def test_work_that_hangs_is_given_up_after_its_grace(hang):
@@ -52,9 +61,7 @@ def test_work_that_hangs_is_given_up_after_its_grace(hang):
     stop = Stop()
     for after in (0.02, 0.1, 0.15):
         threading.Timer(after, stop.request).start()
-    began = time.monotonic()
     assert until_stopped(hang, stop, given_up=lambda: "given up", grace=0.2) == "given up"
-    assert time.monotonic() - began < 5
 
 
 def test_a_request_from_before_the_work_counts(hang):
@@ -104,10 +111,7 @@ def test_giving_up_gives_the_lease_back_and_is_cut_off(world, hang):
     reconciler = world.reconciler()
     thread = threading.Thread(target=reconciler.run_pass, daemon=True)
     thread.start()
-    for _ in range(200):
-        if world.config.lease and world.config.lease["spec"]["holderIdentity"]:
-            break
-        time.sleep(0.01)
+    until(lambda: world.config.lease and world.config.lease["spec"]["holderIdentity"])
     report = reconciler.give_up()
     assert report.exit_code is ExitCode.CUT_OFF
     assert world.config.lease["spec"]["holderIdentity"] == ""
@@ -115,7 +119,7 @@ def test_giving_up_gives_the_lease_back_and_is_cut_off(world, hang):
 
 def test_a_renewal_that_hangs_does_not_keep_the_release_waiting(world, hang):
     """Nobody knows what becomes of it, so the lease is left to run out."""
-    lease = Lease(world.config, world.clock, LeaseName(), "me")
+    lease, asked = Lease(world.config, world.clock, LeaseName(), "me"), threading.Event()
     assert lease.acquire()
     world.clock.advance(40)
 
@@ -124,14 +128,15 @@ def test_a_renewal_that_hangs_does_not_keep_the_release_waiting(world, hang):
             return world.config.lease
 
         def replace_lease(self, _):
+            asked.set()
             return hang()
 
     lease._store = Hanging()
-    threading.Thread(target=lease.check, daemon=True).start()
-    time.sleep(0.05)
-    began = time.monotonic()
+    renewing = threading.Thread(target=lease.check, daemon=True)
+    renewing.start()
+    assert asked.wait(60)
     lease.release()
-    assert time.monotonic() - began < 4
+    assert renewing.is_alive()
 
 
 def test_giving_up_does_not_wait_for_a_config_cluster_that_hangs(world, hang, monkeypatch):
@@ -140,11 +145,11 @@ def test_giving_up_does_not_wait_for_a_config_cluster_that_hangs(world, hang, mo
     world.members[world.refs[0]].error = hang
     reconciler = world.reconciler()
     threading.Thread(target=reconciler.run_pass, daemon=True).start()
-    for _ in range(200):
-        if world.config.lease:
-            break
-        time.sleep(0.01)
+    until(lambda: world.config.lease)
     monkeypatch.setattr(world.config, "replace_lease", lambda _lease: hang())
-    began = time.monotonic()
     assert reconciler.give_up().exit_code is ExitCode.CUT_OFF
-    assert time.monotonic() - began < 6
+
+
+def test_all_that_is_waited_for_after_sigterm_leaves_time_before_sigkill():
+    """Of the ten seconds that Cloud Run gives, three are left for what takes a processor."""
+    assert GRACE + RELEASE_PATIENCE + LAST_WORD <= 7

@@ -28,10 +28,10 @@ class Served:
         self.url = f"http://127.0.0.1:{self.http.port}"
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def client(self, token="admin-token", **options):
-        options = {"timeouts": (1.0, 1.0), "retrying": Retrying(patience=2.0, first_wait=0.02), **options}
+        options = {"timeouts": (60.0, 60.0), "retrying": Retrying(patience=60.0, first_wait=0.02), **options}
         return KubernetesApi(Endpoint(self.url), lambda: token, **options)
 
     def fail(self, kind, **options):

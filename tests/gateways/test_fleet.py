@@ -121,7 +121,7 @@ class Cloud:
         access = SimpleNamespace(project=self.project, token=lambda: "t", client=lambda _api, _factory: self)
         once = Retrying(attempts=1, clock=self.clock)
         self.kept = self.kept or Hub(access, self.clock, once, 3)
-        return Fleet(access, CONFIG, self.kept, clock=self.clock, retrying=once, timeout=3, choice=choice)
+        return Fleet(access, CONFIG, self.kept, clock=self.clock, retrying=once, timeout=60, choice=choice)
 
     def listing(self, held=(), **wanted):
         return self.fleet().listing(FleetSpec(PROJECT, CONFIG, **wanted), held)

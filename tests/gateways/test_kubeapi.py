@@ -76,8 +76,9 @@ def test_lists_are_read_to_their_end(served, monkeypatch):
 def test_reads_under_faults(served, kind, options, expected):
     """Every fault has its class for a read, within the patience of the caller."""
     served.fail(kind, **options)
+    timeouts = (60.0, 0.5 if kind == "hang" else 60.0)
     with pytest.raises(expected):
-        served.client(retrying=Retrying(attempts=2, patience=1.0, first_wait=0.02)).list(DEPLOYMENTS)
+        served.client(retrying=Retrying(attempts=2, first_wait=0.02), timeouts=timeouts).list(DEPLOYMENTS)
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "429", "cut"])
@@ -103,7 +104,7 @@ def test_a_wait_that_is_too_long_is_not_waited(served):
 def test_a_write_without_answer_is_ambiguous_and_not_repeated(served, kind, happened):
     """Whether it happened or not, the write is sent once and said to be in doubt."""
     served.fail(kind, methods=("PATCH",))
-    api = served.client()
+    api = served.client(timeouts=(60.0, 0.5 if kind == "hang" else 60.0))
     with pytest.raises(errors.Ambiguous):
         api.apply(account())
     assert api.counter.total == 1
@@ -116,7 +117,7 @@ def test_nobody_listens():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    api = KubernetesApi(Endpoint(url), lambda: "t", retrying=Retrying(attempts=1), timeouts=(0.5, 0.5))
+    api = KubernetesApi(Endpoint(url), lambda: "t", retrying=Retrying(attempts=1), timeouts=(60.0, 60.0))
     with pytest.raises(errors.Unreachable):
         api.list(DEPLOYMENTS)
     with pytest.raises(errors.Unreachable):
@@ -182,7 +183,7 @@ def closed_port():
 
 def behind(url, served, **options):
     chain = Endpoint(closed_port(), kind="dns", fallback=Endpoint(url, kind="ip"))
-    options = {"timeouts": (1.0, 1.0), "retrying": Retrying(attempts=1, patience=2.0), **options}
+    options = {"timeouts": (60.0, 60.0), "retrying": Retrying(attempts=1), **options}
     return KubernetesApi(chain, lambda: "admin-token", **options)
 
 
@@ -194,9 +195,22 @@ def test_an_endpoint_that_takes_no_connection_gives_way_to_the_next(served):
     assert api.ping().version
 
 
+def test_an_endpoint_that_ends_no_handshake_gives_way_to_the_next(served):
+    """It takes the connection and says no more: nothing was sent, so even a write goes through by the one behind it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        once, timeouts = Retrying(attempts=1), (0.5, 60.0)
+        alone = KubernetesApi(Endpoint(url), lambda: "admin-token", retrying=once, timeouts=timeouts)
+        with pytest.raises(errors.Unreachable, match="no TLS connection"):
+            alone.apply(account())
+        chain = Endpoint(url, fallback=Endpoint(served.url))
+        api = KubernetesApi(chain, lambda: "admin-token", retrying=once, timeouts=timeouts)
+        assert api.apply(account())["metadata"]["name"] == "web"
+
+
 def test_without_a_second_endpoint_the_first_is_unreachable():
     """Only who has a choice turns to another one; when none answers, the first is tried again later."""
-    dead = KubernetesApi(Endpoint(closed_port()), lambda: "t", retrying=Retrying(attempts=1), timeouts=(1.0, 1.0))
+    dead = KubernetesApi(Endpoint(closed_port()), lambda: "t", retrying=Retrying(attempts=1), timeouts=(60.0, 60.0))
     with pytest.raises(errors.Unreachable):
         dead.list(SERVICE_ACCOUNTS)
     both = behind(closed_port(), None)
@@ -208,7 +222,7 @@ def test_a_server_that_answers_is_never_left_for_another(served):
     """Its errors are its own: what it refuses is not asked of another door."""
     served.fail("403")
     chain = Endpoint(served.url, fallback=Endpoint(closed_port()))
-    api = KubernetesApi(chain, lambda: "admin-token", retrying=Retrying(attempts=1), timeouts=(1.0, 1.0))
+    api = KubernetesApi(chain, lambda: "admin-token", retrying=Retrying(attempts=1), timeouts=(60.0, 60.0))
     with pytest.raises(errors.Forbidden):
         api.list(SERVICE_ACCOUNTS)
     served.heal()

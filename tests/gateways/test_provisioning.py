@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -85,14 +86,14 @@ class Google:
         key.write_text(json.dumps({**KEY, "token_uri": f"{url}/token"}))
         endpoints = dict.fromkeys(("container", "compute", "gkehub"), url)
         self.access = GoogleAccess(Project(scenario.project, endpoints, key))
-        retrying = Retrying(patience=2.0, first_wait=0.02)
-        self.gateway = Provisioning(self.access, retrying=retrying, timeout=3)
-        self.memberships = Memberships(self.access, retrying=retrying, timeout=3)
-        self.groups = EndpointGroups(ComputeClients(self.access), retrying=retrying, timeout=3)
+        retrying = Retrying(patience=60.0, first_wait=0.02)
+        self.gateway = Provisioning(self.access, retrying=retrying, timeout=60)
+        self.memberships = Memberships(self.access, retrying=retrying, timeout=60)
+        self.groups = EndpointGroups(ComputeClients(self.access), retrying=retrying, timeout=60)
         self.project = scenario.project
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def fail(self, kind, **options):
         async def add():
@@ -111,7 +112,8 @@ class Google:
 
     def settled(self, look, wanted):
         """Look until it is as wanted; what is under way in the endpoints takes a turn of their loop."""
-        for _ in range(200):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             if wanted(found := look()):
                 return found
             self.run(asyncio.sleep(0.01))

@@ -48,7 +48,7 @@ def status(cloud: World) -> dict:
     return found[0].get("status", {}) if found else {}
 
 
-def until(cloud: World, what: str, done: Callable[[], bool], *, seconds: float = 90) -> None:
+def until(cloud: World, what: str, done: Callable[[], bool], *, seconds: float = 200) -> None:
     """Make passes until something holds."""
     end = cloud.clock.monotonic() + seconds
     while not done():
@@ -73,7 +73,7 @@ class Follower:
     def _work(self) -> None:
         while not self._stop.wait(0.02):
             host, _, port = self.address.partition(":")
-            connection = http.client.HTTPConnection(host, int(port), timeout=30)
+            connection = http.client.HTTPConnection(host, int(port), timeout=60)
             try:
                 connection.request("GET", "/about")
                 answer = connection.getresponse()
@@ -89,7 +89,7 @@ class Follower:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(31)
+        self._thread.join(60)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def move(cloud: World, client: Follower, kind: str) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_gateway_serves_through_the_loss_of_a_region_and_leaves_nothing() -> None:
     """Applied with the Gateway it serves; a region falls and no request fails; deleted, nothing is left anywhere."""
     clock = SystemClock()
@@ -143,11 +143,11 @@ def test_a_gateway_serves_through_the_loss_of_a_region_and_leaves_nothing() -> N
         assert {link.split("/")[0] for link in _exporting(cloud)} == _regions(cloud)
         cloud.app.delete(*KEY)
         until(cloud, "the service to be gone", lambda: not cloud.app.services(*KEY))
-        until(cloud, "nothing to be left", lambda: _left(cloud) == [], seconds=30)
+        until(cloud, "nothing to be left", lambda: _left(cloud) == [])
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_moving_to_the_gateway_and_back_fails_no_request() -> None:
     """From MultiClusterIngress to the Gateway and back under traffic: the address changes, no request fails."""
     clock = SystemClock()
@@ -163,7 +163,7 @@ def test_moving_to_the_gateway_and_back_fails_no_request() -> None:
         assert "ingressKinds" not in status(cloud)
         cloud.app.delete(*KEY)
         until(cloud, "the service to be gone", lambda: not cloud.app.services(*KEY))
-        until(cloud, "nothing to be left", lambda: _left(cloud) == [], seconds=30)
+        until(cloud, "nothing to be left", lambda: _left(cloud) == [])
 
 
 def _answers(cloud: World) -> bool:

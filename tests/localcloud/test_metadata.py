@@ -41,6 +41,6 @@ def test_google_auth_takes_project_account_and_token(server):
 def test_only_who_sends_the_header_is_answered(server, path, headers, status):
     """A page in a browser cannot send it."""
     host = server.environment["GCE_METADATA_HOST"]
-    answer = requests.get(f"http://{host}/computeMetadata/v1/{path}", headers=headers, timeout=5)
+    answer = requests.get(f"http://{host}/computeMetadata/v1/{path}", headers=headers, timeout=60)
     assert answer.status_code == status
     assert ("secret-token" in answer.text) == (status == 200 and path.endswith("token"))

@@ -17,7 +17,7 @@ from regional_deploy.aws.handler import handle
 from regional_deploy.aws.settings import Settings
 from regional_deploy.aws.steps import making, removing, stopping
 
-server = pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
+pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 FILE = "name: shapes\ndefaults: {steps: 2, size: 64x64}\nimages:\n- {prompt: a red circle, count: 3, seed: 7}\n"
@@ -63,7 +63,7 @@ class Machines:
 
     def wait(self):
         for thread in self.threads:
-            thread.join(100)
+            thread.join(250)
         assert not any(thread.is_alive() for thread in self.threads)
 
 
@@ -145,7 +145,7 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory):
+def account(aws_server, tmp_path_factory):
     """Give an account to which every rendered call was made, in order."""
     from moto.batch_simple.models import BatchSimpleBackend
     from moto.core.config import default_user_config
@@ -153,14 +153,11 @@ def account(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         for service in ("batch", "lambda"):
             patched.setitem(default_user_config, service, {"use_docker": False})
-        moto = server.ThreadedMotoServer(port=0, verbose=False)
-        moto.start()
-        host, port = moto.get_host_and_port()
         reach = {
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": aws_server,
         }
         for name, value in reach.items():
             patched.setenv(name, value)
@@ -171,13 +168,12 @@ def account(tmp_path_factory):
             "_mark_job_as_finished",
             lambda _, include_start_attempt, job: machines.start(job, is_parent=not include_start_attempt),
         )
-        made = Account(reach["AWS_ENDPOINT_URL"], machines)
+        made = Account(aws_server, machines)
         made.make(tmp_path_factory.mktemp("function"))
         function = made.client("lambda").get_function_configuration(FunctionName="gpu-hunter")
         for name, value in function["Environment"]["Variables"].items():
             patched.setenv(name, value)
         yield made
-        moto.stop()
 
 
 def test_an_upload_becomes_pictures(account):

@@ -56,7 +56,7 @@ from controlplane.simulate.replay import replay
 from controlplane.simulate.trace import Trace, Zone
 
 # A whole local cloud, though nothing waits on the wall clock.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 MINUTE = 60
 INTERVAL = 5

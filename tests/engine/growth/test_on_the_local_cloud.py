@@ -15,7 +15,7 @@ from controlplane.model.growthplan import (
 )
 
 # A whole local cloud, though nothing waits on the wall clock: it must not take the processor from those that do.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 MINUTE = 60
 HERE, THERE = "us-central1", "us-east4"

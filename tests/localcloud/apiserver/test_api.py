@@ -20,7 +20,7 @@ def pod(name="p", **spec):
 
 
 async def collect(stream, count):
-    return [await asyncio.wait_for(anext(stream), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(stream), 60) for _ in range(count)]
 
 
 @pytest.mark.parametrize("namespace", ["default", "kube-system", "kube-public", "kube-node-lease"])

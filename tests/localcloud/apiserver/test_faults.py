@@ -158,11 +158,11 @@ def test_over_a_socket(book, fault, error):
         running = await serve(with_faults(hello, book, "x", SystemClock()), "127.0.0.1", 0, None, None)
         url = f"http://127.0.0.1:{running.port}/"
         try:
-            async with httpx.AsyncClient(timeout=0.5) as client:
+            async with httpx.AsyncClient(timeout=60) as client:
                 assert (await client.get(url)).text == "hello"
                 fault_id = book.add(fault)
                 with pytest.raises((error, httpx.ReadError)):
-                    await client.get(url)
+                    await client.get(url, timeout=httpx.Timeout(60, read=0.5 if fault.kind == "hang" else 60))
                 book.remove(fault_id)
                 assert (await client.get(url)).text == "hello"
         finally:
@@ -193,17 +193,19 @@ def test_port_in_use():
 
 def test_stop_cuts_open_requests():
     """Stopping frees the port at once although a request hangs, and the same port serves again."""
+    asked = asyncio.Event()
 
     async def forever(scope, receive, send):
+        asked.set()
         await asyncio.Event().wait()
 
     async def main():
         running = await serve(forever, "127.0.0.1", 0, None, None)
         port = running.port
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             task = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
-            await asyncio.sleep(0.1)
-            await asyncio.wait_for(running.stop(), 2)
+            await asked.wait()
+            await asyncio.wait_for(running.stop(), 60)
             with pytest.raises(httpx.TransportError):
                 await task
             again = await serve(hello, "127.0.0.1", port, None, None)

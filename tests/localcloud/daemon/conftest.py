@@ -73,12 +73,12 @@ class Cloud:
 
     def kubectl(self, *arguments, stdin=None, context="gpu-us-central1"):
         command = [KUBECTL, "--kubeconfig", control.kubeconfig(self.state), "--context", context, *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=150, check=False)
 
     def deploy(self):
         made = self.kubectl("apply", "-f", "-", stdin=DEPLOYMENT.replace("MARK", str(self.state)))
         assert made.returncode == 0, made.stderr
-        waited = self.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+        waited = self.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
         assert waited.returncode == 0, waited.stdout + waited.stderr
 
     def kill(self):
@@ -113,7 +113,7 @@ class Cloud:
                     found.append(_address(local.partition(":")[0]))
         return found
 
-    def wait_processes(self, count, seconds=10):
+    def wait_processes(self, count, seconds=60):
         end = time.monotonic() + seconds
         while len(self.processes()) < count and time.monotonic() < end:
             time.sleep(0.05)

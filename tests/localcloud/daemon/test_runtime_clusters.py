@@ -118,7 +118,7 @@ class Living:
         self.start()
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(300)
 
     def do(self, function, *arguments):
         async def call():
@@ -170,7 +170,8 @@ class Living:
     def await_end(self, location, operation):
         """Let time pass until an operation is done: starting and stopping a server takes some of the real one, too."""
         name = self.place(f"{location}/operations/{operation.name}")
-        for _ in range(200):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
             if (found := self.clusters.get_operation(name=name)).status.name == "DONE":
                 assert not found.error.message
                 return
@@ -235,7 +236,8 @@ class Living:
     def _http(self, account, authority):
         token = self.cloud.tokens.issue(account or self.cloud.tokens.service_account)
         verify = str(self.cloud.pki.ca_file) if authority is None else ssl.create_default_context(cadata=authority)
-        return httpx.Client(verify=verify, trust_env=False, headers={"Authorization": f"Bearer {token}"})
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(verify=verify, trust_env=False, headers=headers, timeout=60)
 
     def groups(self):
         listed = self.client(compute_v1.NetworkEndpointGroupsClient).aggregated_list(project=self.project)
@@ -244,7 +246,9 @@ class Living:
 
 @pytest.fixture
 def living(loop, tmp_path):
-    made = Living(loop, tmp_path / "cloud", replace(load_scenario(SCENARIOS / "empty-project.yaml"), apis=None))
+    read = load_scenario(SCENARIOS / "empty-project.yaml")
+    scenario = replace(read, apis=None, load_balancer=replace(read.load_balancer, port=0))  # others may have that port
+    made = Living(loop, tmp_path / "cloud", scenario)
     yield made
     made.stop()
 

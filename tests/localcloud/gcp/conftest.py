@@ -127,7 +127,7 @@ class Endpoints:
         self.cloud.from_state(state)
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
 
 def group(cluster: str, zone: str, *endpoints: EndpointHealth) -> GroupHealth:
@@ -147,10 +147,10 @@ class Front:
 @pytest.fixture(scope="session")
 def front(loop: asyncio.AbstractEventLoop) -> Iterator[Front]:
     front = Front()
-    server = asyncio.run_coroutine_threadsafe(serve(front, "127.0.0.1", 0, None, None), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(serve(front, "127.0.0.1", 0, None, None), loop).result(60)
     front.port = server.port
     yield front
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
 
 
 @pytest.fixture
@@ -208,12 +208,12 @@ def serve_endpoints(
             await server.stop()
         await cloud.close()
 
-    cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
+    cloud, server, grpc_port = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     rest = f"https://localhost:{server.port}" if server is not None else f"http://127.0.0.1:{front.port}"
     info = {**info, "token_uri": f"{rest}/token"}
     made = Endpoints(cloud, host, stock, faults, balancer, info, rest, grpc_port, scenario.project, loop)
     yield made
-    asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(stop(), loop).result(60)
 
 
 class Caller:
@@ -226,7 +226,7 @@ class Caller:
     def __call__(self, method, path, body=None, *, account=None):
         token = self.endpoints.cloud.tokens.issue(account or self.owner)
         url = f"{self.endpoints.rest}/{path if path[:3] in ('v2/', 'v3/') else 'v1/' + path}"
-        return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        return requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
     def well(self, *args, **kwargs):
         answer = self(*args, **kwargs)

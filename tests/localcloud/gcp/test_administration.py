@@ -19,7 +19,7 @@ FEATURE = f"{PARENT}/features/multiclusteringress"
 
 def call(endpoints, method, path, body=None):
     headers = {"Authorization": f"Bearer {endpoints.cloud.tokens.issue('somebody')}"}
-    return requests.request(method, f"{endpoints.rest}/v1/{path}", json=body, headers=headers, timeout=10)
+    return requests.request(method, f"{endpoints.rest}/v1/{path}", json=body, headers=headers, timeout=60)
 
 
 def enabled(endpoints):
@@ -101,7 +101,7 @@ def test_addresses_of_regions_are_listed_beside_global_ones(endpoints):
     assert found["regions/us-central1"] == ["here"]
     assert found["global"] == ["there"]
     assert found["regions/us-east4"] == []
-    regional.delete(project=project, region="us-central1", address="here").result(timeout=10)
+    regional.delete(project=project, region="us-central1", address="here").result(timeout=60)
     assert list(regional.list(project=project, region="us-central1")) == []
 
 
@@ -126,11 +126,11 @@ def test_answers_carry_the_clouds_time(loop):
         await send({"type": "http.response.body", "body": b""})
 
     def run(coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
     server = run(serve(app, "127.0.0.1", 0, None, None, now=lambda: datetime.now(UTC) + offset))
     try:
-        said = parsedate_to_datetime(requests.get(f"http://127.0.0.1:{server.port}/", timeout=10).headers["Date"])
+        said = parsedate_to_datetime(requests.get(f"http://127.0.0.1:{server.port}/", timeout=60).headers["Date"])
         assert abs(said - datetime.now(UTC) - offset) < timedelta(seconds=5)
     finally:
         run(server.stop())

@@ -282,7 +282,7 @@ def test_answers_have_the_published_shape(endpoints, path, message):
     token = endpoints.cloud.tokens.issue("tester")
     endpoints.stock.region_down("us-east4")
     url = f"{endpoints.rest}/compute/v1/projects/{endpoints.project}{path}"
-    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
     assert answer.status_code == 200
     assert message.from_json(answer.text, ignore_unknown_fields=False)
 
@@ -291,7 +291,7 @@ def test_errors_are_googles_envelope(endpoints):
     """code, message, status and the errors with their reasons."""
     token = endpoints.cloud.tokens.issue("tester")
     url = f"{endpoints.rest}/compute/v1/projects/{endpoints.project}/zones?filter=name%20~~%20x"
-    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert error["errors"][0]["reason"] == "invalid"

@@ -27,7 +27,8 @@ def new_cluster(name="gpu-new", **values):
 
 
 def wait(client, endpoints, operation, location="us-east4"):
-    for _ in range(100):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         found = client.get_operation(name=f"{parent(endpoints, location)}/operations/{operation.name}")
         if found.status == k.Operation.Status.DONE:
             return found

@@ -59,15 +59,15 @@ def test_a_region_that_is_down_is_unreachable(client, endpoints):
 
 def test_a_membership_is_made_and_taken_away_by_finished_operations(client, endpoints):
     """Both futures are done; what was made can be read, and then no more. An old name is one of `global`."""
-    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(timeout=5)
+    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(timeout=60)
     made = client.create_membership(
         parent=parent(endpoints, "global"), membership_id="old-style", resource=membership()
-    ).result(timeout=5)
+    ).result(timeout=60)
     name = f"{parent(endpoints, 'global')}/memberships/old-style"
     assert made.name == name
     with pytest.raises(x.Conflict):
         client.create_membership(parent=parent(endpoints, "global"), membership_id="old-style", resource=membership())
-    client.delete_membership(name=name).result(timeout=5)
+    client.delete_membership(name=name).result(timeout=60)
     with pytest.raises(x.NotFound):
         client.get_membership(name=name)
 
@@ -82,7 +82,7 @@ def test_a_membership_must_name_a_cluster(client, endpoints):
 
 def test_a_deleted_membership_leaves_the_cluster(client, endpoints):
     """The fleet forgets the cluster, the cluster runs on."""
-    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(timeout=5)
+    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(timeout=60)
     assert len(list(client.list_memberships(parent=parent(endpoints)))) == 4
     assert len(endpoints.host.clusters) == 5
 
@@ -114,7 +114,7 @@ def test_a_membership_outlives_its_cluster_and_says_so(client, endpoints):
     feature = client.get_feature(name=f"{parent(endpoints, 'global')}/features/multiclusteringress")
     states = {key.rpartition("/")[2]: state.state.code for key, state in feature.membership_states.items()}
     assert states["gpu-us-east4"] == h.FeatureState.Code.ERROR
-    client.delete_membership(name=name).result(timeout=5)
+    client.delete_membership(name=name).result(timeout=60)
     assert len(list(client.list_memberships(parent=parent(endpoints)))) == 4
 
 
@@ -136,7 +136,7 @@ def test_a_cluster_is_registered_once_and_must_be_there(client, endpoints, link,
 def test_a_feature_is_enabled_changed_and_disabled(client, endpoints):
     """The ingress feature comes with a config membership, which can be another later; then it is gone."""
     name = f"{parent(endpoints, 'global')}/features/multiclusteringress"
-    client.delete_feature(name=name).result(timeout=5)
+    client.delete_feature(name=name).result(timeout=60)
     assert endpoints.cloud.config_cluster() is None
     with pytest.raises(x.NotFound):
         client.get_feature(name=name)
@@ -144,7 +144,7 @@ def test_a_feature_is_enabled_changed_and_disabled(client, endpoints):
         parent=parent(endpoints, "global"),
         feature_id="multiclusteringress",
         resource=ingress_feature(endpoints, "us-west2/memberships/hunt-config"),
-    ).result(timeout=5)
+    ).result(timeout=60)
     assert made.spec.multiclusteringress.config_membership.endswith("us-west2/memberships/hunt-config")
     assert endpoints.cloud.config_cluster() == "us-west2/hunt-config"
     request = h.UpdateFeatureRequest(
@@ -152,13 +152,13 @@ def test_a_feature_is_enabled_changed_and_disabled(client, endpoints):
         update_mask={"paths": ["spec.multiclusteringress.config_membership"]},
         resource=ingress_feature(endpoints, "us-east4/memberships/gpu-us-east4"),
     )
-    client.update_feature(request=request).result(timeout=5)
+    client.update_feature(request=request).result(timeout=60)
     assert endpoints.cloud.config_cluster() == "us-east4/gpu-us-east4"
 
 
 def test_a_config_membership_that_is_not_there_is_an_error_of_the_feature(client, endpoints):
     """The feature says so, and no cluster's ingress objects count."""
-    client.delete_membership(name=f"{parent(endpoints, 'us-west2')}/memberships/hunt-config").result(timeout=5)
+    client.delete_membership(name=f"{parent(endpoints, 'us-west2')}/memberships/hunt-config").result(timeout=60)
     feature = client.get_feature(name=f"{parent(endpoints, 'global')}/features/multiclusteringress")
     assert feature.state.state.code == h.FeatureState.Code.ERROR
     assert endpoints.cloud.config_cluster() is None
@@ -168,11 +168,11 @@ def test_service_discovery_is_a_feature_of_its_own(client, endpoints):
     """Services are exported while it is enabled; it needs no config membership."""
     name = f"{parent(endpoints, 'global')}/features/multiclusterservicediscovery"
     assert endpoints.cloud.exports_services()
-    client.delete_feature(name=name).result(timeout=5)
+    client.delete_feature(name=name).result(timeout=60)
     assert not endpoints.cloud.exports_services()
     client.create_feature(
         parent=parent(endpoints, "global"), feature_id="multiclusterservicediscovery", resource=h.Feature()
-    ).result(timeout=5)
+    ).result(timeout=60)
     assert endpoints.cloud.exports_services()
 
 
@@ -194,11 +194,11 @@ def test_a_feature_that_makes_no_sense_is_refused(client, endpoints, feature, me
 def test_state_brings_memberships_labels_and_addresses_back(endpoints):
     """What users made outlives the daemon."""
     client = endpoints.client(h.GkeHubClient)
-    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(5)
-    client.create_membership(parent=parent(endpoints, "global"), membership_id="m", resource=membership()).result(5)
-    client.delete_membership(name=f"{parent(endpoints, 'us-central1')}/memberships/gpu-us-central1").result(5)
+    client.delete_membership(name=f"{parent(endpoints, 'us-east4')}/memberships/gpu-us-east4").result(60)
+    client.create_membership(parent=parent(endpoints, "global"), membership_id="m", resource=membership()).result(60)
+    client.delete_membership(name=f"{parent(endpoints, 'us-central1')}/memberships/gpu-us-central1").result(60)
     state = endpoints.cloud.to_state()
-    client.delete_membership(name=f"{parent(endpoints, 'global')}/memberships/m").result(5)
+    client.delete_membership(name=f"{parent(endpoints, 'global')}/memberships/m").result(60)
     endpoints.cloud.from_state(state)
     names = {each.name.rpartition("/")[2] for each in client.list_memberships(parent=parent(endpoints))}
     assert names == {"hunt-config", "gpu-europe-west4", "gpu-asia-southeast1", "m"}

@@ -237,7 +237,7 @@ def test_an_addresss_labels_are_changed_under_their_fingerprint(call, endpoints)
     """As the published client changes them; 412 for a fingerprint that is not theirs any more."""
     client = endpoints.client(compute_v1.GlobalAddressesClient)
     wanted = compute_v1.Address(name="web", labels={"gpu-hunter": "bootstrap"})
-    client.insert(project="gpu-hunter-local", address_resource=wanted).result(timeout=10)
+    client.insert(project="gpu-hunter-local", address_resource=wanted).result(timeout=60)
     found = client.get(project="gpu-hunter-local", address="web")
     assert dict(found.labels) == {"gpu-hunter": "bootstrap"}
     change = compute_v1.GlobalSetLabelsRequest(label_fingerprint=found.label_fingerprint, labels={"team": "art"})
@@ -247,7 +247,7 @@ def test_an_addresss_labels_are_changed_under_their_fingerprint(call, endpoints)
         f"{endpoints.rest}/compute/v1/{PROJECT}/global/addresses/web/setLabels",
         json={"labels": {}, "labelFingerprint": found.label_fingerprint},
         headers={"Authorization": f"Bearer {endpoints.cloud.tokens.issue(call.owner)}"},
-        timeout=10,
+        timeout=60,
     )
     assert answer.status_code == 412
 

@@ -345,7 +345,7 @@ async def test_a_real_process_gets_its_accounts_token_from_the_metadata_server(c
     container = {"image": IMAGE, "command": ["python", "-I", "-c", program]}
     await cloud.make_job(containers=[container])
     operation = cloud.ask("POST", f"/v2/{JOB}:run")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(200):
         await asyncio.gather(*cloud.admin.operations.under_way())
     assert cloud.ask("GET", f"/v2/{operation['name']}")["response"]["succeededCount"] == 1
     (log,) = cloud.admin.executions()[0]["logs"]

@@ -26,7 +26,7 @@ class Api:
         token = self.endpoints.cloud.tokens.issue(self.owner if account is None else account)
         given = {} if account == "" else {"Authorization": f"Bearer {token}"}
         url = path if path.startswith("http") else f"{self.endpoints.rest}/{path}"
-        return requests.request(method, url, headers={**given, **(headers or {})}, timeout=10, **kwargs)
+        return requests.request(method, url, headers={**given, **(headers or {})}, timeout=60, **kwargs)
 
     def put(self, name, content=b"x", query="", **kwargs):
         path = f"upload/storage/v1/b/art/o?uploadType=media&name={requests.utils.quote(name, safe='')}{query}"

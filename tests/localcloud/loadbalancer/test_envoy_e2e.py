@@ -73,21 +73,36 @@ BACKEND = textwrap.dedent(
 )
 
 
+async def until(holds) -> None:
+    """Wait for what others do."""
+    for _ in range(5000):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to hold")
+
+
 @dataclass
 class Load:
     """What clients saw."""
 
     answers: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    stopped: bool = False
 
-    async def run(self, url: str, seconds: float, connections: int = 8) -> None:
+    async def run(self, url: str, connections: int = 8) -> None:
+        """Ask until told to stop."""
         limits = httpx.Limits(max_connections=connections)
-        async with httpx.AsyncClient(limits=limits, timeout=5) as client:
-            await asyncio.gather(*(self._client(client, url, seconds) for _ in range(connections)))
+        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+            await asyncio.gather(*(self._client(client, url) for _ in range(connections)))
 
-    async def _client(self, client: httpx.AsyncClient, url: str, seconds: float) -> None:
-        end = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < end:
+    async def answered(self, name: str, more: int = 50) -> None:
+        """Wait until this backend has given so many more answers."""
+        before = self.answers.get(name, 0)
+        await until(lambda: self.answers.get(name, 0) >= before + more)
+
+    async def _client(self, client: httpx.AsyncClient, url: str) -> None:
+        while not self.stopped:
             try:
                 answer = await client.get(url)
             except httpx.HTTPError as error:
@@ -133,7 +148,7 @@ class Site:
     async def start(self, name) -> None:
         arguments = [sys.executable, "-c", BACKEND, name, str(self.ports[name]), str(self.notes)]
         self.processes[name] = await asyncio.create_subprocess_exec(*arguments)
-        for _ in range(100):
+        for _ in range(1200):
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", self.ports[name])
                 writer.close()
@@ -198,9 +213,9 @@ class Site:
         vip = self.config.get("multiclusteringresses.networking.gke.io", "web", "sd")["status"]["VIP"]
         return f"http://{vip}"
 
-    async def answers(self, wanted: str, path: str = "/", seconds: float = 15) -> None:
+    async def answers(self, wanted: str, path: str = "/", seconds: float = 100) -> None:
         """Wait until the address answers with this backend's name."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             for _ in range(int(seconds / 0.05)):
                 with contextlib.suppress(httpx.HTTPError, KeyError):
                     if (await client.get(self.url + path)).text == wanted:
@@ -211,7 +226,7 @@ class Site:
 
     async def healthy(self, count: int) -> None:
         """Wait until this many endpoints are healthy."""
-        for _ in range(300):
+        for _ in range(2000):
             states = [e.healthy for s in self.balancer.health().values() for g in s.groups for e in g.endpoints]
             if states.count(True) == count:
                 return
@@ -233,7 +248,7 @@ def site(tmp_path):
             try:
                 await asyncio.gather(site.start("near"), site.start("far"))
                 site.objects()
-                for _ in range(200):
+                for _ in range(3000):
                     if all(api.list("services", "sd") for api in site.members.values()):
                         break
                     await asyncio.sleep(0.02)
@@ -260,13 +275,13 @@ def test_no_get_fails_when_a_region_is_killed_under_load(site):
 
     async def body(site):
         load = Load()
-        running = asyncio.create_task(load.run(site.url, 3))
-        await asyncio.sleep(1)
+        running = asyncio.create_task(load.run(site.url))
+        await load.answered("near")
         site.processes["near"].send_signal(signal.SIGKILL)
+        await load.answered("far")
+        load.stopped = True
         await running
         assert load.failures == []
-        assert load.answers["near"] > 0
-        assert load.answers["far"] > 0
 
     site(body)
 
@@ -276,15 +291,15 @@ def test_no_get_fails_when_the_list_is_edited_under_load(site):
 
     async def body(site):
         load = Load()
-        running = asyncio.create_task(load.run(site.url, 3))
-        await asyncio.sleep(0.7)
+        running = asyncio.create_task(load.run(site.url))
+        await load.answered("near")
         site.relink(EUROPE)
-        await asyncio.sleep(1)
+        await load.answered("far")
         site.relink(CENTRAL, EUROPE)
+        await load.answered("near")
+        load.stopped = True
         await running
         assert load.failures == []
-        assert set(load.answers) == {"near", "far"}
-        await site.answers("near")
 
     site(body)
 
@@ -293,7 +308,7 @@ def test_a_post_is_sent_once_and_a_get_as_often_as_needed(site):
     """A POST that was cut after it was sent is not sent again, whatever the client asks for; a GET is."""
 
     async def body(site):
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             answer = await client.post(
                 site.url + "/break", content=b"x" * 10, headers={"x-envoy-retry-on": "5xx,reset"}
             )
@@ -313,9 +328,9 @@ def test_an_answer_in_flight_survives_the_removal_of_its_cluster(site):
     """What was begun is finished after the endpoint has left."""
 
     async def body(site):
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             running = asyncio.create_task(client.get(site.url + "/slow"))
-            await asyncio.sleep(0.05)
+            await until(lambda: "near GET /slow" in site.written())
             site.relink(EUROPE)
             answer = await running
             assert (answer.status_code, answer.text) == (200, "near")
@@ -328,7 +343,7 @@ def test_requests_carry_the_load_balancers_headers(site):
     """Via, X-Forwarded-For and -Proto and the trace context arrive; Envoy's own headers do not."""
 
     async def body(site):
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             text = (await client.get(site.url + "/headers", headers={"X-Forwarded-For": "9.9.9.9"})).text.lower()
         headers = dict(line.split(": ", 1) for line in text.strip().splitlines()[1:])
         assert headers["via"] == "1.1 google"
@@ -348,9 +363,9 @@ def test_websockets_pass(site):
         reader, writer = await asyncio.open_connection(host, int(port))
         upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         writer.write(upgrade.encode())
-        assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         writer.write(b"hello")
-        assert await asyncio.wait_for(reader.readexactly(5), 5) == b"HELLO"
+        assert await asyncio.wait_for(reader.readexactly(5), 60) == b"HELLO"
         writer.close()
 
     site(body)
@@ -362,7 +377,7 @@ def test_with_nobody_left_the_answer_is_googles_502(site):
     async def body(site):
         for process in site.processes.values():
             process.kill()
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             for _ in range(5):
                 answer = await client.get(site.url)
                 assert answer.status_code == 502
@@ -410,7 +425,7 @@ def alive(pid: int) -> bool:
 
 
 def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
-    """Envoy is gone within a second of the SIGKILL of the process that started it."""
+    """Envoy is gone soon after the SIGKILL of the process that started it."""
     code = textwrap.dedent(
         """
         import asyncio, pathlib, sys
@@ -420,7 +435,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
             envoy = Envoy(pathlib.Path(sys.argv[1]), SystemClock())
             envoy.prepare()
             task = asyncio.create_task(envoy.run())
-            for _ in range(200):
+            for _ in range(1200):
                 try:
                     await envoy.admin("/ready")
                     break
@@ -437,12 +452,12 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
             sys.executable, "-c", code, str(tmp_path), stdout=asyncio.subprocess.PIPE
         )
         try:
-            pid = int(await asyncio.wait_for(owner.stdout.readline(), 20))
+            pid = int(await asyncio.wait_for(owner.stdout.readline(), 100))
             os.kill(pid, 0)
         finally:
             owner.kill()
             await owner.wait()
-        for _ in range(50):
+        for _ in range(3000):
             if not alive(pid):
                 return
             await asyncio.sleep(0.02)

@@ -79,7 +79,7 @@ class FakeEngine:
         self.phase = Phase.DRAINING
         self.wake.put(None)
         if self.thread.ident is not None:
-            self.thread.join(5)
+            self.thread.join(60)
         for _, deliver, _ in self.waiting:
             deliver(Failed(HandedBack("going away", 1)))
 

@@ -29,20 +29,8 @@ from webui_image.batch.places import (
 from webui_image.values.errors import NotReady
 
 
-@pytest.fixture(scope="module")
-def s3():
-    """Run moto's S3 in a thread; give its address."""
-    from moto import server
-
-    moto = server.ThreadedMotoServer(port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
 @pytest.fixture
-def bucket(s3, monkeypatch):
+def bucket(aws_server, monkeypatch):
     """Give the address of a fresh bucket, with the environment that reaches it."""
     import boto3
 
@@ -50,7 +38,7 @@ def bucket(s3, monkeypatch):
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3,
+        "AWS_ENDPOINT_URL": aws_server,
     }.items():
         monkeypatch.setenv(name, value)
     client = boto3.client("s3")
@@ -72,12 +60,12 @@ def cloud_storage(loop, tmp_path_factory):
     project = Project(scenario, Stock(scenario))
     administration = Administration(project, clock, tokens, lambda: None, folder / "buckets")
     app = build_storage_app(tokens, administration)
-    server = asyncio.run_coroutine_threadsafe(serve(app, "127.0.0.1", 0, None, None), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(serve(app, "127.0.0.1", 0, None, None), loop).result(60)
     address = f"http://127.0.0.1:{server.port}"
     file = folder / "key.json"
     file.write_text(json.dumps({**key, "token_uri": f"{address}/token"}))
     yield address, folder / "buckets", file, project
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_a_full_disk_is_told_before(store, fetch, mocker):
 def test_eight_ranges_are_read_at_once(store, fetch, mocker):
     """One connection does not limit the download."""
     _put(store, "/bucket/model.safetensors", DATA)
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=200)
     real = remotes.Remote.read
 
     def read(self, file, start, end):

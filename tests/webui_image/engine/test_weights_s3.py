@@ -11,19 +11,15 @@ from webui_image.engine.weights import Fetch
 from webui_image.values.errors import ModelError
 
 pytest.importorskip("s3fs", reason="the extra webui-s3 is not installed")
-server = pytest.importorskip("moto.server", reason="moto conflicts with other locked packages")
 
 
 @pytest.fixture(scope="module")
-def bucket(sd1_directory):
+def bucket(aws_server, sd1_directory):
     """Give the address of a model on a local S3 server; whoever knows it may read there."""
     import s3fs
 
     monkeypatch = pytest.MonkeyPatch()
-    moto = server.ThreadedMotoServer(port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -31,7 +27,6 @@ def bucket(sd1_directory):
     store.mkdir("models")
     store.put(str(sd1_directory), "models/tiny", recursive=True)
     yield "s3://models/tiny"
-    moto.stop()
     monkeypatch.undo()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-READY_SECONDS = 180
+READY_SECONDS = 400
 
 
 def environment(dockerfile, scratch: Path, **more: str) -> dict[str, str]:
@@ -68,7 +68,7 @@ def serving(dockerfile, image: Path, scratch: Path, **more: str) -> Iterator[tup
 
 
 def ask(port: int, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", port, timeout=200)
     try:
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Content-Type": "application/json"})
@@ -117,13 +117,13 @@ def test_it_knows_its_version(image, dockerfile, scratch):
 def test_it_is_not_open_to_all_unless_somebody_says_so(image, dockerfile, scratch):
     """As it comes, the image listens on every address and so refuses to serve without sign-in, in one line."""
     with serving(dockerfile, image, scratch) as (process, _):
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 64
     assert "ALLOW_ANONYMOUS" in output.strip().splitlines()[-1]
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_it_draws_writes_nowhere_and_heeds_sigterm(image, dockerfile, scratch):
     """As the image's user, with its own small model: ready, a picture, 0 on SIGTERM, no file of its own."""
     compileall.compile_dir(image / "app", quiet=1)
@@ -139,5 +139,5 @@ def test_it_draws_writes_nowhere_and_heeds_sigterm(image, dockerfile, scratch):
         assert status == 200
         assert base64.b64decode(json.loads(answer)["images"][0]).startswith(b"\x89PNG")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, process.stdout.read()
+        assert process.wait(timeout=200) == 0, process.stdout.read()
     assert files(image / "app") == before

@@ -137,7 +137,7 @@ class FakeEngine:
         with self.changed:
             self._closed = True
             self.changed.notify_all()
-        self._thread.join(5)
+        self._thread.join(60)
 
     # The test's handles.
 
@@ -152,7 +152,7 @@ class FakeEngine:
             self._held = False
             self.changed.notify_all()
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait for something that the engine's work brings about."""
         with self.changed:
             return self.changed.wait_for(condition, seconds)
@@ -239,7 +239,7 @@ class Running:
 
     def client(self, **options: object) -> httpx.Client:
         """Give a client that is closed with the test."""
-        return httpx.Client(base_url=self.url, timeout=20, verify=False, **options)  # type: ignore[arg-type]
+        return httpx.Client(base_url=self.url, timeout=60, verify=False, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -277,7 +277,7 @@ def serving(engine: FakeEngine, settings: Settings) -> Iterator[Running]:
     finally:
         engine.release()
         server.force_exit = server.should_exit = True
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -17,21 +17,23 @@ def client(shared):
 
 
 @pytest.mark.parametrize("abuse", ABUSES, ids=lambda abuse: abuse.name.replace(" ", "-"))
-def test_refused_by_name_and_at_once(client, shared, abuse: Abuse):
+def test_refused_by_name_and_at_once(client, shared, abuse: Abuse, least_seconds):
     """The answer is the right 4xx, names what is wrong, comes within 50 ms, and the engine hears nothing of it."""
     body = abuse.body()
     client.post("/sdapi/v1/txt2img", json={"steps": -1})
     client.post("/sdapi/v1/img2img", json={"steps": -1})
-    seconds = []
-    # Processor time, of the client and the server together: it is the same on a busy machine.
-    while len(seconds) < 5 and min(seconds, default=1) >= ALLOWED_SECONDS:
-        begun = time.process_time()
-        answer = client.post(abuse.path, content=body, headers={"Content-Type": abuse.content_type})
-        seconds.append(time.process_time() - begun)
+    answers = []
+
+    def ask():
+        answers.append(client.post(abuse.path, content=body, headers={"Content-Type": abuse.content_type}))
+
+    # Of the client and the server together.
+    seconds = least_seconds(ask, within=ALLOWED_SECONDS, clock=time.process_time)
+    answer = answers[-1]
     assert answer.status_code == abuse.status, answer.text
     assert abuse.names in answer.json()["errors"]
     assert answer.json()["detail"]
-    assert min(seconds) < ALLOWED_SECONDS
+    assert seconds < ALLOWED_SECONDS
     assert not shared.engine.submitted
     assert client.get("/livez").status_code == 200
 

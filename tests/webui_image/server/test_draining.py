@@ -26,7 +26,18 @@ PROGRAM = """
     from webui_image.server import app, environment, serving
     from webui_image.values.ports import Phase
 
-    engine = FakeEngine(step_seconds=float(sys.argv[2]))
+    class Told(FakeEngine):
+        # makes a second step when it is told to
+
+        steps = 0
+
+        def _pause(self, ticket):
+            super()._pause(ticket)
+            self.steps += 1
+            if self.steps == 2:
+                sys.stdin.readline()
+
+    engine = (Told if sys.argv[3] == "told" else FakeEngine)(step_seconds=float(sys.argv[2]))
     if sys.argv[3] == "broken":
         engine.phase, engine.detail = Phase.FAILED, "/models/x: truncated"
     try:
@@ -37,6 +48,7 @@ PROGRAM = """
     print("calls", engine.calls, "threads", [name for name in left if "pictures" not in name])
     serving.leave()
 """
+PATIENCE = 120.0  # seconds; waited for only where something is wrong
 BODY = {"prompt": "a", "width": 64, "height": 64, "steps": 10}
 
 
@@ -51,14 +63,20 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PROGRAM), str(HERE), str(step_seconds), state],
             env=os.environ | {"PORT": str(self.port), "HOST": "127.0.0.1", "LOG_LEVEL": "warning"} | environ,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
+    def tell(self) -> None:
+        """Let the engine go on that waits for it."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
     def wait_until_open(self) -> float:
         """Give the seconds that it took."""
-        while time.perf_counter() - self.begun < 90:
+        while time.perf_counter() - self.begun < 200:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
@@ -70,8 +88,12 @@ class Process:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the end; give exit code and output."""
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
+
+
+def get(url):
+    return httpx.get(url, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -90,9 +112,9 @@ def run():
         each.process.communicate()
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition):
     """Wait for what another process does."""
-    deadline = time.perf_counter() + seconds
+    deadline = time.perf_counter() + PATIENCE
     while not condition():
         assert time.perf_counter() < deadline, "it did not happen"
         threading.Event().wait(0.01)
@@ -100,13 +122,21 @@ def wait_for(condition, seconds=20.0):
 
 def test_readiness_fails_at_once_while_requests_are_still_served(run):
     """After SIGTERM a load balancer reads 503, and what it sends meanwhile is answered with pictures."""
-    server = run(DRAIN_SECONDS="5", TERMINATION_GRACE="12")
-    server.wait_until_open()
-    assert httpx.get(f"{server.url}/readyz").status_code == 200
-    server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
-    assert httpx.get(f"{server.url}/livez").status_code == 200
-    answer = httpx.post(f"{server.url}/sdapi/v1/txt2img", json=BODY)
+    for seconds in (4, 40):  # a busy machine may need more than four for what is asked
+        server = run(DRAIN_SECONDS=str(seconds), TERMINATION_GRACE=str(seconds + 20))
+        server.wait_until_open()
+        assert get(f"{server.url}/readyz").status_code == 200
+        begun = time.perf_counter()
+        server.process.send_signal(signal.SIGTERM)
+        try:
+            wait_for(lambda server=server: get(f"{server.url}/readyz").status_code == 503)
+            alive = get(f"{server.url}/livez")
+            answer = httpx.post(f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=PATIENCE)
+        except httpx.TransportError:
+            assert time.perf_counter() - begun >= seconds
+        else:
+            break
+    assert alive.status_code == 200
     assert (answer.status_code, len(answer.json()["images"])) == (200, 1)
     assert answer.headers["connection"] == "close"
     code, out, _ = server.end()
@@ -116,12 +146,13 @@ def test_readiness_fails_at_once_while_requests_are_still_served(run):
 
 def test_what_fits_is_finished(run):
     """A request that is being drawn when the signal comes gets its picture, and the exit code is 0."""
-    server = run(0.05, DRAIN_SECONDS="0", TERMINATION_GRACE="10")
+    server = run(state="told", DRAIN_SECONDS="0", TERMINATION_GRACE="200")
     server.wait_until_open()
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=20)
-        wait_for(lambda: httpx.get(f"{server.url}/sdapi/v1/progress").json()["progress"] > 0)
+        answer = pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=PATIENCE)
+        wait_for(lambda: get(f"{server.url}/sdapi/v1/progress").json()["progress"] > 0)
         server.process.send_signal(signal.SIGTERM)
+        server.tell()
         assert answer.result().status_code == 200
     code, out, _ = server.end()
     assert code == 0
@@ -130,12 +161,13 @@ def test_what_fits_is_finished(run):
 
 def test_what_does_not_fit_is_handed_back(run):
     """A request that would take longer than the grace is answered 503 in time, with a request to send it again."""
-    server = run(5, DRAIN_SECONDS="0", TERMINATION_GRACE="2")
+    server = run(600, DRAIN_SECONDS="0", TERMINATION_GRACE="2")
     server.wait_until_open()
     with ThreadPoolExecutor() as pool:
-        answers = [pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=20) for _ in range(3)]
-        wait_for(lambda: "sdwebui_queue_pictures 2.0" in httpx.get(f"{server.url}/metrics").text)
-        begun = time.perf_counter()
+        answers = [
+            pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=PATIENCE) for _ in range(3)
+        ]
+        wait_for(lambda: "sdwebui_queue_pictures 2.0" in get(f"{server.url}/metrics").text)
         server.process.send_signal(signal.SIGTERM)
         for each in answers:
             answer = each.result()
@@ -147,41 +179,39 @@ def test_what_does_not_fit_is_handed_back(run):
             assert "again" in answer.json()["errors"]
     code, _, _ = server.end()
     assert code == 0
-    assert time.perf_counter() - begun < 4  # the grace is 2 s; other work on the machine may take its share
 
 
 def test_no_new_connection_after_turning_away(run):
     """When the time for turning away is over, the port is closed while the last picture is drawn."""
-    server = run(0.3, DRAIN_SECONDS="0", TERMINATION_GRACE="10")
+    server = run(state="told", DRAIN_SECONDS="0", TERMINATION_GRACE="200")
     server.wait_until_open()
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=20)
-        wait_for(lambda: httpx.get(f"{server.url}/sdapi/v1/progress").json()["progress"] > 0)
+        answer = pool.submit(httpx.post, f"{server.url}/sdapi/v1/txt2img", json=BODY, timeout=PATIENCE)
+        wait_for(lambda: get(f"{server.url}/sdapi/v1/progress").json()["progress"] > 0)
         server.process.send_signal(signal.SIGTERM)
 
         def refused():
             try:
-                httpx.get(f"{server.url}/livez")
+                get(f"{server.url}/livez")
             except (httpx.ConnectError, httpx.ReadError):  # not taken, or taken by the kernel alone
                 return True
             return False
 
         wait_for(refused)
         assert not answer.done()
+        server.tell()
         assert answer.result().status_code == 200
 
 
 def test_a_second_signal_ends_at_once(run):
     """Whoever insists is obeyed."""
-    server = run(5, DRAIN_SECONDS="5", TERMINATION_GRACE="20")
+    server = run(5, DRAIN_SECONDS="600", TERMINATION_GRACE="900")  # it would drain for longer than is waited for
     server.wait_until_open()
     server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
+    wait_for(lambda: get(f"{server.url}/readyz").status_code == 503)
     server.process.send_signal(signal.SIGTERM)
-    begun = time.perf_counter()
     code, _, _ = server.end()
     assert code == 128 + signal.SIGTERM
-    assert time.perf_counter() - begun < 4  # it would drain for 5 s
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_process_with_the_reason(run):

@@ -252,7 +252,7 @@ class TestEnd:
         with client.stream("POST", "/api/generate", json={"prompt": "x", "steps": 150}) as answer:
             for _, _ in zip(range(lines_read), answer.iter_lines(), strict=False):
                 pass
-        assert engine.wait_until(lambda: engine.idle, 1)
+        assert engine.wait_until(lambda: engine.idle)
         assert engine.submitted[-1].cancelled
 
     def test_one_who_waits_and_goes_is_forgotten(self, client, engine):
@@ -263,7 +263,7 @@ class TestEnd:
             next(first)
             with client.stream("POST", "/api/generate", json={"prompt": "two"}) as two:
                 next(two.iter_lines())
-            assert engine.wait_until(lambda: engine.submitted[1].cancelled, 1)
+            assert engine.wait_until(lambda: engine.submitted[1].cancelled)
             assert not engine.submitted[0].cancelled
 
     def test_a_reader_that_does_not_read_is_given_up(self, server, engine, monkeypatch):
@@ -275,7 +275,7 @@ class TestEnd:
         head = "POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
         with socket.create_connection(("127.0.0.1", server.port)) as deaf:
             deaf.sendall(f"{head}{len(body)}\r\n\r\n".encode() + body)
-            assert engine.wait_until(lambda: engine.submitted and engine.submitted[-1].cancelled, 8)
+            assert engine.wait_until(lambda: engine.submitted and engine.submitted[-1].cancelled)
 
     def test_requests_are_counted(self, client, server, engine):
         """Metrics know of pictures, of failures by reason and of those given up."""

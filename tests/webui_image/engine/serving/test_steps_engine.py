@@ -36,6 +36,10 @@ class Listener:
         assert self._over.wait(PATIENCE)
         return self.events[-1]
 
+    @property
+    def steps(self):
+        return sum(isinstance(event, Step) for event in self.events)
+
     def stepped(self):
         assert self._stepped.wait(PATIENCE)
 
@@ -112,17 +116,17 @@ def test_an_unknown_lora_is_refused_at_once(engine):
         engine.submit(Generation("<lora:nobody:1>", width=64, height=64), user="anna", deliver=lambda _event: None)
 
 
-def test_cancelling_frees_the_engine_within_a_second(engine):
-    """Soon after the cancellation nothing is waiting or running."""
-    heard, clock = Listener(), SystemClock()
+def test_cancelling_frees_the_engine_at_once(engine):
+    """After the cancellation at most the steps under way are made, of more than a thousand, and nothing is left."""
+    heard = Listener()
     ticket = engine.submit(asked(steps=150, count=8), user="anna", deliver=heard)
     heard.stepped()
-    begun = clock.monotonic()
     ticket.cancel()
+    made = heard.steps
     heard.end()
     status = engine.status()
     assert (status.waiting, status.running) == (0, 0)
-    assert clock.monotonic() - begun < 5  # a second on a machine of its own
+    assert heard.steps - made <= 2 * 8  # each picture's
 
 
 def test_draining_hands_back_what_does_not_fit(engine):

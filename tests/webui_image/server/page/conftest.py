@@ -42,7 +42,7 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-PATIENCE = 30_000  # ms; a browser on a busy machine may stand still for seconds
+PATIENCE = 60_000  # ms; a browser on a busy machine may stand still for seconds
 COLOURS = ("red", "blue", "yellow", "purple", "green", "orange", "teal", "black")
 
 
@@ -219,7 +219,7 @@ class Replica:
 
     def close(self) -> None:
         self.server.should_exit = True
-        self._thread.join(5)
+        self._thread.join(60)
         self.socket.close()
         self.engine.close()
 
@@ -233,7 +233,7 @@ class RoundRobin:
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._run, daemon=True).start()
-        self._ready.wait(5)
+        assert self._ready.wait(60)
 
     @property
     def url(self) -> str:
