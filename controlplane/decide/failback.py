@@ -130,7 +130,7 @@ def _size(context: Context, candidate: Candidate, leaving: Holding) -> int:
     counts = context.in_region
     if regions_missing(context.spec, counts) > 0 and not counts.get(candidate.region, 0):
         size = 1  # one makes the region count; more would be surplus, and be given back where they are dearer
-    most = context.spec.spread.max_replicas_per_region
+    most = context.most_in(candidate.region)
     if most is not None:
         size = min(size, most - context.in_region.get(candidate.region, 0))
     if context.budget is not None and candidate.price:
