@@ -127,6 +127,7 @@ def _seen(
     grown = workload.replicas if workload and workload.autoscaler else 0
     ceiling = workload.autoscaler.maximum if workload and workload.autoscaler else 0
     workload, extra = _floored(workload)
+    tells = bool(past and past.unscaled and spec.autoscaling is not None and not ceiling)
     pods = workload.live_pods if workload else ()
     target = workload.replicas if workload else 0
     if attempt and past:
@@ -156,6 +157,9 @@ def _seen(
         grown=grown,
         extra=sum(p.scheduled for p in extra),
         extra_ready=sum(p.ready and p.scheduled for p in extra),
+        beside=extra,
+        unscaled=past.unscaled if tells else "",
+        unscaled_at=past.unscaled_at if tells else None,
     )
 
 
@@ -197,4 +201,6 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         reason=past.reason,
         rolling=past.rolling,
         ceiling=past.ceiling,
+        unscaled=past.unscaled,
+        unscaled_at=past.unscaled_at,
     )
