@@ -79,8 +79,7 @@ def standing(holding: Holding) -> int:
 def note_unscaled(memory: Memory, offering: Offering, why: str, now: datetime) -> Memory:
     """Give the memory with the reason why no autoscaler could be made for a placement that has none."""
     noted = tuple(
-        replace(p, ceiling=0, unscaled=why, unscaled_at=now) if p.offering == offering else p
-        for p in memory.placements
+        replace(p, ceiling=0, unscaled=why, unscaled_at=now) if p.offering == offering else p for p in memory.placements
     )
     return replace(memory, placements=noted)
 
