@@ -2,6 +2,7 @@
 
 from regional_deploy.batch import job, job_name
 from regional_deploy.render import (
+    autoscaler,
     deployment,
     namespace,
     placement_manifests,
@@ -11,6 +12,7 @@ from regional_deploy.render import (
 )
 
 __all__ = [
+    "autoscaler",
     "deployment",
     "job",
     "job_name",

@@ -16,7 +16,7 @@ import yaml
 
 from controlplane.model import naming
 from controlplane.model.offering import Capacity, Offering
-from controlplane.model.service import PodTemplate, ServiceSpec
+from controlplane.model.service import Autoscaling, PodTemplate, ServiceSpec
 
 _WORKLOAD_IDENTITY = "iam.gke.io/gcp-service-account"
 _METADATA_SERVER = (("169.254.169.252/32", 988), ("169.254.169.254/32", 80))
@@ -35,8 +35,10 @@ def load(name: str) -> dict[str, Any]:
     return deepcopy(_parsed(name))
 
 
-def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_hash: str, fence: int) -> dict[str, Any]:
-    """Render the placement's Deployment."""
+def deployment(
+    spec: ServiceSpec, offering: Offering, *, replicas: int | None, spec_hash: str, fence: int
+) -> dict[str, Any]:
+    """Render the placement's Deployment; with replicas None, for one whose replicas an autoscaler sets."""
     manifest = load("deployment")
     labels = naming.placement_labels(spec.name, offering)
     manifest["metadata"] = {
@@ -50,7 +52,11 @@ def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_has
         },
     }
     body = manifest["spec"]
-    body["replicas"] = replicas
+    if replicas is None:
+        manifest["metadata"]["annotations"][naming.ANNOTATION_AUTOSCALED] = "true"
+        del body["replicas"]
+    else:
+        body["replicas"] = replicas
     patience = spec.timing.attempt_deadline + spec.timing.warmup_deadline
     body["progressDeadlineSeconds"] = max(body["progressDeadlineSeconds"], int(patience.total_seconds()) + 60)
     body["selector"]["matchLabels"] = dict(labels)
@@ -60,6 +66,39 @@ def deployment(spec: ServiceSpec, offering: Offering, *, replicas: int, spec_has
         body["template"]["metadata"]["annotations"] = {"gke-gcsfuse/volumes": "true"}
     _fill_app(body["template"]["spec"], spec, offering)
     return manifest
+
+
+def autoscaler(
+    spec: ServiceSpec, offering: Offering, *, minimum: int, maximum: int, uid: str, spec_hash: str
+) -> dict[str, Any]:
+    """Render the placement's HorizontalPodAutoscaler. uid: of its Deployment, with which it goes.
+
+    Without `spec.autoscaling` it is one to be deleted, and only its name and labels mean anything.
+    """
+    manifest = load("horizontalpodautoscaler")
+    name = naming.deployment_name(spec.name, offering.accelerator, offering.capacity)
+    owner = manifest["metadata"]["ownerReferences"][0] | {"name": name, "uid": uid}
+    manifest["metadata"] = {
+        "name": name,
+        "namespace": spec.namespace,
+        "labels": naming.placement_labels(spec.name, offering),
+        "annotations": {naming.ANNOTATION_SPEC_HASH: spec_hash},
+        "ownerReferences": [owner],
+    }
+    body = manifest["spec"]
+    body["scaleTargetRef"]["name"] = name
+    body["minReplicas"], body["maxReplicas"] = minimum, maximum
+    if spec.autoscaling is not None:
+        body["metrics"] = _metrics(spec.autoscaling, body["metrics"][0])
+    return manifest
+
+
+def _metrics(scaled: Autoscaling, cpu: dict[str, Any]) -> list[dict[str, Any]]:
+    more = [_plain(metric) for metric in scaled.metrics]
+    if scaled.target_cpu is None:
+        return more
+    cpu["resource"]["target"]["averageUtilization"] = scaled.target_cpu
+    return [cpu, *more]
 
 
 def region_manifests(spec: ServiceSpec) -> list[dict[str, Any]]:

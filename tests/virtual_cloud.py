@@ -173,13 +173,17 @@ class VirtualCloud:
 
 
 @asynccontextmanager
-async def virtual_cloud(folder, scenario, *, starting, ending=None):
-    """Run a local cloud with this scenario, in which apps take so many seconds to start."""
+async def virtual_cloud(folder, scenario, *, starting, ending=None, metrics=None):
+    """Run a local cloud with this scenario, in which apps take so many seconds to start.
+
+    metrics: gives, for the cloud's clock, who knows what Pods use.
+    """
     folder.mkdir()
     file = folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario, sort_keys=False))
     directory, clock = StateDir(folder / "cloud"), VirtualClock(EPOCH)
-    machine = Machine(clock, Containers(clock, ending), App(clock, starting), Proxy)
+    measured = metrics(clock) if metrics else None
+    machine = Machine(clock, Containers(clock, ending), App(clock, starting), Proxy, measured)
     directory.folder.mkdir()
     cloud = LocalCloud(directory, load_scenario(file), progress=lambda _: None, machine=machine)
     try:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
+from controlplane.api.autoscaling import AutoscalingSpec
 from controlplane.api.durations import Duration
 from controlplane.api.ingress import IngressSpec
 from controlplane.api.sections import (
@@ -183,6 +184,9 @@ class GPUServiceSpec(Strict):
     timing: TimingSpec = Field(default_factory=TimingSpec, description="How patient the hunt is.")
     pod: PodSpec = Field(description="The app.")
     ingress: IngressSpec = Field(default_factory=IngressSpec, description="How the world reaches it.")
+    autoscaling: AutoscalingSpec | None = Field(
+        default=None, description="How placements grow by load beyond what is wanted. Leave out for a fixed number."
+    )
     paused: StrictBool = Field(default=False, description="Leave everything as it is and write nothing.")
 
     @model_validator(mode="after")
@@ -199,4 +203,19 @@ class GPUServiceSpec(Strict):
                 raise ValueError(
                     "the allowed regions cannot hold all replicas at spread.maxReplicasPerRegion; raise it"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _growing(self) -> "GPUServiceSpec":
+        if self.autoscaling is None:
+            return self
+        most, held = self.autoscaling.max_replicas, self.spread.max_replicas_per_region
+        alone = min(self.replicas - self.spread.min_regions + 1, held or self.replicas)
+        if most < alone:
+            text = f"autoscaling.maxReplicas is {most}, and {alone} may be wanted of one placement; raise it to that"
+            raise ValueError(text)
+        if held is not None and most > held:
+            raise ValueError(
+                f"autoscaling.maxReplicas is {most}, and spread.maxReplicasPerRegion is {held}; lower it to that"
+            )
         return self

@@ -12,6 +12,7 @@ from controlplane.api.problems import Problem
 from controlplane.api.sections import TimingSpec
 from controlplane.model.offering import Accelerator, Capacity
 from controlplane.model.service import (
+    Autoscaling,
     Https,
     Iap,
     Ingress,
@@ -78,12 +79,20 @@ def _to_values(metadata: Mapping[str, Any], spec: GPUServiceSpec) -> ServiceSpec
         ingress=_ingress(spec),
         paused=spec.paused,
         deleting="deletionTimestamp" in metadata,
+        autoscaling=_autoscaling(spec),
     )
 
 
 def _policy(spec: GPUServiceSpec) -> Policy:
     p = spec.policy
     return Policy(None if p.preset is None else Preset(p.preset), p.missing_replica_cost, p.max_spares)
+
+
+def _autoscaling(spec: GPUServiceSpec) -> Autoscaling | None:
+    scaled = spec.autoscaling
+    if scaled is None:
+        return None
+    return Autoscaling(scaled.max_replicas, scaled.cpu, tuple(metric.wire() for metric in scaled.metrics))
 
 
 def timing_of(t: TimingSpec) -> Timing:

@@ -115,6 +115,8 @@ def _placement(placement: PlacementMemory, unknown_since: Mapping[str, datetime]
         "replicas": placement.replicas,
         "since": rfc3339(placement.since),
     }
+    if placement.ceiling:
+        shown["maxReplicas"] = placement.ceiling
     if (since := unknown_since.get(offering.cluster.link)) is not None:
         shown["unknownSince"] = rfc3339(since)
     return {**shown, "reason": placement.reason[:LONGEST_MESSAGE]} if placement.reason else shown

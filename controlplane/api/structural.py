@@ -26,6 +26,8 @@ def _structural(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, A
     if "exclusiveMinimum" in result:
         result["minimum"] = result.pop("exclusiveMinimum")
         result["exclusiveMinimum"] = True
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
     if "default" in result:
         result["default"] = _default(result)
         if result["default"] is None:

@@ -118,7 +118,7 @@ def _show(service: Mapping[str, Any]) -> None:
     placements = status.get("placements", [])
     if placements:
         rows = [
-            [_phase(p), p["region"], p["accelerator"], p["count"], p["capacity"], p["replicas"], p["since"]]
+            [_phase(p), p["region"], p["accelerator"], p["count"], p["capacity"], _bounds(p), p["since"]]
             for p in placements
         ]
         table(("PHASE", "REGION", "GPU", "COUNT", "CAPACITY", "REPLICAS", "SINCE"), rows)
@@ -126,6 +126,12 @@ def _show(service: Mapping[str, Any]) -> None:
     if conditions:
         rows = [[c["type"], _styled(c["status"]), c["reason"], c["message"]] for c in conditions]
         table(("CONDITION", "STATUS", "REASON", "MESSAGE"), rows)
+
+
+def _bounds(placement: Mapping[str, Any]) -> str:
+    """Give the replicas that a placement is meant to hold, and how far its load may take it."""
+    most = placement.get("maxReplicas")
+    return f"{placement['replicas']} to {most}" if most else str(placement["replicas"])
 
 
 def _explained(service: Any) -> dict[str, Any]:

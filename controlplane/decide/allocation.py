@@ -126,7 +126,7 @@ def _spread(counts: Mapping[str, int], candidate: Candidate, now: datetime) -> f
 def has_room(context: Context, candidate: Candidate, taken: int) -> bool:
     count = candidate.offering.accelerator.count
     room = quota_room(context.observation, candidate)
-    most = context.spec.spread.max_replicas_per_region
+    most = context.most_in(candidate.region)
     return (
         taken < candidate.past.budget
         and (room is None or room[1].free >= count * (taken + 1))

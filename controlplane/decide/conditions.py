@@ -39,7 +39,7 @@ class Findings:
 
 def conditions(found: Findings) -> tuple[Condition, ...]:
     """Give every condition, on the first visit too."""
-    made = (
+    made = [
         _available(found),
         _progressing(found),
         _preferred(found),
@@ -48,7 +48,9 @@ def conditions(found: Findings) -> tuple[Condition, ...]:
         _fleet(found),
         _cost(found),
         _held_back(found),
-    )
+    ]
+    if found.spec.autoscaling is not None or any(h.ceiling for h in found.world.holdings):
+        made.append(_autoscaling(found))
     return tuple(Condition(c.type, c.status, c.reason, c.message[:MESSAGE_LIMIT]) for c in made)
 
 
@@ -238,6 +240,28 @@ def _cost(found: Findings) -> Condition:
     short = Reason.OVER_COST_CAP.value in found.histogram and found.counts.serving < found.counts.wanted
     note = "; replicas are missing that the cap has no room for" if short else ""
     return _say("WithinCostCap", True, Reason.WITHIN_COST_CAP, f"${cost:.2f}/h of ${cap:.2f}/h{note}")
+
+
+def _autoscaling(found: Findings) -> Condition:
+    """Tell what autoscalers add, and what keeps them from it."""
+    scaled = [h for h in found.world.holdings if h.ceiling]
+    unwell = [f"{h.offering}: {problem}" for h in scaled if (problem := _problem(h))]
+    if unwell:
+        return _say("Autoscaling", False, Reason.AUTOSCALER_UNWELL, "; ".join(unwell[:SHOWN]))
+    if any(h.ceiling > h.target for h in scaled):
+        lying = ", ".join(f"{h.offering} {h.target} to {h.ceiling}" for h in scaled)
+        waiting = sum(max(0, h.grown - h.scheduled - h.extra - h.hunting) for h in scaled)
+        waits = f", {waiting} wait for a GPU" if waiting else ""
+        text = f"{sum(h.extra for h in scaled)} more than wanted by load{waits}; {lying}"
+        return _say("Autoscaling", True, Reason.SCALED_BY_LOAD, text)
+    if not any(h.kept and h.serving for h in found.world.holdings):
+        return _say("Autoscaling", False, Reason.NO_REPLICA_SERVING, "begins where replicas serve")
+    return _say("Autoscaling", False, Reason.NO_ROOM_TO_GROW, "no placement may grow beyond what is wanted of it now")
+
+
+def _problem(holding: Holding) -> str:
+    scaler = holding.workload.autoscaler if holding.workload else None
+    return scaler.problem if scaler else ""
 
 
 def _held_back(found: Findings) -> Condition:

@@ -8,7 +8,7 @@ left of it, so that nothing is remembered as begun that a guard held back.
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from controlplane.decide import moving, ranked, remember, rollout, valued
+from controlplane.decide import autoscaling, moving, ranked, remember, rollout, valued
 from controlplane.decide.allocation import Pick, cover, reclaim
 from controlplane.decide.attempts import Judged, judge
 from controlplane.decide.candidates import blocks, enumerate_all
@@ -109,9 +109,14 @@ def _draft(case: Case) -> Draft:
     settled = valued.settle(case, world, goal) if spec.policy.valued else ranked.settle(case, world, goal)
     world = settled.world
     chosen = {p.candidate.key: p for p in settled.picks}
+    actions = make_plan(spec, world, chosen, _rolling(case, world), _wiring(case, world, goal), now=case.now)
+    short = goal > cover(world) + sum(p.replicas for p in settled.picks)
     return Draft(
         world=world,
-        actions=make_plan(spec, world, chosen, _rolling(case, world), _wiring(case, world, goal), now=case.now),
+        actions=(
+            *actions,
+            *autoscaling.scale(case.context(world), case.candidates, case.prices, actions, missing=short),
+        ),
         picks=chosen,
         goal=goal,
         missing=settled.missing,
@@ -202,6 +207,7 @@ def _remembered(case: Case, draft: Draft, actions: tuple[Action, ...]) -> Memory
             judged.offerings,
             now,
             rolling=rollout.rolling(case.spec, draft.world, actions),
+            ceilings=remember.ceilings(actions),
         ),
         attempts=remember.ring([*attempts, *started]),
         offerings=remember.known_offerings(judged.offerings, keys, case.spec.generation, now),

@@ -15,6 +15,7 @@ from controlplane.model.decision import (
     ReleaseMember,
     RemoveFinalizer,
     ScaleDownPlacement,
+    StopAutoscaling,
     UnwireIngress,
     WireIngress,
 )
@@ -38,7 +39,7 @@ def is_destructive(world: World, action: Action) -> bool:
         return bool(action.removes)
     if isinstance(action, (UnwireIngress, ReleaseMember, RemoveFinalizer)):
         return True
-    return isinstance(action, (DeletePlacement, ScaleDownPlacement)) or gpus_taken(world, action) > 0
+    return isinstance(action, (DeletePlacement, ScaleDownPlacement, StopAutoscaling)) or gpus_taken(world, action) > 0
 
 
 def harms(world: World, action: Action) -> bool:

@@ -22,7 +22,9 @@ def price_list(candidates: tuple[Candidate, ...]) -> dict[str, float]:
 def hourly_cost(world: World, prices: Mapping[str, float], *, running: bool = False) -> float:
     """Give the cost of all that stands; `running` leaves out what has no GPU yet."""
     dearest = max(prices.values(), default=0.0)
-    standing = sum((h.scheduled if running else h.billed) * prices.get(h.key, dearest) for h in world.holdings)
+    standing = sum(
+        (h.scheduled + h.extra if running else h.billed) * prices.get(h.key, dearest) for h in world.holdings
+    )
     leaving = sum(
         sum(p.scheduled for p in w.pods if not p.failed) * prices.get(key, dearest) for key, w in world.removing.items()
     )
@@ -45,17 +47,19 @@ def affordable_goal(spec: ServiceSpec, world: World, candidates: tuple[Candidate
     """Give how many replicas the service is to have: what is wanted, less what a lowered cap has no room for.
 
     The best-ranked are kept. One that serves is always kept: the cap ends growth, it does not end the service.
+    What autoscalers add or may add is given up before anything that is wanted, and is no part of it.
     """
     cap = spec.max_hourly_cost
     if cap is None:
         return spec.replicas
     prices = price_list(candidates)
-    if hourly_cost(world, prices) <= cap + 1e-6:
+    beyond = sum((h.billed - h.owed) * prices.get(h.key, max(prices.values(), default=0.0)) for h in world.holdings)
+    if hourly_cost(world, prices) - beyond <= cap + 1e-6:
         return spec.replicas
     dearest = max(prices.values(), default=0.0)
     kept = worst_first(spec, world.holdings, {c.key: c for c in candidates}, now)
-    outside = sum(h.billed * prices.get(h.key, dearest) for h in world.holdings if not h.cover and not h.draining)
-    cost = outside + sum(h.billed * prices.get(h.key, dearest) for h in kept)
+    outside = sum(h.owed * prices.get(h.key, dearest) for h in world.holdings if not h.cover and not h.draining)
+    cost = outside + sum(h.owed * prices.get(h.key, dearest) for h in kept)
     cover = sum(h.cover for h in kept)
     for holding in kept:
         price = prices.get(holding.key, dearest)

@@ -52,6 +52,13 @@ class Context:
         """The filters that may refuse something here."""
         return tuple([check for check in FILTERS if check not in IDLE or not IDLE[check](self)])
 
+    def most_in(self, region: str) -> int | None:
+        """Give how many replicas that are wanted a region may hold, beside what autoscalers may add there."""
+        most = self.spec.spread.max_replicas_per_region
+        if most is None:
+            return None
+        return most - sum(h.beyond for h in self.world.holdings if h.region == region and not h.lost)
+
     @property
     def scoring(self) -> ScoringContext:
         """What scorers may look at."""
@@ -200,9 +207,10 @@ def settled(context: Context, candidate: Candidate) -> Refused | None:
 
 def region_room(context: Context, candidate: Candidate) -> Refused | None:
     """Respect the most replicas that a region may hold."""
-    most = context.spec.spread.max_replicas_per_region
-    if most is None or context.in_region.get(candidate.region, 0) < most:
+    room = context.most_in(candidate.region)
+    if room is None or context.in_region.get(candidate.region, 0) < room:
         return None
+    most = context.spec.spread.max_replicas_per_region
     return Refused(Reason.REGION_FULL, f"spec.spread.maxReplicasPerRegion is {most}")
 
 

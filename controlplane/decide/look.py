@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controlplane.decide.world import Holding, World, with_health
+from controlplane.decide.world import NEVER, Holding, World, with_health
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Attempt, Memory, Outcome, Phase, PlacementMemory
-from controlplane.model.observation import Member, Observation, WorkloadFact
+from controlplane.model.observation import Member, Observation, PodFact, WorkloadFact
 from controlplane.model.offering import ClusterRef, Offering
 from controlplane.model.service import ServiceSpec
 
@@ -124,6 +124,9 @@ def _seen(
     attempt: Attempt | None,
     now: datetime,
 ) -> Holding:
+    grown = workload.replicas if workload and workload.autoscaler else 0
+    ceiling = workload.autoscaler.maximum if workload and workload.autoscaler else 0
+    workload, extra = _floored(workload)
     pods = workload.live_pods if workload else ()
     target = workload.replicas if workload else 0
     if attempt and past:
@@ -149,7 +152,26 @@ def _seen(
         impaired_since=past.impaired_since if past else None,
         reason=past.reason if past else "",
         rolling=bool(past and past.rolling),
+        ceiling=ceiling,
+        grown=grown,
+        extra=sum(p.scheduled for p in extra),
+        extra_ready=sum(p.ready and p.scheduled for p in extra),
     )
+
+
+def _floored(workload: WorkloadFact | None) -> tuple[WorkloadFact | None, tuple[PodFact, ...]]:
+    """Divide an autoscaled workload into what is wanted of it and the Pods beyond that, the ones that serve worst."""
+    if workload is None or workload.autoscaler is None:
+        return workload, ()
+    floor = workload.autoscaler.minimum
+    ranked = sorted(workload.live_pods, key=_worth)
+    extra = frozenset(p.uid for p in ranked[floor:])
+    wanted = tuple(p for p in workload.pods if p.uid not in extra)
+    return replace(workload, replicas=floor, pods=wanted), tuple(ranked[floor:])
+
+
+def _worth(pod: PodFact) -> tuple[bool, bool, bool, datetime, datetime, str]:
+    return not pod.ready, not pod.scheduled, pod.preempted, pod.ready_at or NEVER, pod.created_at, pod.uid
 
 
 def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *, lost: bool) -> Holding:
@@ -174,4 +196,5 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         impaired_since=past.impaired_since,
         reason=past.reason,
         rolling=past.rolling,
+        ceiling=past.ceiling,
     )

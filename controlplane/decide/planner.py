@@ -6,7 +6,8 @@ from datetime import datetime
 from controlplane.decide.allocation import Pick
 from controlplane.decide.lifecycle import drained
 from controlplane.decide.world import Holding, World
-from controlplane.model.decision import Action, ApplyPlacement, DeletePlacement, ScaleDownPlacement
+from controlplane.model.decision import Action, ApplyPlacement, Autoscaled, DeletePlacement, ScaleDownPlacement
+from controlplane.model.observation import WorkloadFact
 from controlplane.model.reasons import Reason
 from controlplane.model.service import ServiceSpec
 
@@ -46,18 +47,26 @@ def _apply(holding: Holding, pick: Pick | None, rolling: frozenset[str]) -> Appl
     if not holding.visible or not holding.kept:
         return None
     standing = holding.workload.replicas if holding.workload else 0
-    version = holding.workload.resource_version if holding.workload else None
     wanted = max(holding.target, standing) if holding.attempt else standing
     if pick:
-        return ApplyPlacement(
-            holding.offering, holding.target + pick.replicas, version, pick.replicas, WHY[pick.reason]
-        )
+        return _bring(holding, holding.target + pick.replicas, pick.replicas, WHY[pick.reason])
     if wanted > standing:
-        why = "its attempt was decided and has not arrived there"
-        return ApplyPlacement(holding.offering, wanted, version, wanted - standing, why)
+        return _bring(holding, wanted, wanted - standing, "its attempt was decided and has not arrived there")
     if holding.key in rolling and holding.target >= standing:
-        return ApplyPlacement(holding.offering, standing, version, 0, "the Pod template changed")
+        return _bring(holding, standing, 0, "the Pod template changed")
     return None
+
+
+def _bring(holding: Holding, replicas: int, adds: int, why: str) -> ApplyPlacement:
+    version = holding.workload.resource_version if holding.workload else None
+    return ApplyPlacement(holding.offering, replicas, version, adds, why, autoscaled(holding, replicas))
+
+
+def autoscaled(holding: Holding, replicas: int) -> Autoscaled | None:
+    """Give how a placement is scaled that has an autoscaler, when so many replicas are wanted there; else None."""
+    if not holding.ceiling or holding.workload is None:
+        return None
+    return Autoscaled(max(holding.ceiling, replicas), holding.grown, holding.workload.uid)
 
 
 def _begin(pick: Pick) -> ApplyPlacement:
@@ -72,17 +81,27 @@ def _remove(
         return None
     if holding.draining:
         ready = not holding.scheduled or drained(spec, holding, now) or _covered(world, holding)
-        return (
-            DeletePlacement(holding.offering, workload.uid, workload.resource_version, _why(holding)) if ready else None
-        )
+        return delete(holding, workload, _why(holding)) if ready else None
     if holding.target <= 0:
-        return DeletePlacement(holding.offering, workload.uid, workload.resource_version, _why(holding))
+        return delete(holding, workload, _why(holding))
     if holding.target < workload.replicas:
-        removes = workload.replicas - holding.target
         return ScaleDownPlacement(
-            holding.offering, holding.target, removes, workload.uid, workload.resource_version, _why(holding)
+            holding.offering,
+            holding.target,
+            workload.replicas - holding.target,
+            workload.uid,
+            workload.resource_version,
+            _why(holding),
+            autoscaled(holding, holding.target),
         )
     return None
+
+
+def delete(holding: Holding, workload: WorkloadFact, why: str) -> DeletePlacement:
+    """Give the deletion of a placement with its autoscaler."""
+    return DeletePlacement(
+        holding.offering, workload.uid, workload.resource_version, why, autoscaled=holding.ceiling > 0
+    )
 
 
 def _covered(world: World, holding: Holding) -> bool:

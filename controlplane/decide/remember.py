@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from controlplane.decide.candidates import parsed
 from controlplane.decide.capacity import MAX_BUDGET, cooling
 from controlplane.decide.failback import HOUR
 from controlplane.decide.learning import FADING
 from controlplane.decide.world import Holding, World
-from controlplane.model.decision import Action, ApplyPlacement
+from controlplane.model.decision import Action, ApplyPlacement, StartAutoscaling
 from controlplane.model.memory import Attempt, Memory, Move, OfferingMemory, Outcome, Phase, PlacementMemory
 from controlplane.model.offering import Offering
 from controlplane.model.service import ServiceSpec
@@ -94,6 +95,7 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
     if (
         placement.replicas >= 0
         and placement.obtained >= 0
+        and placement.ceiling >= 0
         and all(instant is None or instant <= now for instant in told)
     ):
         return placement
@@ -102,6 +104,7 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
         since=min(placement.since, now),
         replicas=max(0, placement.replicas),
         obtained=max(0, placement.obtained),
+        ceiling=max(0, placement.ceiling),
         serving_since=_past(placement.serving_since, now),
         unwired_at=_past(placement.unwired_at, now),
         impaired_since=_past(placement.impaired_since, now),
@@ -149,14 +152,18 @@ def placements(
     now: datetime,
     *,
     rolling: frozenset[str] = frozenset(),
+    ceilings: Mapping[Offering, int] = MappingProxyType({}),
 ) -> tuple[PlacementMemory, ...]:
     """Give the placements as they are meant to be after this pass, and the lately refused ones as Cooling.
 
     rolling: the keys of those that have been given another template and not proven it.
+    ceilings: how far autoscalers may go that this pass makes or changes.
     """
     more = {a.offering: a.replicas for a in started}
     found = {
-        h.offering: _placement(h, more.get(h.offering, 0), rolling=h.key in rolling)
+        h.offering: _placement(
+            h, more.get(h.offering, 0), rolling=h.key in rolling, ceiling=ceilings.get(h.offering, 0)
+        )
         for h in world.holdings
         if _lives(h, more)
     }
@@ -178,7 +185,13 @@ def _lives(holding: Holding, more: Mapping[Offering, int]) -> bool:
     return holding.workload is not None or holding.target > 0 or holding.offering in more
 
 
-def _placement(holding: Holding, more: int, *, rolling: bool) -> PlacementMemory:
+def ceilings(plan: Iterable[Action]) -> dict[Offering, int]:
+    """Give how far autoscalers may go that the plan makes or changes, by offering."""
+    scaled = [a for a in plan if isinstance(a, (ApplyPlacement, StartAutoscaling))]
+    return {a.offering: a.autoscaled.maximum for a in scaled if a.autoscaled is not None}
+
+
+def _placement(holding: Holding, more: int, *, rolling: bool, ceiling: int) -> PlacementMemory:
     """Remember what may stand there, not what is meant to: a removal is believed when it is seen.
 
     What is given up altogether is remembered as draining, so that it costs but covers nothing if its cluster goes dark.
@@ -196,6 +209,7 @@ def _placement(holding: Holding, more: int, *, rolling: bool) -> PlacementMemory
         reason=holding.reason,
         obtained=holding.scheduled,
         rolling=rolling,
+        ceiling=max(holding.ceiling, ceiling),
     )
 
 

@@ -25,6 +25,8 @@ from controlplane.model.decision import (
     ApplyPlacement,
     DeletePlacement,
     ScaleDownPlacement,
+    StartAutoscaling,
+    StopAutoscaling,
     Suppressed,
     UnwireIngress,
     WireIngress,
@@ -34,6 +36,10 @@ from controlplane.model.service import ServiceSpec
 
 MAX_DESTRUCTIVE = 2
 """Placements that hold GPUs and may lose some of them in one pass."""
+
+SCALES = (StartAutoscaling, StopAutoscaling)
+WRITES = (ApplyPlacement, DeletePlacement, ScaleDownPlacement, *SCALES)
+"""What writes a placement's workload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,9 @@ def s3_residency(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ..
     """Put or route nothing where the user does not allow it."""
 
     def why(action: Action) -> str | None:
-        if isinstance(action, ApplyPlacement) and not scene.spec.regions.permits(action.offering.region):
-            return f"{action.offering.region} is not allowed"
+        if isinstance(action, (ApplyPlacement, StartAutoscaling)):
+            region = action.offering.region
+            return None if scene.spec.regions.permits(region) else f"{region} is not allowed"
         if isinstance(action, WireIngress):
             regions = {h.link: h.region for h in scene.world.holdings}
             regions.update({c.link: c.region for c in scene.world.clusters})
@@ -116,13 +123,10 @@ def s4_cost_cap(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ...
     cap = scene.spec.max_hourly_cost
     cost, found = scene.cost, []
     for action in plan:
-        if cap is None or not isinstance(action, ApplyPlacement) or action.adds <= 0:
+        replicas = _more(scene.world, action)
+        if cap is None or not isinstance(action, (ApplyPlacement, StartAutoscaling)) or replicas <= 0:
             continue
-        more = (
-            0.0
-            if _already_counted(scene.world, action)
-            else action.adds * scene.prices.get(action.offering.key, math.inf)
-        )
+        more = replicas * scene.prices.get(action.offering.key, math.inf)
         if not cost + more <= cap + 1e-6:
             found.append(Suppressed(action, "S4", f"${cost + more:.2f}/h would pass the cap of ${cap:.2f}/h"))
         else:
@@ -135,12 +139,12 @@ def s5_one_workload(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed,
     touched: set[Offering] = set()
 
     def why(action: Action) -> str | None:
-        if not isinstance(action, (ApplyPlacement, DeletePlacement, ScaleDownPlacement)):
+        if not isinstance(action, WRITES):
             return None
         if action.offering in touched:
             return "another action of this plan writes the same workload"
         touched.add(action.offering)
-        if not isinstance(action, ApplyPlacement):
+        if not isinstance(action, (ApplyPlacement, StartAutoscaling)):
             return None
         if action.offering.cluster not in scene.world.visible:
             return "its cluster was not read, so a workload may already be there"
@@ -181,9 +185,10 @@ def s7_ours_only(scene: Scene, plan: tuple[Action, ...]) -> tuple[Suppressed, ..
     def why(action: Action) -> str | None:
         if isinstance(action, (WireIngress, UnwireIngress)) and _foreign(scene.world, action):
             return "the ingress objects belong to somebody else"
-        if isinstance(action, (DeletePlacement, ScaleDownPlacement)):
+        if isinstance(action, (DeletePlacement, ScaleDownPlacement, *SCALES)):
             workload = ours.get(action.offering)
-            if workload is None or (workload.uid, workload.resource_version) != (action.uid, action.resource_version):
+            uid = action.autoscaled.uid if isinstance(action, StartAutoscaling) else action.uid
+            if workload is None or (workload.uid, workload.resource_version) != (uid, action.resource_version):
                 return "it is not the object that was seen as ours"
         return None
 
@@ -264,6 +269,16 @@ def _unseen(scene: Scene, action: Removal) -> str | None:
         return None  # a service that is being deleted has no backends any more whose health could be known
     holding = scene.world.at(action.offering.key)
     return "the health of the backends is not known" if holding and holding.ready else None
+
+
+def _more(world: World, action: Action) -> int:
+    """Give how many replicas an action makes possible that the cost does not hold yet."""
+    if isinstance(action, ApplyPlacement):
+        return 0 if _already_counted(world, action) else action.adds
+    if isinstance(action, StartAutoscaling):
+        holding = world.at(action.offering.key)
+        return action.autoscaled.maximum - (holding.billed if holding else 0)
+    return 0
 
 
 def _already_counted(world: World, action: ApplyPlacement) -> bool:

@@ -8,8 +8,9 @@ in the same plan failed.
 from dataclasses import dataclass
 
 from controlplane.decide.moving import present
+from controlplane.decide.planner import delete
 from controlplane.decide.world import World
-from controlplane.model.decision import Action, DeletePlacement, ReleaseMember, RemoveFinalizer, UnwireIngress
+from controlplane.model.decision import Action, ReleaseMember, RemoveFinalizer, UnwireIngress
 from controlplane.model.facts import Known
 from controlplane.model.observation import Observation
 
@@ -31,9 +32,7 @@ def take_down(observation: Observation, world: World) -> Teardown:
         unwire = tuple(UnwireIngress("the service is being deleted", kind=kind) for kind in wired)
         return Teardown(unwire, "the address is being taken down")
     deletions = tuple(
-        DeletePlacement(h.offering, h.workload.uid, h.workload.resource_version, "the service is being deleted")
-        for h in world.holdings
-        if h.visible and h.workload
+        delete(h, h.workload, "the service is being deleted") for h in world.holdings if h.visible and h.workload
     )
     if deletions or world.removing:
         return Teardown(deletions, "Deployments are being deleted")

@@ -30,6 +30,9 @@ class Holding:
     impaired: replicas that hold GPUs for longer than the warm-up may take without serving.
     yielding: its pending replicas lost their GPUs here a moment ago, so others are tried too.
     rolling: it was given another template, and was not seen to serve with it alone up to the last pass.
+    ceiling: how many replicas its autoscaler may come to by itself; 0 where it has none. Of such a placement, workload
+    is what is wanted of it alone: grown is what its Deployment is set to as a whole, and extra of its Pods beyond those
+    wanted have GPUs; extra_ready of them are ready.
     """
 
     offering: Offering
@@ -53,6 +56,10 @@ class Holding:
     reason: str = ""
     leaving: bool = False
     rolling: bool = False
+    ceiling: int = 0
+    grown: int = 0
+    extra: int = 0
+    extra_ready: int = 0
 
     @property
     def key(self) -> str:
@@ -92,12 +99,22 @@ class Holding:
         return self.serving + self.warming + (0 if self.yielding else self.hunting)
 
     @property
-    def billed(self) -> int:
-        """Replicas that cost money or may begin to at any moment."""
+    def owed(self) -> int:
+        """Replicas that cost money for being wanted; what an autoscaler added out of our sight is among them."""
         if self.workload is None:
-            return max(self.target, self.scheduled)
+            return max(self.target, self.scheduled, self.ceiling)
         running = sum(p.scheduled for p in self.workload.live_pods)
         return max(self.target, self.workload.replicas, running)
+
+    @property
+    def billed(self) -> int:
+        """Replicas that cost money or may begin to at any moment."""
+        return max(self.owed + self.extra, self.grown, self.ceiling)
+
+    @property
+    def beyond(self) -> int:
+        """Replicas that an autoscaler has added to those wanted, or may add."""
+        return max(0, max(self.ceiling, self.grown) - self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +194,9 @@ def with_health(holdings: list[Holding], world: World) -> tuple[Holding, ...]:
         if world.ingress is not None and holding.link not in world.listed:
             counted[holding.key] = 0
         elif room is not None:
-            counted[holding.key] = min(holding.ready, max(0, room.get(holding.region, 0)))
-            room[holding.region] = room.get(holding.region, 0) - counted[holding.key]
+            healthy = min(holding.ready + holding.extra_ready, max(0, room.get(holding.region, 0)))
+            counted[holding.key] = min(holding.ready, healthy)
+            room[holding.region] = room.get(holding.region, 0) - healthy
         elif holding.link in world.listed or holding.phase in (Phase.SERVING, Phase.DRAINING):
             counted[holding.key] = holding.ready
     return tuple(

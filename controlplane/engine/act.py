@@ -16,6 +16,7 @@ from controlplane.engine.fence import Fence
 from controlplane.engine.outcome import Outcome, Result
 from controlplane.engine.ports import ConfigCluster, Json, Manifest, MemberCluster
 from controlplane.engine.rewire import Rewiring, is_ours
+from controlplane.engine.scaling import Scaling
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways import errors
 from controlplane.model import naming
@@ -26,6 +27,8 @@ from controlplane.model.decision import (
     ReleaseMember,
     RemoveFinalizer,
     ScaleDownPlacement,
+    StartAutoscaling,
+    StopAutoscaling,
     UnwireIngress,
     WireIngress,
 )
@@ -34,7 +37,8 @@ from controlplane.model.service import IngressKind, ServiceSpec
 from controlplane.model.template import spec_template_hash
 
 ADDS = (ApplyPlacement,)
-TAKES_AWAY = (ScaleDownPlacement, DeletePlacement, UnwireIngress, ReleaseMember, RemoveFinalizer)
+TAKES_AWAY = (ScaleDownPlacement, DeletePlacement, StopAutoscaling, UnwireIngress, ReleaseMember, RemoveFinalizer)
+PLACED = (ApplyPlacement, ScaleDownPlacement, DeletePlacement, StartAutoscaling, StopAutoscaling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Executor:
             [a for a in work.plan if isinstance(a, ADDS)],
             [a for a in work.plan if isinstance(a, WireIngress)],
             [a for a in work.plan if isinstance(a, TAKES_AWAY) and not isinstance(a, RemoveFinalizer)],
+            # Last of all that is done for a service, so that what cannot be scaled by load holds nothing else back.
+            [a for a in work.plan if isinstance(a, StartAutoscaling)],
             [a for a in work.plan if isinstance(a, RemoveFinalizer)],
         )
         held_back = ""
@@ -96,6 +102,8 @@ class Executor:
         match action:
             case ApplyPlacement():
                 return self._apply(work, action)
+            case ScaleDownPlacement() if action.autoscaled is not None:
+                self._scaling(work, action).bound(action, action.autoscaled)
             case ScaleDownPlacement():
                 work.handles[action.offering.cluster].scale_down(
                     spec.namespace,
@@ -105,9 +113,11 @@ class Executor:
                     fence=self._fence.number,
                 )
             case DeletePlacement():
-                work.handles[action.offering.cluster].delete_deployment(
-                    spec.namespace, _name(spec, action), uid=action.uid, resource_version=action.resource_version
-                )
+                self._scaling(work, action).delete_with(action)
+            case StartAutoscaling():
+                return self._scaling(work, action).start(action)
+            case StopAutoscaling():
+                self._scaling(work, action).stop(action)
             case WireIngress():
                 version = work.wired_versions.get(action.kind, "")
                 return self._rewiring(work, action).wire(spec, action, version)
@@ -127,6 +137,9 @@ class Executor:
     def _apply(self, work: Work, action: ApplyPlacement) -> str:
         spec, offering = work.spec, action.offering
         member = work.handles[offering.cluster]
+        if action.autoscaled is not None and offering.key in work.up_to_date:
+            self._scaling(work, action).bound(action, action.autoscaled)
+            return ""
         deployment = regional_deploy.deployment(
             spec,
             offering,
@@ -151,9 +164,20 @@ class Executor:
                 return f"{manifest['kind']}/{manifest['metadata']['name']} in {offering.cluster.link} is not ours"
             self._fence.check()
             member.apply(manifest)
+        if action.autoscaled is not None and action.resource_version is not None:
+            self._scaling(work, action).let_go(action.autoscaled, action.resource_version)
+            self._scaling(work, action).bound(action, action.autoscaled)
+            return ""
         self._fence.check()
         member.apply(deployment, resource_version=action.resource_version)
         return ""
+
+    def _scaling(
+        self,
+        work: Work,
+        action: ApplyPlacement | ScaleDownPlacement | DeletePlacement | StartAutoscaling | StopAutoscaling,
+    ) -> Scaling:
+        return Scaling(work.handles[action.offering.cluster], work.spec, action.offering, self._fence)
 
     def _rewiring(self, work: Work, action: WireIngress | UnwireIngress) -> Rewiring:
         members = {ref.link: handle for ref, handle in work.handles.items() if ref in work.visible}
@@ -172,7 +196,7 @@ def _in_the_way(member: MemberCluster, deployment: Manifest) -> str:
 
 def _cluster(action: Action) -> ClusterRef | None:
     """Give the member an action is for; None is the config cluster."""
-    if isinstance(action, ApplyPlacement | ScaleDownPlacement | DeletePlacement):
+    if isinstance(action, PLACED):
         return action.offering.cluster
     return action.cluster if isinstance(action, ReleaseMember) else None
 
@@ -181,5 +205,5 @@ def _removes(action: Action) -> bool:
     return isinstance(action, WireIngress) and bool(action.removes)
 
 
-def _name(spec: ServiceSpec, action: ScaleDownPlacement | DeletePlacement) -> str:
+def _name(spec: ServiceSpec, action: ScaleDownPlacement) -> str:
     return naming.deployment_name(spec.name, action.offering.accelerator, action.offering.capacity)

@@ -44,6 +44,12 @@ class Additive(Protocol):
     def ensure(self, manifest: Manifest) -> None: ...
 
 
+class Yielding(Protocol):
+    """A member cluster, for letting go of what an autoscaler is to set."""
+
+    def hand_over(self, namespace: str, name: str, replicas: int, *, resource_version: str) -> str: ...
+
+
 class Subtractive(Protocol):
     """A member cluster, for what takes away; each under a precondition."""
 
@@ -64,7 +70,7 @@ class JobRunner(Protocol):
     def delete_job(self, namespace: str, name: str, *, uid: str) -> None: ...
 
 
-class MemberCluster(Watched, Additive, Subtractive, JobRunner, Protocol):
+class MemberCluster(Watched, Additive, Yielding, Subtractive, JobRunner, Protocol):
     """A member cluster."""
 
 

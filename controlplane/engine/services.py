@@ -21,7 +21,15 @@ from controlplane.engine.report import action_events, condition_events, exit_cod
 from controlplane.engine.view import View
 from controlplane.engine.wirings import Wirings
 from controlplane.gateways.sanitise import scrub
-from controlplane.model.decision import Action, ApplyPlacement, Decision, RemoveFinalizer, Suppressed, WireIngress
+from controlplane.model.decision import (
+    Action,
+    ApplyPlacement,
+    Decision,
+    RemoveFinalizer,
+    StartAutoscaling,
+    Suppressed,
+    WireIngress,
+)
 from controlplane.model.facts import Known, Unknown
 from controlplane.model.memory import Memory
 from controlplane.model.observation import IngressFact, Observation
@@ -151,9 +159,10 @@ def additive_only(decision: Decision, why: str) -> Decision:
 
 def spending_nothing(decision: Decision) -> Decision:
     """Take everything out of a plan that costs (S4)."""
-    kept = tuple(action for action in decision.plan if not isinstance(action, ApplyPlacement))
+    costs = (ApplyPlacement, StartAutoscaling)
+    kept = tuple(action for action in decision.plan if not isinstance(action, costs))
     why = "the memory is not readable and clusters are silent, so what they cost is not known"
-    held = tuple(Suppressed(action, "S4", why) for action in decision.plan if isinstance(action, ApplyPlacement))
+    held = tuple(Suppressed(action, "S4", why) for action in decision.plan if isinstance(action, costs))
     return replace(decision, plan=kept, suppressed=(*decision.suppressed, *held))
 
 

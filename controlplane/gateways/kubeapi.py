@@ -127,12 +127,14 @@ class KubernetesApi:
         except errors.Gone:
             return None
 
-    def apply(self, manifest: Mapping[str, Any], *, resource_version: str | None = None) -> Json:
+    def apply(
+        self, manifest: Mapping[str, Any], *, resource_version: str | None = None, manager: str = FIELD_MANAGER
+    ) -> Json:
         """Server-side apply under our field manager; with a resource version, only onto that very state."""
         body = dict(manifest)
         if resource_version is not None:
             body["metadata"] = {**body["metadata"], "resourceVersion": resource_version}
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": "true"}
         return self._write("patch", resource_of(body), body, query=query, content_type=APPLY, **_place(body))
 
     def create(self, resource: Resource, body: Mapping[str, Any]) -> Json:

@@ -1,7 +1,8 @@
 """Member clusters: what a pass reads of one, with few calls, and what it writes there.
 
 Two lists always (Deployments and Pods by our label), Nodes when a Pod has one, Events of the namespaces in which
-something is missing: a cluster in which all is well costs three calls.
+something is missing, autoscalers where a Deployment says that it has one: a cluster in which all is well costs three
+calls.
 """
 
 import threading
@@ -14,6 +15,7 @@ from controlplane.gateways.errors import GatewayError, Gone, ListExpired, ListIn
 from controlplane.gateways.jobs import jobs_by_batch, waits
 from controlplane.gateways.kubeapi import Endpoint, KubernetesApi
 from controlplane.gateways.resources import (
+    AUTOSCALERS,
     DEPLOYMENTS,
     EVENTS,
     JOBS,
@@ -23,7 +25,7 @@ from controlplane.gateways.resources import (
     resource_of,
 )
 from controlplane.gateways.retrying import Retrying, guarded
-from controlplane.gateways.workloads import RawMember, left_out, needs_events, workloads_by_service
+from controlplane.gateways.workloads import RawMember, any_autoscaled, left_out, needs_events, workloads_by_service
 from controlplane.model import naming
 from controlplane.model.batch import JobFact
 from controlplane.model.observation import WorkloadFact
@@ -76,7 +78,9 @@ class MemberCluster:
         events: list[dict[str, Any]] = []
         for namespace in sorted(needs_events(deployments, pods)):
             events += self._events(namespace)
-        raw = RawMember(deployments, pods, events, nodes)
+        scaled = guarded(lambda: any_autoscaled(deployments), write=False)
+        autoscalers = self._api.list(AUTOSCALERS, labels=OF_SERVICES) if scaled else []
+        raw = RawMember(deployments, pods, events, nodes, autoscalers)
         # Objects of a shape that nobody expects make this cluster Unknown; they do not end the pass.
         return guarded(lambda: workloads_by_service(self.ref, raw), write=False)
 
@@ -121,10 +125,29 @@ class MemberCluster:
             self._api.create(resource_of(manifest), manifest)
 
     def scale_down(self, namespace: str, name: str, replicas: int, *, resource_version: str, fence: int) -> None:
-        """Set a Deployment's replicas, only if it is still the one that was seen."""
-        metadata = {"resourceVersion": resource_version, "annotations": {naming.ANNOTATION_FENCE: str(fence)}}
-        body = {"metadata": metadata, "spec": {"replicas": replicas}}
+        """Set a Deployment's replicas ourselves, only if it is still the one that was seen."""
+        annotations = {naming.ANNOTATION_FENCE: str(fence), naming.ANNOTATION_AUTOSCALED: None}
+        body = {
+            "metadata": {"resourceVersion": resource_version, "annotations": annotations},
+            "spec": {"replicas": replicas},
+        }
         self._api.merge(DEPLOYMENTS, name, body, namespace=namespace)
+
+    def hand_over(self, namespace: str, name: str, replicas: int, *, resource_version: str) -> str:
+        """Hold a Deployment's replicas, as they were seen, under a manager of their own; give the version it has then.
+
+        A field that its only owner leaves out of an apply falls to its default, which is one replica here. With a
+        second owner it stays until an autoscaler changes it:
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+        """
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": replicas},
+        }
+        held = self._api.apply(body, resource_version=resource_version, manager=naming.HANDOVER_MANAGER)
+        return guarded(lambda: str(held["metadata"]["resourceVersion"]), write=True)
 
     def delete_deployment(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
         """Delete a Deployment with its Pods, only if it is still the one that was seen."""

@@ -24,6 +24,7 @@ class Resource:
 
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers")
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
@@ -44,6 +45,7 @@ ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreview
 RBAC = "rbac.authorization.k8s.io"
 _BY_KIND = {
     ("apps/v1", "Deployment"): DEPLOYMENTS,
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): AUTOSCALERS,
     ("batch/v1", "Job"): JOBS,
     ("v1", "Service"): SERVICES,
     ("v1", "ServiceAccount"): SERVICE_ACCOUNTS,

@@ -15,13 +15,14 @@ from controlplane.gateways.instants import event_time, parse_instant
 from controlplane.gateways.refusals import classify_create, classify_event
 from controlplane.gateways.sanitise import sanitise
 from controlplane.model import naming
-from controlplane.model.observation import PodFact, Refusal, WorkloadFact
+from controlplane.model.observation import AutoscalerFact, PodFact, Refusal, WorkloadFact
 from controlplane.model.offering import Capacity, ClusterRef, Offering, RefusalClass
 
 Json = Mapping[str, Any]
 ServiceKey = tuple[str, str]
 _IMPENDING = "cloud.google.com/impending-node-termination"
 _PREEMPTED = frozenset({"NodeShutdown", "Terminated", "Preempting", "Preempted", "Shutdown"})
+_ABLE = ("AbleToScale", "ScalingActive")
 _DISRUPTED = frozenset({"TerminationByKubelet", "DeletionByTaintManager"})
 
 
@@ -33,6 +34,7 @@ class RawMember:
     pods: Sequence[Json]
     events: Sequence[Json] = ()
     nodes: Sequence[Json] = ()
+    autoscalers: Sequence[Json] = ()
 
 
 def workloads_by_service(cluster: ClusterRef, raw: RawMember) -> dict[ServiceKey, tuple[WorkloadFact, ...]]:
@@ -44,6 +46,7 @@ def workloads_by_service(cluster: ClusterRef, raw: RawMember) -> dict[ServiceKey
         if offering is not None:
             pods[_key(pod), offering].append(pod)
     told = by_uid(raw.events)
+    scalers = {(str(metadata_of(each).get("namespace", "")), _scaled_uid(each)): each for each in raw.autoscalers}
     found: dict[ServiceKey, list[WorkloadFact]] = defaultdict(list)
     for deployment in raw.deployments:
         offering, key = _offering(cluster, deployment), _key(deployment)
@@ -53,8 +56,32 @@ def workloads_by_service(cluster: ClusterRef, raw: RawMember) -> dict[ServiceKey
             continue
         own = tuple(pod_fact(pod, nodes, offering) for pod in pods[key, offering])
         refusals = _refusals(deployment, own, told, raw.events)
-        found[key].append(_workload(deployment, offering, own, refusals))
+        scaler = scalers.get((key[0], str(metadata_of(deployment)["uid"])))
+        found[key].append(_workload(deployment, offering, own, refusals, _autoscaler(scaler) if scaler else None))
     return {key: tuple(sorted(facts, key=lambda fact: fact.name)) for key, facts in found.items()}
+
+
+def any_autoscaled(deployments: Iterable[Json]) -> bool:
+    """Tell whether a Deployment says that an autoscaler sets its replicas."""
+    return any(naming.ANNOTATION_AUTOSCALED in mapping(metadata_of(d), "annotations") for d in deployments)
+
+
+def _scaled_uid(autoscaler: Json) -> str:
+    """Give the uid of the Deployment that an autoscaler belongs to; empty where it says none."""
+    owners = metadata_of(autoscaler).get("ownerReferences") or ()
+    return next((str(o.get("uid")) for o in owners if isinstance(o, Mapping) and o.get("kind") == "Deployment"), "")
+
+
+def _autoscaler(autoscaler: Json) -> AutoscalerFact:
+    spec, annotations = mapping(autoscaler, "spec"), mapping(metadata_of(autoscaler), "annotations")
+    stuck = [c for kind in _ABLE if (c := condition_of(autoscaler, kind)).get("status") == "False"]
+    told = [f"{c.get('reason', '')}: {c.get('message', '')}" for c in stuck if c.get("reason") != "ScalingDisabled"]
+    return AutoscalerFact(
+        minimum=max(1, int(spec.get("minReplicas") or 1)),
+        maximum=max(1, int(spec.get("maxReplicas") or 1)),
+        spec_hash=str(annotations.get(naming.ANNOTATION_SPEC_HASH, "")),
+        problem=sanitise(told[0]) if told else "",
+    )
 
 
 def needs_events(deployments: Iterable[Json], pods: Iterable[Json]) -> set[str]:
@@ -101,7 +128,11 @@ def _placement(obj: Json) -> tuple[str, str, str, str, str]:
 
 
 def _workload(
-    deployment: Json, offering: Offering, pods: tuple[PodFact, ...], refusals: tuple[Refusal, ...]
+    deployment: Json,
+    offering: Offering,
+    pods: tuple[PodFact, ...],
+    refusals: tuple[Refusal, ...],
+    autoscaler: AutoscalerFact | None,
 ) -> WorkloadFact:
     metadata = metadata_of(deployment)
     annotations = mapping(metadata, "annotations")
@@ -119,6 +150,7 @@ def _workload(
         deleting="deletionTimestamp" in metadata,
         fence=int(fence) if fence.isdigit() else 0,
         rolled_out=_rolled_out(deployment),
+        autoscaler=autoscaler,
     )
 
 

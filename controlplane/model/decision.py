@@ -12,11 +12,25 @@ from controlplane.model.service import IngressKind
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaled:
+    """A placement whose replicas its autoscaler sets, between those that are wanted there and `maximum`.
+
+    seen: the replicas of its Deployment as they were seen; our own writes leave them as they are.
+    uid: of the Deployment, which the autoscaler belongs to and goes with.
+    """
+
+    maximum: int
+    seen: int
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyPlacement:
     """Create the placement's Deployment, or bring it to this many replicas and the service's template.
 
     resource_version: of the live Deployment that was observed, the precondition; None when it must not exist yet.
     adds: replicas this adds over what was observed (0 for a template change alone).
+    autoscaled: where an autoscaler sets the replicas, which then get `replicas` as their least; None where we do.
     """
 
     offering: Offering
@@ -24,6 +38,7 @@ class ApplyPlacement:
     resource_version: str | None
     adds: int
     why: str
+    autoscaled: Autoscaled | None = None
 
     def __str__(self) -> str:
         """Say it for people."""
@@ -32,7 +47,10 @@ class ApplyPlacement:
 
 @dataclass(frozen=True, slots=True)
 class ScaleDownPlacement:
-    """Bring the placement's Deployment down to fewer replicas, under its resourceVersion."""
+    """Bring the placement's Deployment down to fewer replicas, under its resourceVersion.
+
+    autoscaled: where an autoscaler sets the replicas, which then may go down to `replicas`; None where we do.
+    """
 
     offering: Offering
     replicas: int
@@ -40,6 +58,7 @@ class ScaleDownPlacement:
     uid: str
     resource_version: str
     why: str
+    autoscaled: Autoscaled | None = None
 
     def __str__(self) -> str:
         """Say it for people."""
@@ -48,16 +67,52 @@ class ScaleDownPlacement:
 
 @dataclass(frozen=True, slots=True)
 class DeletePlacement:
-    """Delete the placement's Deployment, under its uid and resourceVersion."""
+    """Delete the placement's Deployment, under its uid and resourceVersion; an autoscaler of it goes first."""
 
     offering: Offering
+    uid: str
+    resource_version: str
+    why: str
+    autoscaled: bool = False
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"delete {self.offering}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartAutoscaling:
+    """Let an autoscaler set the placement's replicas, from `replicas` on; or bring new settings into the one there is.
+
+    resource_version: of the Deployment that was observed; the replicas are let go of only as it was seen.
+    begins: there is none yet, so that we set the replicas until now.
+    """
+
+    offering: Offering
+    replicas: int
+    autoscaled: Autoscaled
+    resource_version: str
+    why: str
+    begins: bool = True
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"autoscale {self.offering} from {self.replicas} to {self.autoscaled.maximum} replica(s): {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopAutoscaling:
+    """Delete the placement's autoscaler and set its replicas ourselves again: as many as hold their GPUs."""
+
+    offering: Offering
+    replicas: int
     uid: str
     resource_version: str
     why: str
 
     def __str__(self) -> str:
         """Say it for people."""
-        return f"delete {self.offering}: {self.why}"
+        return f"stop autoscaling {self.offering} at {self.replicas} replica(s): {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +174,8 @@ Action: TypeAlias = (
     ApplyPlacement
     | ScaleDownPlacement
     | DeletePlacement
+    | StartAutoscaling
+    | StopAutoscaling
     | WireIngress
     | UnwireIngress
     | ReleaseMember

@@ -53,6 +53,7 @@ class PlacementMemory:
     unwired_at: when a draining placement was first seen out of the load balancer.
     impaired_since: since when it holds GPUs on which the app does not serve, without a break.
     rolling: it was given another template, and has not been seen to serve with it alone since.
+    ceiling: how many replicas its autoscaler may come to by itself; 0 where it has none.
     """
 
     offering: Offering
@@ -65,6 +66,7 @@ class PlacementMemory:
     reason: str = ""
     obtained: int = 0
     rolling: bool = False
+    ceiling: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offer
 
 GROUP = "gpuhunter.dev"
 FIELD_MANAGER = "gpu-hunter"
+HANDOVER_MANAGER = "gpu-hunter-handover"
+"""Holds `spec.replicas` from when we let go of it until an autoscaler changes it, so that it does not fall to one."""
+
 FINALIZER = f"{GROUP}/teardown"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -24,6 +27,7 @@ LABEL_CAPACITY = f"{GROUP}/capacity"
 LABEL_APP = "app"
 
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+ANNOTATION_AUTOSCALED = f"{GROUP}/autoscaled"
 ANNOTATION_FENCE = f"{GROUP}/fence"
 ANNOTATION_SOURCE = f"{GROUP}/source"
 ANNOTATION_SHARDS = f"{GROUP}/shards"

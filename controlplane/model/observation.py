@@ -66,10 +66,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoscalerFact:
+    """The HorizontalPodAutoscaler of ours that keeps a placement's number of replicas between two bounds.
+
+    spec_hash: of the settings that were applied last. problem: why it cannot scale, in its own words; empty if it can.
+    """
+
+    minimum: int
+    maximum: int
+    spec_hash: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadFact:
     """A placement's Deployment as it stands in its cluster, with its Pods and the refusals that concern them.
 
     rolled_out: its controller has taken up the template, and every Pod of it has that one.
+    autoscaler: what sets its replicas in our place; None where we do.
     """
 
     offering: Offering
@@ -84,6 +98,7 @@ class WorkloadFact:
     deleting: bool = False
     fence: int = 0
     rolled_out: bool = True
+    autoscaler: AutoscalerFact | None = None
 
     @property
     def live_pods(self) -> tuple[PodFact, ...]:

@@ -78,6 +78,9 @@ class Reason(StrEnum):
     GUARD_HELD_BACK = "GuardHeldBack"
     WITHIN_COST_CAP = "WithinCostCap"
     APP_UNHEALTHY = "AppUnhealthy"
+    SCALED_BY_LOAD = "ScaledByLoad"
+    NO_ROOM_TO_GROW = "NoRoomToGrow"
+    AUTOSCALER_UNWELL = "AutoscalerUnwell"
     # conditions of a GPUBatch
     SPEC_ACCEPTED = "SpecAccepted"
     RENDERING = "Rendering"

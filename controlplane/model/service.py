@@ -56,6 +56,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """How far a placement may grow by its load, and by what that is measured.
+
+    max_replicas: of one placement. target_cpu: percent of the CPU that a Pod requests; None where it is not looked at.
+    metrics: wire-form entries of autoscaling/v2 (`Pods` and `External`), checked by `api/`.
+    """
+
+    max_replicas: int
+    target_cpu: int | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """All durations the decision uses. Defaults follow GKE's own figures (provisioning up to 15 min, back-off 5-30)."""
 
@@ -168,6 +181,7 @@ class Ingress:
 class ServiceSpec:
     """One GPUService as the decision sees it.
 
+    autoscaling: None for placements of a fixed number of replicas.
     fingerprints: what `controlplane.model.template` has computed of this very value, which never changes.
     """
 
@@ -187,6 +201,7 @@ class ServiceSpec:
     ingress: Ingress = Ingress()
     paused: bool = False
     deleting: bool = False
+    autoscaling: Autoscaling | None = None
     fingerprints: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

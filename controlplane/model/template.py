@@ -20,6 +20,7 @@ from controlplane.model.service import IngressKind, ServiceSpec
 
 RENDERING = 2
 WIRING = 1
+SCALING = 1
 _NOT_OF = {
     IngressKind.MULTI_CLUSTER_INGRESS: frozenset(
         {"kind", "static_address_name", "https.certificate_map", "iap.client_id"}
@@ -39,6 +40,16 @@ def spec_template_hash(spec: ServiceSpec, offering: Offering) -> str:
     if known is None:
         known = _digest([RENDERING, spec.namespace, spec.name, _plain(spec.pod), offering.key])
         spec.fingerprints[offering.key] = known
+    return known
+
+
+def autoscaling_hash(spec: ServiceSpec) -> str:
+    """Give the fingerprint of what placements are scaled by; the bounds are no part of it, for they are seen."""
+    known = spec.fingerprints.get("autoscaling")
+    if known is None:
+        scaled = spec.autoscaling
+        known = _digest([SCALING, scaled and [scaled.target_cpu, _plain(scaled.metrics)]])
+        spec.fingerprints["autoscaling"] = known
     return known
 
 

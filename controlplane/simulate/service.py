@@ -41,13 +41,17 @@ class Wish:
 
 
 def service_of(wish: Wish, trace: Trace) -> ServiceSpec:
-    """Give the service to be replayed on a trace. Raises SpecError for a file that is wrong."""
+    """Give the service to be replayed on a trace. Raises SpecError for a file that is wrong.
+
+    A trace knows no load, so placements have a fixed number of replicas in a replay.
+    """
     spec = _made_for(trace) if wish.file is None else read_service(wish.file)
     return replace(
         spec,
         replicas=spec.replicas if wish.replicas is None else wish.replicas,
         capacity_types=spec.capacity_types if wish.capacity_types is None else wish.capacity_types,
         policy=_overlaid(spec.policy, wish.policy),
+        autoscaling=None,
     )
 
 

@@ -20,6 +20,10 @@ def minimal() -> dict[str, Any]:
     }
 
 
+QUEUE = {"metric": {"name": "queue"}, "target": {"averageValue": "5"}}
+PODS = {"type": "Pods", "pods": QUEUE}
+
+
 def changed(path: str, value: Any) -> dict[str, Any]:
     obj = copy.deepcopy(minimal())
     *parents, last = path.split(".")
@@ -68,6 +72,25 @@ def test_what_is_valued_is_what_was_written(written: dict[str, Any], expected: P
     """A preset, a price of a missing replica and a bound on spares arrive as written; unsaid stays unsaid."""
     assert parse_service(changed("spec.policy", written)).policy == expected
     assert parse_service(minimal()).policy == Policy()
+
+
+@pytest.mark.parametrize(
+    ("written", "cpu", "metrics"),
+    [
+        pytest.param({}, 25, 0, id="cpu-by-default"),
+        pytest.param({"targetCPUUtilization": 60}, 60, 0, id="cpu"),
+        pytest.param({"metrics": [PODS]}, None, 1, id="a-metric-alone"),
+        pytest.param({"metrics": [PODS, PODS], "targetCPUUtilization": 60}, 60, 2, id="both"),
+    ],
+)
+def test_placements_grow_by_what_was_named(written: dict[str, Any], cpu: int | None, metrics: int) -> None:
+    """Without a word nothing grows; by CPU where nothing else is named; metrics keep their form."""
+    assert parse_service(minimal()).autoscaling is None
+    found = parse_service(changed("spec.autoscaling", {"maxReplicas": 4, **written})).autoscaling
+    assert found is not None
+    assert (found.max_replicas, found.target_cpu, len(found.metrics)) == (4, cpu, metrics)
+    target = {"type": "AverageValue", "averageValue": "5"}
+    assert all(m == {"type": "Pods", "pods": {"metric": {"name": "queue"}, "target": target}} for m in found.metrics)
 
 
 def test_the_startup_budget_is_at_least_the_warm_up() -> None:
@@ -183,6 +206,49 @@ def test_the_startup_budget_is_at_least_the_warm_up() -> None:
         pytest.param("metadata.name", "x" * 40, "metadata.name: has 40 characters; use at most 30", id="long-name"),
         pytest.param("kind", "GpuService", "kind: is 'GpuService'; write kind: GPUService", id="kind"),
         pytest.param("apiVersion", "v1", "apiVersion: is 'v1'; write apiVersion: gpuhunter.dev/v1alpha1", id="version"),
+        pytest.param("spec.autoscaling", {}, "spec.autoscaling.maxReplicas: is missing", id="no-maximum"),
+        pytest.param(
+            "spec",
+            {**minimal()["spec"], "replicas": 3, "autoscaling": {"maxReplicas": 2}},
+            "autoscaling.maxReplicas is 2, and 3 may be wanted of one placement; raise it",
+            id="grows-below-what-is-wanted",
+        ),
+        pytest.param(
+            "spec",
+            {**minimal()["spec"], "spread": {"maxReplicasPerRegion": 3}, "autoscaling": {"maxReplicas": 4}},
+            "autoscaling.maxReplicas is 4, and spread.maxReplicasPerRegion is 3; lower it",
+            id="grows-beyond-its-region",
+        ),
+        pytest.param(
+            "spec.autoscaling",
+            {"maxReplicas": 4, "targetCpuUtilization": 50},
+            'spec.autoscaling.targetCpuUtilization: unknown key; did you mean "targetCPUUtilization"?',
+            id="cpu-key",
+        ),
+        pytest.param(
+            "spec.autoscaling",
+            {"maxReplicas": 4, "targetCPUUtilization": 0},
+            "spec.autoscaling.targetCPUUtilization: 0 is not allowed here; give at least 1",
+            id="cpu-zero",
+        ),
+        pytest.param(
+            "spec.autoscaling",
+            {"maxReplicas": 4, "metrics": [{"type": "Object"}]},
+            "spec.autoscaling.metrics[0].type: 'Object' is not allowed here; use 'Pods' or 'External'",
+            id="metric-type",
+        ),
+        pytest.param(
+            "spec.autoscaling",
+            {"maxReplicas": 4, "metrics": [{"type": "External", "pods": QUEUE}]},
+            "spec.autoscaling.metrics[0]: a metric of type External is described under external and nowhere else; wri",
+            id="metric-section",
+        ),
+        pytest.param(
+            "spec.autoscaling",
+            {"maxReplicas": 4, "metrics": [{"type": "External", "external": QUEUE | {"target": {"type": "Value"}}}]},
+            "spec.autoscaling.metrics[0].external.target: a target of type Value has value and no other amount; set",
+            id="metric-amount",
+        ),
         pytest.param("specs", {}, 'specs: unknown key; did you mean "spec"?', id="top-level-key"),
     ],
 )

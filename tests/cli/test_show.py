@@ -33,6 +33,17 @@ def test_a_cluster_and_its_endpoint_stand_whole_on_one_line(capsys: pytest.Captu
     assert line.split() == ["gpu-asia-southeast1", "asia-southeast1", "member", "127.0.0.1:37731", "RUNNING", "0", "0"]
 
 
+@pytest.mark.parametrize(("grows", "shown"), [({}, "1"), ({"maxReplicas": 3}, "1 to 3")], ids=["fixed", "by-load"])
+def test_a_placement_is_shown_with_how_far_its_load_may_take_it(grows: dict[str, int], shown: str) -> None:
+    """The replicas that are wanted of it, and the most there may be."""
+    placement = {"phase": "Serving", "region": "us-east4", "accelerator": "nvidia-l4", "count": 1, "capacity": "spot"}
+    told = {**placement, "replicas": 1, "since": "2026-01-02T03:04:05Z", **grows}
+    brief = show._brief({**service(), "spec": {}, "status": {"placements": [told], "conditions": []}})
+    with output.console.capture() as captured:
+        show._show(brief)
+    assert f" spot {shown} " in " ".join(captured.get().splitlines()[-1].split())
+
+
 AGAIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

@@ -7,7 +7,16 @@ import pytest
 from controlplane.decide import safety
 from controlplane.decide.look import look
 from controlplane.decide.safety import GUARDS, Scene, screen
-from controlplane.model.decision import ApplyPlacement, DeletePlacement, ScaleDownPlacement, UnwireIngress, WireIngress
+from controlplane.model.decision import (
+    ApplyPlacement,
+    Autoscaled,
+    DeletePlacement,
+    ScaleDownPlacement,
+    StartAutoscaling,
+    StopAutoscaling,
+    UnwireIngress,
+    WireIngress,
+)
 from controlplane.model.service import Regions
 
 
@@ -183,6 +192,45 @@ def paused(t):
     return scene_of(t), (add(t, "us-a1"),)
 
 
+def start(t, region: str, maximum: int) -> StartAutoscaling:
+    d = t.deployments[t.offering(region)]
+    return StartAutoscaling(d.offering, d.replicas, Autoscaled(maximum, d.replicas, d.uid), str(d.rv), "test")
+
+
+def stop(t, region: str) -> StopAutoscaling:
+    d = t.deployments[t.offering(region)]
+    return StopAutoscaling(d.offering, d.replicas, d.uid, str(d.rv), "test")
+
+
+def stop_unseen(t):
+    """S2: the end of autoscaling while the fleet is not wholly known."""
+    return scene_of(t, fleet_complete=False), (stop(t, "us-a1"),)
+
+
+def grows_where_denied(t):
+    """S3: a placement in a region that is denied by now is let grow."""
+    t.spec = replace(t.spec, regions=Regions(denied=frozenset({"us-b1"})))
+    return scene_of(t), (start(t, "us-b1", 4),)
+
+
+def grows_over_cap(t):
+    """S4: two placements may grow to four each, of which the cap has room for one."""
+    t.spec = replace(t.spec, max_hourly_cost=t.cost() + 4 * t.price(t.offering("us-a1")))
+    return scene_of(t), (start(t, "us-a1", 4), start(t, "us-b1", 4))
+
+
+def scaled_and_removed(t):
+    """S5: a placement is scaled by load that the same plan gives more replicas."""
+    d = t.deployments[t.offering("us-a1")]
+    return scene_of(t), (ApplyPlacement(d.offering, 2, str(d.rv), 1, "test"), start(t, "us-a1", 4))
+
+
+def scales_another_object(t):
+    """S7: the autoscaler of a Deployment that is not the one seen."""
+    action = start(t, "us-a1", 4)
+    return scene_of(t), (replace(action, autoscaled=replace(action.autoscaled, uid="another")),)
+
+
 HARM = {
     "S1-last-region-in-two-steps": (safety.s1_last_healthy_region, last_route_and_pods),
     "S1-empty-list": (safety.s1_last_healthy_region, empty_list),
@@ -203,6 +251,11 @@ HARM = {
     "S7-another-object": (safety.s7_ours_only, another_object),
     "S7-foreign-ingress": (safety.s7_ours_only, foreign_ingress),
     "S8-most-regions-unknown": (safety.s8_few_at_a_time, half_unknown),
+    "S2-stops-scaling-unseen": (safety.s2_nothing_on_unknown, stop_unseen),
+    "S3-grows-where-denied": (safety.s3_residency, grows_where_denied),
+    "S4-grows-over-cap": (safety.s4_cost_cap, grows_over_cap),
+    "S5-scaled-and-written": (safety.s5_one_workload, scaled_and_removed),
+    "S7-scales-another-object": (safety.s7_ours_only, scales_another_object),
     "S10-paused": (safety.s10_paused, paused),
 }
 

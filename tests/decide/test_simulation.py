@@ -70,6 +70,26 @@ def test_any_history_of_faults_keeps_every_invariant_and_ends_steady(toy, seed):
     assert replace(t.memory, passes=0) == replace(t.log[-6][1].memory, passes=0)
 
 
+@settings(QUICK, max_examples=6)
+@given(seed=st.integers(0, 10**6))
+def test_any_history_keeps_every_invariant_while_placements_grow_and_shrink_by_load(toy, seed):
+    """Whatever the load, what may run by it never passes the cap, what serves stays, and all comes to rest."""
+    t = toy.wild(random.Random(seed), events=25, loads=random.Random(seed + 1))
+    if t.spec.deleting:
+        assert (t.deployments, t.listed, t.finalizer) == ({}, None, False), t.story()
+        return
+    assert not any(d.plan for _, d in t.log[-12:]), t.story()
+    assert t.serving() >= t.spec.replicas or not _room(t), t.story()
+    if t.spec.autoscaling is None:
+        assert not any(d.scaler for d in t.deployments.values()), t.story()
+        assert t.serving() == t.spec.replicas or not _room(t), t.story()
+    most = t.spec.spread.max_replicas_per_region
+    for region in {o.region for o in t.deployments}:
+        there = [d for o, d in t.deployments.items() if o.region == region]
+        grows = any(d.scaler and d.scaler.maximum > d.scaler.minimum for d in there)
+        assert most is None or not grows or sum(d.worst for d in there) <= most, t.story()
+
+
 def test_the_same_seed_gives_the_same_trace(toy):
     """Two runs of one seed decide the same, to the letter."""
     one, two = (toy.wild(random.Random(11), events=15) for _ in range(2))

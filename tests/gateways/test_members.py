@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import regional_deploy
+from controlplane.api import parse_service
 from controlplane.engine.ports import ConfigCluster as ConfigPort
 from controlplane.gateways import errors
 from controlplane.gateways.configcluster import ConfigCluster
@@ -16,8 +17,9 @@ from controlplane.gateways.resources import DEPLOYMENTS, EVENTS, NODES, PODS
 from controlplane.gateways.retrying import Retrying
 from controlplane.model import naming
 from controlplane.model.batch import BatchSpec, StartJob
+from controlplane.model.observation import AutoscalerFact
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
-from controlplane.model.service import Https, Iap, IngressKind, PodTemplate, ServiceSpec
+from controlplane.model.service import Autoscaling, Https, Iap, IngressKind, PodTemplate, ServiceSpec
 from ingress import WIRINGS
 
 REF = ClusterRef("us-central1", "gpu-1")
@@ -263,6 +265,60 @@ def use_jobs(member):
     member.delete_job("default", made["name"], uid=made["uid"])
 
 
+def autoscaler(uid, spec=SPEC, minimum=1):
+    scaled = replace(spec, autoscaling=Autoscaling(4, 25))
+    return regional_deploy.autoscaler(scaled, OFFERING, minimum=minimum, maximum=4, uid=uid, spec_hash="def")
+
+
+def use_autoscaler(member, spec, made):
+    """Do with an autoscaler all that a placement's life takes; give the Deployment as it is then."""
+    manifest = autoscaler(made["uid"], spec)
+    assert member.get(manifest) is None
+    version = member.hand_over("web-ns", made["name"], 2, resource_version=made["resourceVersion"])
+    member.apply(deployment(None, spec), resource_version=version)
+    member.apply(manifest)
+    member.workloads()
+    assert member.delete_owned(manifest)
+    return member.get(deployment(spec=spec))["metadata"]
+
+
+def test_the_replicas_of_an_autoscaled_deployment_stay_and_are_told_with_their_bounds(served):
+    """Handing over changes no number; the bounds are read where the Deployment says that there are any."""
+    member = MemberCluster(REF, served.client())
+    made = member.apply(deployment(3))["metadata"]
+    with pytest.raises(errors.Conflict):
+        member.hand_over("default", made["name"], 3, resource_version="1")
+    version = member.hand_over("default", made["name"], 3, resource_version=made["resourceVersion"])
+    member.apply(deployment(None), resource_version=version)
+    assert member.get(deployment())["spec"]["replicas"] == 3
+    ((found,),) = member.workloads().values()
+    assert (found.replicas, found.autoscaler) == (3, None), "the Deployment alone is not scaled yet"
+    member.apply(autoscaler(made["uid"], minimum=2))
+    ((found,),) = member.workloads().values()
+    assert found.autoscaler == AutoscalerFact(2, 4, "def")
+    live = member.get(deployment())["metadata"]
+    member.scale_down("default", made["name"], 2, resource_version=live["resourceVersion"], fence=8)
+    before = member.calls
+    ((found,),) = member.workloads().values()
+    assert (found.replicas, found.autoscaler) == (2, None), "taken back: it says no more that it is scaled"
+    assert member.calls - before == CALLS_WHEN_SHORT
+    member.apply(deployment(1))
+    assert member.get(deployment())["spec"]["replicas"] == 1
+
+
+CALLS_WHEN_SHORT = 3
+"""Deployments, Pods, and Events because Pods are missing: no list of autoscalers."""
+
+
+def test_the_autoscaler_of_another_deployment_of_the_name_is_not_taken_for_ours(served):
+    """It belongs to the Deployment that its owner reference names by uid, and to no other."""
+    member = MemberCluster(REF, served.client())
+    member.apply(deployment(None))
+    member.apply(autoscaler("another-uid"))
+    ((found,),) = member.workloads().values()
+    assert found.autoscaler is None
+
+
 def test_the_member_role_is_what_is_called_and_no_more(served):
     """Everything the reconciler does in a member works under its role, and every verb of the role is used (X1)."""
     folder = importlib.resources.files("controlplane.localcloud.loadbalancer")
@@ -280,6 +336,7 @@ def test_the_member_role_is_what_is_called_and_no_more(served):
     body, _ = pod(node="n1")
     served.client().create(PODS, {**body, "metadata": {**body["metadata"], "namespace": "web-ns"}})
     member.workloads()
+    made = use_autoscaler(member, spec, made)
     member.scale_down("web-ns", made["name"], 1, resource_version=made["resourceVersion"], fence=1)
     live = member.get(deployment(spec=spec))["metadata"]
     member.delete_deployment("web-ns", live["name"], uid=live["uid"], resource_version=live["resourceVersion"])
@@ -371,6 +428,18 @@ def test_the_config_cluster_role_is_what_is_called_and_no_more(config):
         for kind, name in wiring.release_order(SPEC):
             assert hub.delete_owned(kind, "default", name, naming.service_labels("web"))
     assert needed(hub.recorded) == granted("config-cluster.yaml")
+
+
+def test_the_labels_of_a_metric_survive_the_definition(config):
+    """They are the user's own keys, which no schema can name, and are not pruned."""
+    metric = {"name": "queue", "selector": {"matchLabels": {"resource.labels.job": "web"}}}
+    external = {"metric": metric, "target": {"type": "Value", "value": "5"}}
+    scaled = {"maxReplicas": 3, "metrics": [{"type": "External", "external": external}]}
+    spec = {"accelerators": [{"type": "nvidia-l4"}], "pod": {"image": "app:1"}, "autoscaling": scaled}
+    made = {"apiVersion": "gpuhunter.dev/v1alpha1", "kind": "GPUService", "spec": spec}
+    stored = config.client().apply({**made, "metadata": {"name": "grows", "namespace": "default"}})
+    assert stored["spec"]["autoscaling"]["metrics"] == scaled["metrics"]
+    assert parse_service(stored).autoscaling.metrics[0]["external"] == external
 
 
 def test_no_wildcards_and_nothing_that_escalates():

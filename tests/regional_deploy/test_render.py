@@ -341,3 +341,43 @@ def test_a_model_on_a_claim_is_mounted_read_only():
     (volume,) = manifest["spec"]["template"]["spec"]["volumes"]
     assert volume == {"name": "model", "persistentVolumeClaim": {"claimName": "weights", "readOnly": True}}
     assert "annotations" not in manifest["spec"]["template"]["metadata"]
+
+
+QUEUE = {
+    "type": "External",
+    "external": {
+        "metric": {"name": "queue", "selector": {"matchLabels": {"app": "web"}}},
+        "target": {"type": "AverageValue", "averageValue": "5"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "kinds"),
+    [
+        pytest.param({}, ["Resource"], id="cpu-by-default"),
+        pytest.param({"targetCPUUtilization": 60, "metrics": [QUEUE]}, ["Resource", "External"], id="both"),
+        pytest.param({"metrics": [QUEUE]}, ["External"], id="a-metric-alone"),
+    ],
+)
+def test_the_autoscaler_is_valid_and_belongs_to_its_deployment(scaling, kinds):
+    """It fits Kubernetes' schema, aims at its placement's Deployment, and goes with it."""
+    spec = service(autoscaling={"maxReplicas": 5, **scaling})
+    manifest = regional_deploy.autoscaler(spec, offering(), minimum=2, maximum=4, uid="u", spec_hash="h")
+    kubernetes_validate.validate(json.loads(json.dumps(manifest)), "1.37", strict=True)
+    aimed = render(spec)["metadata"]
+    assert manifest["metadata"]["name"] == manifest["spec"]["scaleTargetRef"]["name"] == aimed["name"]
+    assert manifest["metadata"]["labels"] == aimed["labels"]
+    (owner,) = manifest["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Deployment", aimed["name"], "u")
+    assert (manifest["spec"]["minReplicas"], manifest["spec"]["maxReplicas"]) == (2, 4)
+    assert [metric["type"] for metric in manifest["spec"]["metrics"]] == kinds
+
+
+def test_a_deployment_that_an_autoscaler_scales_says_so_and_names_no_replicas():
+    """Nothing else is different, so that letting go of the replicas is no rollout."""
+    fixed = render()
+    scaled = regional_deploy.deployment(service(), offering(), replicas=None, spec_hash="h", fence=5)
+    assert scaled["metadata"]["annotations"].pop(naming.ANNOTATION_AUTOSCALED)
+    assert fixed["spec"].pop("replicas") == 3
+    assert scaled == fixed

@@ -10,6 +10,7 @@ from controlplane.localcloud.controllers.disruption import DisruptionController
 from controlplane.localcloud.controllers.events import EventExpiry, EventRecorder
 from controlplane.localcloud.controllers.eviction import PodCollector, TaintEviction
 from controlplane.localcloud.controllers.garbage import GarbageCollector
+from controlplane.localcloud.controllers.horizontal import HorizontalController, NoMetrics, PodMetrics
 from controlplane.localcloud.controllers.informer import Informer
 from controlplane.localcloud.controllers.job import JobController
 from controlplane.localcloud.controllers.namespaces import NamespaceController, NamespaceDefaults
@@ -28,11 +29,13 @@ def build_controllers(
     ca_pem: str = "",
     node_grace_seconds: float = 40.0,
     orphan_quarantine_seconds: float = 5.0,
+    metrics: PodMetrics | None = None,
 ) -> list[Runner]:
     """Give everything that has to run beside one API server.
 
     `ca_pem` is the certificate authority that Pods find in `kube-root-ca.crt`; a kubelet silent for longer than
     `node_grace_seconds` makes its node unreachable; Pods of a node that is gone for `orphan_quarantine_seconds` go too.
+    `metrics` knows what Pods use; without it there is no metrics server.
     """
     informer = Informer(api, Catalogue(builtin_kinds(builtin_types())), untracked=UNTRACKED)
 
@@ -45,6 +48,7 @@ def build_controllers(
         ReplicaSetController(informer, clock, recorder("replicaset-controller")),
         JobController(informer, clock, recorder("job-controller")),
         CronJobController(informer, clock, recorder("cronjob-controller")),
+        HorizontalController(informer, clock, recorder("horizontal-pod-autoscaler"), metrics or NoMetrics()),
         EndpointsController(informer, clock),
         GarbageCollector(informer, clock),
         NamespaceController(informer, clock),

@@ -105,6 +105,7 @@ class LocalCloud:
             delays=lambda: self.delays,
             runtime=self._machine.runtime,
             checker=self._machine.checker,
+            metrics=self._machine.metrics,
             administers=self._administers,
             environment=self.endpoints.storage_environment(),
         )

@@ -16,6 +16,7 @@ from controlplane.localcloud.apiserver.server import ApiServer
 from controlplane.localcloud.autopilot import Autopilot
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers import build_controllers
+from controlplane.localcloud.controllers.horizontal import AUTOSCALERS, MeasuredCpu, PodMetrics
 from controlplane.localcloud.daemon.doors import DNS_NAME, DnsDoor, Refusal
 from controlplane.localcloud.daemon.pki import Pki
 from controlplane.localcloud.daemon.state import ClusterState
@@ -46,6 +47,7 @@ class Runs(Protocol):
 class Surroundings:
     """What all clusters of one local cloud share.
 
+    metrics: who knows what Pods use; None where it is measured.
     pki: what certifies the DNS endpoint, as a public authority does; cluster_pki: what certifies the IP endpoint.
     environment: what every container is told of this cloud that on Google Cloud it would find by itself.
     """
@@ -61,6 +63,7 @@ class Surroundings:
     delays: Callable[[], Delays]
     runtime: Runtime
     checker: Checker = check
+    metrics: PodMetrics | None = None
     administers: Callable[[str], bool] = lambda _: True
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -119,8 +122,11 @@ class RunningCluster:
 
     async def start(self, *, down: bool = False) -> None:
         """Serve the API and run everything beside it."""
+        measured = MeasuredCpu(self.kubelet.cpu_seconds, self._clock, wanted=self._scales)
+        metrics = self._around.metrics or measured
         runners: Sequence[Runs] = [
-            *build_controllers(self.api, self._clock, ca_pem=self._around.cluster_pki.ca_pem),
+            *build_controllers(self.api, self._clock, ca_pem=self._around.cluster_pki.ca_pem, metrics=metrics),
+            *([measured] if metrics is measured else []),
             *self.autopilot.runners(),
             self.kubelet,
         ]
@@ -130,6 +136,9 @@ class RunningCluster:
             self._supervisor.keep(f"{self.spec.name}: {type(runner).__name__}", runner.run)
         if down:
             await self.go_down("hang")
+
+    def _scales(self) -> bool:
+        return bool(self.api.list(AUTOSCALERS))
 
     async def stop(self) -> None:
         """Stop everything; Pods' processes are gone when this comes back."""

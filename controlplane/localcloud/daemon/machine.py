@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controlplane.localcloud.clock import ShiftableClock, SystemClock
+from controlplane.localcloud.controllers.horizontal import PodMetrics
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime
 from controlplane.localcloud.kubelet.warm import WarmRuntime
@@ -15,6 +16,8 @@ from controlplane.localcloud.loadbalancer.proxy import Proxy
 class Machine:
     """What a local cloud runs on: its clock, containers, their probes, and the proxy (None: Envoy).
 
+    metrics: who knows what Pods use; None where it is measured.
+
     With a virtual clock hours pass in seconds, but real processes do not keep pace with it: whoever brings such a clock
     brings the rest too.
     """
@@ -23,3 +26,4 @@ class Machine:
     runtime: Runtime = field(default_factory=WarmRuntime)
     checker: Checker = check
     proxy: Callable[[Path], Proxy] | None = None
+    metrics: PodMetrics | None = None

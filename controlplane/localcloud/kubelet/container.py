@@ -61,6 +61,11 @@ class ContainerRunner:
         self._in_hook = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The process that runs; None where none does."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> asyncio.Task[None]:
         """Begin; the task ends when the container will not run again."""
         self._task = asyncio.get_running_loop().create_task(self._run())

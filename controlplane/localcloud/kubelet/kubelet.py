@@ -16,6 +16,7 @@ from typing import Any
 from controlplane.localcloud.apiserver.api import Api, ApiError, Change, Object
 from controlplane.localcloud.clock import Clock
 from controlplane.localcloud.controllers.events import EventRecorder
+from controlplane.localcloud.controllers.objects import key_of
 from controlplane.localcloud.kubelet.addresses import Addresses
 from controlplane.localcloud.kubelet.host import Machine, NodeState, Recorder
 from controlplane.localcloud.kubelet.images import ImageMap
@@ -25,6 +26,7 @@ from controlplane.localcloud.kubelet.pod import PodWorker
 from controlplane.localcloud.kubelet.probes import Checker, check
 from controlplane.localcloud.kubelet.process import Runtime, ShimRuntime
 from controlplane.localcloud.kubelet.status import FINAL_PHASES, Ending
+from controlplane.localcloud.kubelet.usage import cpu_seconds
 from controlplane.localcloud.kubelet.volumes import remove_volumes
 
 log = logging.getLogger(__name__)
@@ -122,6 +124,14 @@ class Kubelet:
     def processes(self) -> int:
         """Give the number of Pods that have not finished."""
         return sum(not worker.finished for worker in self._workers.values())
+
+    def cpu_seconds(self) -> dict[tuple[str, str], float]:
+        """Give the seconds of CPU time that each Pod's processes have used, by (namespace, name)."""
+        pids = {key_of(worker.pod): worker.pids() for worker in self._workers.values() if not worker.finished}
+        used = cpu_seconds(pid for found in pids.values() for pid in found)
+        return {
+            key: sum(used[pid] for pid in found) for key, found in pids.items() if found and used.keys() >= set(found)
+        }
 
     async def logs(  # noqa: PLR0917 - the order of the API server's log source
         self,

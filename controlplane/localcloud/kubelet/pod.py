@@ -106,6 +106,10 @@ class PodWorker:
         self.kill()
         remove_volumes(self._directory)
 
+    def pids(self) -> list[int]:
+        """Give the processes that run, one for each container."""
+        return [runner.pid for runner in self._runners() if runner.pid is not None]
+
     def container(self, name: str) -> ContainerRunner | None:
         """Give a container by its name; the first one for no name."""
         if not name:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from controlplane.model.memory import Memory
 from controlplane.model.observation import Advice
 from controlplane.model.offering import Capacity
-from controlplane.model.service import PodTemplate, Policy, Preset, Regions, Spread
+from controlplane.model.service import Autoscaling, PodTemplate, Policy, Preset, Regions, Spread
 
 from .spec import L4, T4, make_spec, seconds
 from .world import Toy
@@ -82,10 +82,18 @@ def _value(t: Toy, chance) -> None:
             t.advice[offering] = Advice(chance.choice([None, 0.0, 0.4, 1.0]), chance.choice([None, 1.0, 3e3, 1e9]))
 
 
-def wild(chance, events: int, values=None) -> Toy:
+def _grow(t: Toy, chance) -> None:
+    """Let a user want it otherwise now and then, and the load of every region be anything."""
+    if chance.random() < 0.15:
+        t.respec(autoscaling=chance.choice([None, Autoscaling(chance.randint(1, 6), 25)]))
+    t.load = {c.region: chance.choice([0, 1, 3, 9]) for c in t.clusters}
+
+
+def wild(chance, events: int, values=None, loads=None) -> Toy:
     """Run a random world through random events, checking every pass; then let faults stop and give it time.
 
-    `values`: a generator of its own that draws what the user values, now and again anew; None for no policy.
+    `values`: a generator of its own that draws what the user values, now and again anew; None for no policy. `loads`:
+    another one that draws how far placements may grow, and how much load they have; None for no autoscaling.
     """
     regions = [f"us-{letter}1" for letter in "abcd"[: chance.choice([2, 3, 4])]]
     replicas = chance.choice([1, 1, 2, 3, 5])
@@ -106,6 +114,10 @@ def wild(chance, events: int, values=None) -> Toy:
     for number in range(events):
         if values is not None and (number == 0 or values.random() < 0.1):
             _value(t, values)
+        if loads is not None:
+            if number == 0:
+                t.respec(autoscaling=Autoscaling(loads.randint(1, 6), 25))
+            _grow(t, loads)
         lost = wild_event(t, chance, number)
         if deleted and number == events * 2 // 3:
             t.respec(deleting=True)

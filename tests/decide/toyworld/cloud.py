@@ -12,12 +12,15 @@ from controlplane.model.decision import (
     ReleaseMember,
     RemoveFinalizer,
     ScaleDownPlacement,
+    StartAutoscaling,
+    StopAutoscaling,
     UnwireIngress,
     WireIngress,
 )
 from controlplane.model.facts import Known, Unknown, UnknownReason
 from controlplane.model.observation import (
     Advice,
+    AutoscalerFact,
     ClusterInfo,
     IngressFact,
     Member,
@@ -27,7 +30,7 @@ from controlplane.model.observation import (
 )
 from controlplane.model.offering import Accelerator, Capacity, ClusterRef, Offering, RefusalClass
 from controlplane.model.service import ServiceSpec
-from controlplane.model.template import ingress_spec_hash, spec_template_hash
+from controlplane.model.template import autoscaling_hash, ingress_spec_hash, spec_template_hash
 
 from .parts import Deployment, Pod
 from .spec import L4, START, T4, make_spec, seconds
@@ -69,6 +72,7 @@ class Cloud:
         self.serial = 0
         self.finalizer = True
         self.released: set[str] = set()
+        self.load: dict[str, int] = {}
         self.creates: dict[Offering, int] = {}
         self.created_at: list[tuple[datetime, Offering]] = []
 
@@ -99,6 +103,10 @@ class Cloud:
             max(d.replicas, sum(p.scheduled is not None and not p.failed for p in d.pods)) * self.price(d.offering)
             for d in self.deployments.values()
         )
+
+    def worst_cost(self) -> float:
+        """Give what it may come to cost by load alone."""
+        return sum(d.worst * self.price(d.offering) for d in self.deployments.values())
 
     def wired(self) -> tuple[str, ...]:
         """Give the list that the load balancer has converged to."""
@@ -170,6 +178,7 @@ class Cloud:
         for d in [self.deployments[o] for o in sorted(self.deployments)]:
             if d.offering.cluster.link in self.down:
                 continue
+            d.scale(self.load.get(d.offering.region, 0))
             self._move(d)
 
     def _surge(self, d: Deployment, live: list[Pod]) -> None:
@@ -265,7 +274,15 @@ class Cloud:
             d = self.deployments[offering]
             if (d.uid, str(d.rv)) != (action.uid, action.resource_version):
                 raise BrokenError(f"S7: precondition of {action}")
-            d.replicas, d.rv = action.replicas, d.rv + 1
+            if action.autoscaled is not None:
+                self._bound(d, action.replicas, action.autoscaled)
+            else:
+                d.replicas, d.rv = action.replicas, d.rv + 1
+        elif isinstance(action, StartAutoscaling):
+            self._bound(self._seen(action), action.replicas, action.autoscaled)
+        elif isinstance(action, StopAutoscaling):
+            d = self._seen(action)
+            d.scaler, d.replicas, d.rv = None, action.replicas, d.rv + 1
         elif isinstance(action, DeletePlacement):
             d = self.deployments.pop(offering)
             if (d.uid, str(d.rv)) != (action.uid, action.resource_version):
@@ -281,6 +298,17 @@ class Cloud:
         elif isinstance(action, RemoveFinalizer):
             self.finalizer = False
 
+    def _seen(self, action) -> Deployment:
+        d = self.deployments[action.offering]
+        if str(d.rv) != action.resource_version:
+            raise BrokenError(f"S7: precondition of {action}")
+        return d
+
+    def _bound(self, d: Deployment, least: int, autoscaled) -> None:
+        if (d.replicas, d.uid) != (autoscaled.seen, autoscaled.uid):
+            raise BrokenError(f"{d.offering} has {d.replicas} replicas, {autoscaled} says otherwise")
+        d.scaler = AutoscalerFact(least, max(least, autoscaled.maximum), autoscaling_hash(self.spec))
+
     def _create_or_update(self, action: ApplyPlacement) -> None:
         d = self.deployments.get(action.offering)
         if d is None:
@@ -293,5 +321,11 @@ class Cloud:
         if action.adds:
             self.creates[action.offering] = self.creates.get(action.offering, 0) + 1
             self.created_at.append((self.now, action.offering))
-        d.replicas, d.rv = action.replicas, d.rv + 1
+        if action.autoscaled is not None:
+            self._bound(d, action.replicas, action.autoscaled)
+        elif d.scaler is not None:
+            raise BrokenError(f"{action} sets the replicas of what an autoscaler sets")
+        else:
+            d.replicas = action.replicas
+        d.rv += 1
         d.hash = spec_template_hash(self.spec, action.offering)

@@ -5,7 +5,13 @@ A region is left when its serving replicas go out of traffic, as seen from outsi
 
 from datetime import timedelta
 
-from controlplane.model.decision import ApplyPlacement, DeletePlacement, ScaleDownPlacement, WireIngress
+from controlplane.model.decision import (
+    ApplyPlacement,
+    DeletePlacement,
+    ScaleDownPlacement,
+    StartAutoscaling,
+    WireIngress,
+)
 from controlplane.model.memory import Phase
 
 from .cloud import BrokenError
@@ -48,6 +54,8 @@ def check(t, decision) -> None:
 
 def _gpus(t, action) -> int:
     d = t.deployments[action.offering]
+    if isinstance(action, ScaleDownPlacement) and action.autoscaled is not None:
+        return 0  # it only may have fewer from now on
     scheduled = sum(p.scheduled is not None and not p.failed for p in d.pods)
     return max(0, scheduled - (action.replicas if isinstance(action, ScaleDownPlacement) else 0))
 
@@ -61,9 +69,9 @@ def check_after(t, decision, before: int) -> None:
     if any(hour.count(region) > 2 for region in hour):
         raise BrokenError(f"L5: more than two moves within the hour: {hour}")
     cap = spec.max_hourly_cost
-    adds = any(isinstance(a, ApplyPlacement) and a.adds > 0 for a in decision.plan)
-    if cap is not None and adds and t.cost() > cap + 1e-6:
-        raise BrokenError(f"S4: ${t.cost():.2f}/h over the cap of ${cap:.2f}/h")
+    adds = any(isinstance(a, StartAutoscaling) or (isinstance(a, ApplyPlacement) and a.adds > 0) for a in decision.plan)
+    if cap is not None and adds and t.worst_cost() > cap + 1e-6 and t.worst_cost() > t.worst_before + 1e-6:
+        raise BrokenError(f"S4: ${t.worst_cost():.2f}/h over the cap of ${cap:.2f}/h")
     after = t.serving()
     routed = sum(
         n for r, n in t.healthy().items() if any(c.region == r and c.link in (t.listed or ()) for c in t.clusters)
@@ -91,6 +99,8 @@ def leaves(t, action) -> list[str]:
     if isinstance(action, WireIngress):
         removed = _settled_links(t) - set(action.clusters)
         return sorted({o.region for o, d in t.deployments.items() if o.cluster.link in removed and _old(t, d)})
+    if isinstance(action, ScaleDownPlacement) and action.autoscaled is not None:
+        return []
     if isinstance(action, (ScaleDownPlacement, DeletePlacement)):
         d, settled = t.deployments[action.offering], action.offering.cluster.link in _settled_links(t)
         overdue = [p for p in t.memory.placements if p.phase is Phase.DRAINING and t.now - p.since >= OVERDUE]

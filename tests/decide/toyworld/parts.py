@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from controlplane.model.observation import PodFact, Refusal, WorkloadFact
+from controlplane.model.observation import AutoscalerFact, PodFact, Refusal, WorkloadFact
 from controlplane.model.offering import Offering
 
 
@@ -29,6 +29,20 @@ class Deployment:
     pods: list[Pod] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     surges: bool = False
+    scaler: AutoscalerFact | None = None
+
+    @property
+    def worst(self) -> int:
+        """The most that may run of it without a further action of ours."""
+        running = sum(p.scheduled is not None and not p.failed for p in self.pods)
+        return max(self.replicas, running, self.scaler.maximum if self.scaler else 0)
+
+    def scale(self, load: int) -> None:
+        """Let the autoscaler do what the load asks for."""
+        if self.scaler is not None:
+            wanted = min(max(load, self.scaler.minimum), self.scaler.maximum)
+            if wanted != self.replicas:
+                self.replicas, self.rv = wanted, self.rv + 1
 
     def fact(self) -> WorkloadFact:
         """Give what is seen of it."""
@@ -55,5 +69,6 @@ class Deployment:
             pods=pods,
             refusals=tuple(self.refusals),
             created_at=self.created,
+            autoscaler=self.scaler,
             rolled_out=not self.surges or all(p.hash == self.hash for p in self.pods if not p.failed),
         )

@@ -23,6 +23,7 @@ class Toy(Cloud):
         self.memory = Memory()
         self.log: list[tuple[datetime, Decision]] = []
         self.left: list[tuple[datetime, str]] = []
+        self.worst_before = 0.0
 
     def think(self) -> Decision:
         return decide(self.spec, self.observe(), self.memory, self.now)
@@ -31,7 +32,7 @@ class Toy(Cloud):
         decision = self.think()
         self.check(decision)
         self.memory = decision.memory
-        before = self.serving()
+        before, self.worst_before = self.serving(), self.worst_cost()
         self.apply(decision, keep)
         self.check_after(decision, before)
         self.log.append((self.now, decision))
