@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controlplane.decide.allocation import Pick, in_excess, regions_missing, worst_first
+from controlplane.decide.allocation import Pick, essential, in_excess, regions_missing, worst_first
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, refusals
 from controlplane.decide.quotas import quota_room
@@ -83,6 +83,7 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
     counts = {**context.in_region, leaving.region: context.in_region.get(leaving.region, 0) - 1}
     bar = standing(scene, held) - STEADINESS
     mends = mends_spread(context, leaving)
+    bound = essential(context.spec, context.in_region, leaving)
     found: list[tuple[float, str, Candidate]] = []
     for candidate in candidates:
         least = ACCELERATOR * candidate.accelerator_rank + CAPACITY * candidate.capacity_rank
@@ -90,6 +91,8 @@ def _better(context: Context, candidates: tuple[Candidate, ...], held: Candidate
             continue  # what the user prefers less is no better at any price
         if candidate.key == held.key or not context.spec.regions.permits(candidate.region):
             continue
+        if bound and candidate.region != leaving.region and counts.get(candidate.region, 0) > 0:
+            continue  # there it would make up for the replica, but not for the region
         if candidate.holding and (
             candidate.holding.attempt or not candidate.holding.kept or candidate.holding.impaired
         ):

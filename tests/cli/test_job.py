@@ -219,13 +219,16 @@ def test_a_job_that_is_fired_twice_works_once(cloud):
     first = cloud.start()
     holder = cloud.until_held(first)
     first.send_signal(signal.SIGSTOP)  # it must not be done before the second one looks
+    began = time.monotonic()
     try:
         code, lines = finished(cloud.start())
     finally:
         first.send_signal(signal.SIGCONT)
+    stood = time.monotonic() - began
     assert code == 0
     assert holder in summary(lines)["detail"]
-    assert finished(first)[0] in (0, 2)
+    # Where the second one takes long to start, the first may find its own time over, and gives up in good order.
+    assert finished(first)[0] in ((0, 2) if stood < 5 else (0, 2, 4))
     assert cloud.holder() == ""
 
 

@@ -146,3 +146,18 @@ def test_a_dearer_region_that_the_spread_calls_for_is_probed_once_and_kept(toy):
     assert t.creates[other] == 1
     assert {o: d.replicas for o, d in t.deployments.items()} == {home: 2, other: 1}
     assert t.settled()
+
+
+def test_a_region_that_the_spread_needs_is_not_left_for_one_that_is_used(toy):
+    """What is preferred and to be had elsewhere would cost the least number of regions, so its own region is probed."""
+    spec = toy.make_spec(replicas=2, spread=Spread(min_regions=2, max_replicas_per_region=3), max_hourly_cost=3.0)
+    t = toy.Toy(("us-a1", "us-b1"), spec)
+    t.set_stock(0, "us-b1", None, Capacity.SPOT)
+    t.run(60)
+    back = t.now
+    t.set_stock(8)
+    t.run(120)
+    probes = [attempt.offering for attempt in t.memory.attempts if attempt.failback and attempt.started_at >= back]
+    assert probes == [t.offering("us-b1")]
+    assert sorted(t.serving_offerings(), key=str) == [t.offering("us-a1"), t.offering("us-b1")]
+    assert t.settled()
