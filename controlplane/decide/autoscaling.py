@@ -6,8 +6,8 @@ placement fail and no offering rest. It costs all the same, and before it is see
 autoscaler had gone as far as it may, so that no load can pass a cap. What is wanted goes before what may come: where a
 cap leaves no room for a missing replica because of that, placements may grow no more.
 
-While a changed template is brought to a placement it does not grow: a Deployment takes no old Pod away before as many are
-ready as it is set to, so that one which load adds and which gets no GPU would hold the template up.
+While a changed template is brought to a placement it does not grow: a Deployment takes no old Pod away before as many
+are ready as it is set to, so that one which load adds and which gets no GPU would hold the template up.
 """
 
 import math
@@ -35,7 +35,7 @@ from controlplane.model.template import autoscaling_hash
 
 SLACK = 1e-6
 RETRY = timedelta(minutes=10)
-"""After which an autoscaler is tried again that could not be made, for want of a right or for another's in its place."""
+"""After which an autoscaler is tried again that could not be made: a right lacks, or another's is in its place."""
 
 UNBOUNDED = 1_000_000
 Free = tuple[Holding, WorkloadFact]

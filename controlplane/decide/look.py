@@ -127,7 +127,7 @@ def _seen(
     grown = workload.replicas if workload and workload.autoscaler else 0
     ceiling = workload.autoscaler.maximum if workload and workload.autoscaler else 0
     workload, extra = _floored(workload)
-    tells = bool(past and past.unscaled and spec.autoscaling is not None and not ceiling)
+    told = past if past and spec.autoscaling is not None and not ceiling else None
     pods = workload.live_pods if workload else ()
     target = workload.replicas if workload else 0
     if attempt and past:
@@ -158,8 +158,8 @@ def _seen(
         extra=sum(p.scheduled for p in extra),
         extra_ready=sum(p.ready and p.scheduled for p in extra),
         beside=extra,
-        unscaled=past.unscaled if tells else "",
-        unscaled_at=past.unscaled_at if tells else None,
+        unscaled=told.unscaled if told else "",
+        unscaled_at=told.unscaled_at if told else None,
     )
 
 

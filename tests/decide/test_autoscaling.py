@@ -217,7 +217,7 @@ def test_an_autoscaler_that_cannot_scale_is_told(grown):
 
 
 def test_a_template_is_rolled_out_though_load_waits_for_gpus(toy):
-    """What load adds and finds no GPU does not stand in a rollout's way; afterwards the placement may grow as before."""
+    """What load adds and finds no GPU stands in no rollout's way; afterwards the placement may grow as before."""
     spec = toy.make_spec(accelerators=(toy.L4,), autoscaling=Autoscaling(4, 25), replicas=2)
     t = toy.Toy(("us-a1",), spec, surges=True)
     t.load = {"us-a1": 4}
