@@ -213,18 +213,27 @@ def test_sigterm_ends_a_pass_that_hangs_and_the_lease_is_given_back(cloud, endpo
         cloud.forget_lease()
 
 
-def test_a_job_that_is_fired_twice_works_once(cloud):
-    """The second one finds the lease held, says by whom, and leaves with 0; nothing is made twice."""
+def fired_twice(cloud):
+    """Start a second run while the first stands still with the lease; give first, holder, second's end, and seconds."""
+    cloud.clean()
     cloud.call("fault-add", endpoint="hunt-config", kind="latency", path="gpuservices", methods=["GET"], seconds=4)
     first = cloud.start()
     holder = cloud.until_held(first)
     first.send_signal(signal.SIGSTOP)  # it must not be done before the second one looks
     began = time.monotonic()
     try:
-        code, lines = finished(cloud.start())
+        second = finished(cloud.start())
     finally:
         first.send_signal(signal.SIGCONT)
-    stood = time.monotonic() - began
+    return first, holder, second, time.monotonic() - began
+
+
+def test_a_job_that_is_fired_twice_works_once(cloud):
+    """The second one finds the lease held, says by whom, and leaves with 0; nothing is made twice."""
+    for _ in range(4):
+        first, holder, (code, lines), stood = fired_twice(cloud)
+        if stood < 30:  # else the lease may have run out before the second one looked, on a busy machine
+            break
     assert code == 0
     assert holder in summary(lines)["detail"]
     # Where the second one takes long to start, the first may find its own time over, and gives up in good order.
