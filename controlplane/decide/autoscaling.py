@@ -5,10 +5,15 @@ while it lasts and nothing that the service rests on: it covers nothing, so a Po
 placement fail and no offering rest. It costs all the same, and before it is seen to: a placement is billed as if its
 autoscaler had gone as far as it may, so that no load can pass a cap. What is wanted goes before what may come: where a
 cap leaves no room for a missing replica because of that, placements may grow no more.
+
+While a changed template is brought to a placement it does not grow: a Deployment takes no old Pod away before as many
+are ready as it is set to, so that one which load adds and which gets no GPU would hold the template up.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from controlplane.decide.candidates import Candidate
 from controlplane.decide.filters import Context, refusals
@@ -22,11 +27,16 @@ from controlplane.model.decision import (
     StartAutoscaling,
     StopAutoscaling,
 )
+from controlplane.model.memory import Memory
 from controlplane.model.observation import WorkloadFact
+from controlplane.model.offering import Offering
 from controlplane.model.reasons import Reason
 from controlplane.model.template import autoscaling_hash
 
 SLACK = 1e-6
+RETRY = timedelta(minutes=10)
+"""After which an autoscaler is tried again that could not be made: a right lacks, or another's is in its place."""
+
 UNBOUNDED = 1_000_000
 Free = tuple[Holding, WorkloadFact]
 
@@ -66,6 +76,14 @@ def standing(holding: Holding) -> int:
     return max(holding.target, min(holding.grown, holding.scheduled + holding.extra))
 
 
+def note_unscaled(memory: Memory, offering: Offering, why: str, now: datetime) -> Memory:
+    """Give the memory with the reason why no autoscaler could be made for a placement that has none."""
+    noted = tuple(
+        replace(p, ceiling=0, unscaled=why, unscaled_at=now) if p.offering == offering else p for p in memory.placements
+    )
+    return replace(memory, placements=noted)
+
+
 def _over(context: Context, holding: Holding) -> str:
     """Say why autoscaling ends at a placement; empty where it goes on."""
     if context.spec.autoscaling is None:
@@ -81,8 +99,12 @@ def _may_scale(context: Context, holding: Holding) -> bool:
     """Tell whether a placement has an autoscaler, or serves with all that is wanted there and nothing else goes on."""
     if not holding.kept or holding.target <= 0:
         return False
+    if holding.ceiling:
+        return True
+    if holding.unscaled_at is not None and context.now - holding.unscaled_at < RETRY:
+        return False
     idle = holding.attempt is None and not holding.hunting and not outdated(context.spec, holding)
-    return bool(holding.ceiling or (idle and holding.serving))
+    return bool(idle and holding.serving)
 
 
 class _Room:
@@ -110,7 +132,8 @@ class _Room:
         found = {}
         for holding, _ in sorted(scaled, key=lambda item: (-self._price(item[0].key), item[0].key)):
             base = max(holding.ceiling, holding.target)
-            most = min(asked, base + self._affordable(holding), base + self._roomy(holding))
+            asks = min(asked, standing(holding)) if holding.rolling else asked
+            most = min(asks, base + self._affordable(holding), base + self._roomy(holding))
             found[holding.key] = most = max(most, holding.target)
             self._in_region[holding.region] = self._in_region.get(holding.region, 0) + most - base
             if self._left is not None:
@@ -125,9 +148,9 @@ class _Room:
         price = self._price(holding.key)
         if self._left is None:
             return UNBOUNDED
-        if holding.key not in self._prices or price <= 0:
-            return min(0, holding.target - holding.ceiling)  # at a price that nobody knows, nothing may be added
-        return math.floor((self._left + SLACK) / price)
+        room = math.floor((self._left + SLACK) / price) if price > 0 else 0
+        # At a price that nobody knows nothing may be added, and what it may cost at most takes nothing away.
+        return room if holding.key in self._prices and price > 0 else min(0, room)
 
     def _roomy(self, holding: Holding) -> int:
         most = self._context.most_in(holding.region)

@@ -248,6 +248,9 @@ def _autoscaling(found: Findings) -> Condition:
     unwell = [f"{h.offering}: {problem}" for h in scaled if (problem := _problem(h))]
     if unwell:
         return _say("Autoscaling", False, Reason.AUTOSCALER_UNWELL, "; ".join(unwell[:SHOWN]))
+    if unmade := [f"{h.offering}: {h.unscaled}" for h in found.world.holdings if h.unscaled]:
+        more = f" (and {len(unmade) - 1} more)" if len(unmade) > 1 else ""
+        return _say("Autoscaling", False, Reason.AUTOSCALER_NOT_MADE, f"{unmade[0]}{more}")
     if any(h.ceiling > h.target for h in scaled):
         lying = ", ".join(f"{h.offering} {h.target} to {h.ceiling}" for h in scaled)
         waiting = sum(max(0, h.grown - h.scheduled - h.extra - h.hunting) for h in scaled)

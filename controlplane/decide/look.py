@@ -127,6 +127,7 @@ def _seen(
     grown = workload.replicas if workload and workload.autoscaler else 0
     ceiling = workload.autoscaler.maximum if workload and workload.autoscaler else 0
     workload, extra = _floored(workload)
+    told = past if past and spec.autoscaling is not None and not ceiling else None
     pods = workload.live_pods if workload else ()
     target = workload.replicas if workload else 0
     if attempt and past:
@@ -156,6 +157,9 @@ def _seen(
         grown=grown,
         extra=sum(p.scheduled for p in extra),
         extra_ready=sum(p.ready and p.scheduled for p in extra),
+        beside=extra,
+        unscaled=told.unscaled if told else "",
+        unscaled_at=told.unscaled_at if told else None,
     )
 
 
@@ -197,4 +201,6 @@ def _unseen(spec: ServiceSpec, past: PlacementMemory, attempt: Attempt | None, *
         reason=past.reason,
         rolling=past.rolling,
         ceiling=past.ceiling,
+        unscaled=past.unscaled,
+        unscaled_at=past.unscaled_at,
     )

@@ -91,7 +91,13 @@ def _within(number: float, most: float) -> float:
 
 
 def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemory:
-    told = (placement.since, placement.serving_since, placement.unwired_at, placement.impaired_since)
+    told = (
+        placement.since,
+        placement.serving_since,
+        placement.unwired_at,
+        placement.impaired_since,
+        placement.unscaled_at,
+    )
     if (
         placement.replicas >= 0
         and placement.obtained >= 0
@@ -108,6 +114,7 @@ def _sane_placement(placement: PlacementMemory, now: datetime) -> PlacementMemor
         serving_since=_past(placement.serving_since, now),
         unwired_at=_past(placement.unwired_at, now),
         impaired_since=_past(placement.impaired_since, now),
+        unscaled_at=_past(placement.unscaled_at, now),
     )
 
 
@@ -210,6 +217,8 @@ def _placement(holding: Holding, more: int, *, rolling: bool, ceiling: int) -> P
         obtained=holding.scheduled,
         rolling=rolling,
         ceiling=max(holding.ceiling, ceiling),
+        unscaled=holding.unscaled,
+        unscaled_at=holding.unscaled_at,
     )
 
 

@@ -137,7 +137,8 @@ def _proven(holding: Holding) -> bool:
 
 def _sick(spec: ServiceSpec, holding: Holding, now: datetime) -> bool:
     """Tell whether a Pod had its time and is not ready, or waits for what will not come by itself."""
-    pods = holding.workload.live_pods if holding.workload else ()
+    # With an autoscaler, those that do not get ready are the first to be beyond what is wanted.
+    pods = (*(holding.workload.live_pods if holding.workload else ()), *holding.beside)
     return any(
         pod.waiting_reason in HOPELESS
         or (pod.scheduled_at is not None and now - pod.scheduled_at >= spec.timing.warmup_deadline)

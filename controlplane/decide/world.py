@@ -32,7 +32,8 @@ class Holding:
     rolling: it was given another template, and was not seen to serve with it alone up to the last pass.
     ceiling: how many replicas its autoscaler may come to by itself; 0 where it has none. Of such a placement, workload
     is what is wanted of it alone: grown is what its Deployment is set to as a whole, and extra of its Pods beyond those
-    wanted have GPUs; extra_ready of them are ready.
+    wanted have GPUs; extra_ready of them are ready. beside: those Pods, with and without GPUs.
+    unscaled: why no autoscaler could be made for it, and unscaled_at when that was tried.
     """
 
     offering: Offering
@@ -60,6 +61,9 @@ class Holding:
     grown: int = 0
     extra: int = 0
     extra_ready: int = 0
+    beside: tuple[PodFact, ...] = ()
+    unscaled: str = ""
+    unscaled_at: datetime | None = None
 
     @property
     def key(self) -> str:

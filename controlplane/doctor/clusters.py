@@ -1,6 +1,7 @@
 """Checks of the fleet and of each cluster: is it there, does it answer, has it the kinds, may we do what we do."""
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -222,8 +223,8 @@ class ClusterChecks:
             rendered = command("gpuhunter", f"--project={self.asker.project}", "runner", "rights", role)
             account = command(f"--service-account={self.asker.email or 'EMAIL'}")
             mend = self.asker.applied(ref, f"{rendered} {account}")
-            breaks = "passes end at the first call that is refused"
-            return Finding("rbac", ref.link, State.FAIL, f"not allowed: {listed}", breaks, mend)
+            state, breaks = what_breaks({group for _, group, _ in missing})
+            return Finding("rbac", ref.link, state, f"not allowed: {listed}", breaks, mend)
         return well("rbac", ref.link, f"all {len(wanted)} kinds of calls of a pass are allowed")
 
     def _reach(self, ref: ClusterRef, endpoint: Endpoint, error: GatewayError) -> str:
@@ -244,6 +245,13 @@ class ClusterChecks:
         return command(
             "gcloud", "container", "clusters", "describe", ref.name, place, f"--project={self.asker.project}"
         )
+
+
+def what_breaks(groups: AbstractSet[str]) -> tuple[State, str]:
+    """Tell how grave it is to lack rights of these API groups, and what comes of it."""
+    if groups == {"autoscaling"}:
+        return State.WARN, "with spec.autoscaling, placements there keep a fixed number of replicas"
+    return State.FAIL, "passes end at the first call that is refused"
 
 
 def _served(

@@ -93,7 +93,8 @@ class Executor:
         return tuple(results[id(action)] for action in work.plan)
 
     def _stage(self, work: Work, actions: Sequence[Action]) -> list[Result]:
-        return self._carrying.stage(actions, _cluster, partial(self._do, work), work.handles)
+        apart = bool(actions) and isinstance(actions[0], StartAutoscaling)
+        return self._carrying.stage(actions, _cluster, partial(self._do, work), work.handles, apart=apart)
 
     def _do(self, work: Work, action: Action) -> str:
         """Carry out one action; give the name of an object that is in the way and not ours."""

@@ -35,11 +35,14 @@ class Carrying(Generic[A]):
         cluster_of: Callable[[A], ClusterRef | None],
         do: Callable[[A], str],
         known: Collection[ClusterRef],
+        *,
+        apart: bool = False,
     ) -> list[Result]:
         """Give what became of each action.
 
         do: carries one out under the fence; gives the name of an object that is in the way and not ours. known: the
-        members that can be reached.
+        members that can be reached. apart: they need a right of their own, and where that is missing, whatever else
+        is to be written there still is.
         """
         groups: dict[ClusterRef | None, list[A]] = {}
         for action in actions:
@@ -48,7 +51,8 @@ class Carrying(Generic[A]):
         for cluster, group in groups.items():
             seconds = min(SECONDS_PER_ACTION * len(group), self._fence.left)
             reached = cluster is None or cluster in known
-            fanout.start(cluster, partial(self._group, cluster, group, do, reached=reached), seconds=seconds)
+            work = partial(self._group, cluster, group, do, reached=reached, apart=apart)
+            fanout.start(cluster, work, seconds=seconds)
         fanout.wait(groups)
         results: list[Result] = []
         for cluster, group in groups.items():
@@ -61,14 +65,14 @@ class Carrying(Generic[A]):
         return results
 
     def _group(
-        self, cluster: ClusterRef | None, actions: Sequence[A], do: Callable[[A], str], *, reached: bool
+        self, cluster: ClusterRef | None, actions: Sequence[A], do: Callable[[A], str], *, reached: bool, apart: bool
     ) -> list[Result]:
         if not reached:
             why = "the cluster is not in the fleet's listing of this pass"
             return [Result(action, Outcome.SKIPPED, why) for action in actions]
-        return [self._one(cluster, action, do) for action in actions]
+        return [self._one(cluster, action, do, apart=apart) for action in actions]
 
-    def _one(self, cluster: ClusterRef | None, action: A, do: Callable[[A], str]) -> Result:
+    def _one(self, cluster: ClusterRef | None, action: A, do: Callable[[A], str], *, apart: bool) -> Result:
         if cluster in self._closed:
             return Result(action, Outcome.SKIPPED, f"no more writes there in this pass: {self._closed[cluster]}")
         try:
@@ -76,7 +80,7 @@ class Carrying(Generic[A]):
         except FenceLost as error:
             return Result(action, Outcome.SKIPPED, str(error))
         except GatewayError as error:
-            if error.ends_cluster:
+            if error.ends_cluster and not (apart and isinstance(error, errors.Forbidden)):
                 self._closed[cluster] = error.message
             return Result(action, _outcome_of(error), error.message, error.hint, type(error).__name__)
         if foreign:

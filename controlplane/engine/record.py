@@ -17,8 +17,9 @@ from controlplane.engine.ports import EventSink, Json, StatusBook
 from controlplane.engine.report import event, unaccepted_status
 from controlplane.gateways import errors
 from controlplane.gateways.errors import GatewayError
+from controlplane.gateways.sanitise import sanitise
 from controlplane.model.batch import StartJob
-from controlplane.model.decision import ApplyPlacement
+from controlplane.model.decision import ApplyPlacement, StartAutoscaling
 from controlplane.model.memory import Memory
 from controlplane.model.naming import FINALIZER
 from controlplane.model.offering import RefusalClass
@@ -32,6 +33,9 @@ _REFUSALS = {
     errors.Forbidden.__name__: RefusalClass.UNAUTHORISED,
     errors.AuthExpired.__name__: RefusalClass.UNAUTHORISED,
 }
+
+
+_TOLD = 240
 
 
 class Book(StatusBook, EventSink, Protocol):
@@ -98,11 +102,15 @@ class Record:
     def learnt(self, spec: ServiceSpec, memory: Memory, results: Iterable[Result]) -> Memory:
         """Give the memory with what API servers refused, so that the next pass does not ask the same again."""
         from controlplane.decide.attempts import note_refusal
+        from controlplane.decide.autoscaling import note_unscaled
 
         for result in results:
             # Where something of another's is in the way, the next offering has its turn, not the same one each pass.
             foreign = result.outcome is Outcome.FOREIGN
             refusal = RefusalClass.UNCLASSIFIED if foreign else _REFUSALS.get(result.error)
+            if isinstance(result.action, StartAutoscaling) and result.action.begins and refusal is not None:
+                why = sanitise("; ".join(part for part in (result.message, result.hint) if part), _TOLD)
+                memory = note_unscaled(memory, result.action.offering, why, self._clock.now())
             if isinstance(result.action, ApplyPlacement | StartJob) and refusal is not None:
                 memory = note_refusal(
                     spec,

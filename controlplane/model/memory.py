@@ -54,6 +54,8 @@ class PlacementMemory:
     impaired_since: since when it holds GPUs on which the app does not serve, without a break.
     rolling: it was given another template, and has not been seen to serve with it alone since.
     ceiling: how many replicas its autoscaler may come to by itself; 0 where it has none.
+    unscaled: why no autoscaler could be made there, and unscaled_at when that was tried; empty where nothing was in the
+    way.
     """
 
     offering: Offering
@@ -67,6 +69,8 @@ class PlacementMemory:
     obtained: int = 0
     rolling: bool = False
     ceiling: int = 0
+    unscaled: str = ""
+    unscaled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

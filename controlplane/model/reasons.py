@@ -81,6 +81,7 @@ class Reason(StrEnum):
     SCALED_BY_LOAD = "ScaledByLoad"
     NO_ROOM_TO_GROW = "NoRoomToGrow"
     AUTOSCALER_UNWELL = "AutoscalerUnwell"
+    AUTOSCALER_NOT_MADE = "AutoscalerNotMade"
     # conditions of a GPUBatch
     SPEC_ACCEPTED = "SpecAccepted"
     RENDERING = "Rendering"

@@ -1,13 +1,17 @@
 """Who sets a placement's replicas: when an autoscaler comes and goes, how far it may go, what the rest makes of it."""
 
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
+from controlplane.decide.autoscaling import RETRY, note_unscaled
 from controlplane.decide.look import look
 from controlplane.model.decision import ScaleDownPlacement, StartAutoscaling, StopAutoscaling
 from controlplane.model.observation import AutoscalerFact
 from controlplane.model.service import Autoscaling, PodTemplate, Spread
+from controlplane.model.template import spec_template_hash
 
 L4_PRICE = 0.7
 
@@ -210,3 +214,68 @@ def test_an_autoscaler_that_cannot_scale_is_told(grown):
     assert (condition.status, condition.reason) == ("False", "AutoscalerUnwell")
     assert "no such metric" in condition.message
     assert isinstance(only(t).scaler, AutoscalerFact)
+
+
+def test_a_template_is_rolled_out_though_load_waits_for_gpus(toy):
+    """What load adds and finds no GPU stands in no rollout's way; afterwards the placement may grow as before."""
+    spec = toy.make_spec(accelerators=(toy.L4,), autoscaling=Autoscaling(4, 25), replicas=2)
+    t = toy.Toy(("us-a1",), spec, surges=True)
+    t.load = {"us-a1": 4}
+    t.set_stock(2)
+    t.run(60)
+    assert (only(t).replicas, t.serving()) == (4, 2)
+    t.respec(pod=PodTemplate(image="demo:2", port=7860))
+    t.run(10)
+    assert t.serving() == 2
+    t.set_stock(3)
+    t.run(60)
+    serving = [pod.hash == only(t).hash for pod in only(t).pods if pod.ready]
+    assert serving == [True, True, True]
+    assert only(t).scaler.maximum == 4
+
+
+def test_a_template_that_is_no_good_is_told_where_placements_may_grow_too(toy):
+    """The Pod that does not get ready is beyond what is wanted, and is what a rollout is judged by all the same."""
+    spec = toy.make_spec(accelerators=(toy.L4,), autoscaling=Autoscaling(4, 25), replicas=2)
+    t = toy.Toy(("us-a1",), spec, surges=True)
+    t.run(30)
+    t.respec(pod=PodTemplate(image="demo:broken", port=7860))
+    t.bad.add(spec_template_hash(t.spec, only(t).offering))
+    t.run(60)
+    assert t.condition("Progressing").reason == "RolloutStopped"
+    assert t.serving() == 2
+
+
+def test_a_price_that_nobody_knows_takes_nothing_away(grown):
+    """What load has added under a cap serves on; that its price is not known now is no reason to end it."""
+    t = grown(load=4, max_hourly_cost=10)
+    assert t.serving() == 4
+    t.prices_known = False
+    t.run(5)
+    assert (t.serving(), only(t).scaler.maximum) == (4, 4)
+
+
+def test_where_no_autoscaler_can_be_made_it_is_told_and_tried_again_later(toy):
+    """A cluster without the rights keeps its fixed number, in peace, until it has them or nothing is asked for."""
+    t = toy.Toy(("us-a1",), toy.make_spec(accelerators=(toy.L4,), autoscaling=Autoscaling(4, 25)))
+    refused = []
+
+    def one_pass():
+        decision = t.one_pass(keep=lambda action: not isinstance(action, StartAutoscaling))
+        for action in decision.plan:
+            if isinstance(action, StartAutoscaling):
+                refused.append(t.now)
+                t.memory = note_unscaled(t.memory, action.offering, "may not get", t.now)
+        t.step(timedelta(minutes=1))
+
+    for _ in range(60):
+        one_pass()
+    assert len(refused) > 2
+    assert min(later - earlier for earlier, later in pairwise(refused)) >= RETRY
+    condition = t.condition("Autoscaling")
+    assert (condition.status, condition.reason) == ("False", "AutoscalerNotMade")
+    assert condition.message.endswith(": may not get")
+    assert {p.ceiling for p in t.memory.placements} == {0}
+    t.run(12)
+    assert only(t).scaler is not None
+    assert t.condition("Autoscaling").reason == "ScaledByLoad"

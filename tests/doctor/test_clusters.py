@@ -129,6 +129,19 @@ def test_rights_that_lack_are_named(project, examine):
     assert "runner rights member --service-account=operator@gpu-hunter-local" in member.mend
 
 
+@pytest.mark.parametrize(
+    ("groups", "state"),
+    [
+        pytest.param({"autoscaling"}, State.WARN, id="autoscalers-alone"),
+        pytest.param({"autoscaling", "apps"}, State.FAIL, id="more-than-those"),
+        pytest.param({""}, State.FAIL, id="pods"),
+    ],
+)
+def test_only_rights_that_a_pass_can_do_without_are_no_failure(groups, state):
+    """Members with the rights of a version before `spec.autoscaling` work as they did."""
+    assert clusters.what_breaks(groups)[0] is state
+
+
 def test_the_rights_of_the_project_are_enough(project, examine):
     """Bound as they stand in `regional_deploy/rbac`, nothing lacks but the right to read the definitions."""
     project.restrict(granted=True)

@@ -16,7 +16,7 @@ from controlplane.engine.fleet import FleetDesk
 from controlplane.gateways import errors
 from controlplane.gateways.fleet import Listing
 from controlplane.gateways.kubeapi import Endpoint
-from controlplane.gateways.workloads import RawMember, workloads_by_service
+from controlplane.gateways.workloads import RawMember, any_autoscaled, workloads_by_service
 from controlplane.model import naming
 from controlplane.model.facts import Known
 from controlplane.model.fleet import ClusterStanding, FleetSeen, FleetSpec, IngressFeatureSeen
@@ -63,6 +63,7 @@ class World:
         self.unlisted = ()
         self.fleet_file, self.asked, self.standings, self.leaving = None, [], None, set()
         self.balanced, self.exported = {}, {}
+        self.load = 0
         self.config = Config(self)
         self.members = {ref: Member(self, ref) for ref in self.refs}
 
@@ -94,6 +95,7 @@ class World:
                 continue
             for key in [k for k, d in member.objects.items() if "deletionTimestamp" in d["metadata"]]:
                 del member.objects[key]
+            member.scale(self.load)
             member.pods = [pod for d in member.deployments() for pod in self._pods(ref, d)]
         mcs, mci = self.config.objects.get("MultiClusterService"), self.config.objects.get("MultiClusterIngress")
         if mci is not None:
@@ -263,6 +265,7 @@ class Member(Store):
     def __init__(self, world, ref):
         super().__init__(world, ref.link)
         self.ref, self.pods, self.events = ref, [], []
+        self.handed_over = set()
 
     @property
     def down(self):
@@ -273,7 +276,36 @@ class Member(Store):
 
     def workloads(self):
         self._read()
-        return workloads_by_service(self.ref, RawMember(self.deployments(), self.pods, self.events))
+        found = self.deployments()
+        scalers = self.autoscalers() if any_autoscaled(found) else []
+        return workloads_by_service(self.ref, RawMember(found, self.pods, self.events, autoscalers=scalers))
+
+    def autoscalers(self):
+        return [o for o in self.objects.values() if o["kind"] == "HorizontalPodAutoscaler"]
+
+    def scale(self, load):
+        """Let autoscalers go with their Deployments, and do what the load asks for."""
+        by_uid = {d["metadata"]["uid"]: d for d in self.deployments()}
+        for scaler in self.autoscalers():
+            scaled = by_uid.get(scaler["metadata"]["ownerReferences"][0]["uid"])
+            if scaled is None:
+                del self.objects[self._key(scaler)]
+                continue
+            wanted = min(max(load, scaler["spec"]["minReplicas"]), scaler["spec"]["maxReplicas"])
+            if scaled["spec"]["replicas"] != wanted:
+                scaled["spec"]["replicas"] = wanted
+                self._stamp(scaled)
+
+    def hand_over(self, namespace, name, replicas, *, resource_version):
+        def change():
+            found = self.objects.get(f"Deployment/{name}")
+            self._check(found, resource_version)
+            found["spec"]["replicas"] = replicas
+            self.handed_over.add(name)
+            return self._stamp(found)["metadata"]["resourceVersion"]
+
+        self._read()
+        return self.world.write(f"{self.name} hand over {name}", change)
 
     def jobs(self):
         self._read()
@@ -291,6 +323,11 @@ class Member(Store):
         return self.get_key(self._key(manifest))
 
     def apply(self, manifest, *, resource_version=None):
+        if manifest["kind"] == "Deployment" and "replicas" not in manifest["spec"]:
+            # What nobody else holds falls to its default when its owner leaves it out.
+            name = manifest["metadata"]["name"]
+            kept = self.objects[f"Deployment/{name}"]["spec"]["replicas"] if name in self.handed_over else 1
+            manifest = {**manifest, "spec": {**manifest["spec"], "replicas": kept}}
         return self.put(self._key(manifest), manifest, resource_version)
 
     def ensure(self, manifest):
@@ -302,6 +339,7 @@ class Member(Store):
             found = self.objects.get(f"Deployment/{name}")
             self._check(found, resource_version)
             found["spec"]["replicas"] = replicas
+            found["metadata"]["annotations"].pop(naming.ANNOTATION_AUTOSCALED, None)
             self._stamp(found)
 
         self._read()
