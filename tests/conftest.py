@@ -19,6 +19,10 @@ from hypothesis import settings
 YARDSTICK_SECONDS = 0.04
 """What the yardstick took where the figures that tests hold were measured."""
 
+# Whoever runs the tests has a terminal of some width, and `-n` makes one up; commands are tested as in a pipe.
+for variable in ("COLUMNS", "LINES"):
+    os.environ.pop(variable, None)
+
 # In CI the same examples every time, so that a change is judged by itself; elsewhere new ones, which find new faults.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

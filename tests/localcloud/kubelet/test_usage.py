@@ -20,7 +20,7 @@ def test_the_cpu_time_of_a_process_is_that_of_all_it_started():
     assert used[mine] > used[child.pid] > 0
     after = cpu_seconds([mine, child.pid])
     assert set(after) == {mine}
-    assert after[mine] >= used[mine]
+    assert after[mine] > used[mine] - 0.001  # sums of ticks, told in seconds
 
 
 def test_a_pod_has_the_time_of_its_containers_while_they_run(world):
