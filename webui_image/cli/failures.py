@@ -3,7 +3,7 @@
 from webui_image.values.errors import Invalid, ModelError, NotReady, WebUIError
 
 EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_BUG, EXIT_RETRY, EXIT_INTERRUPTED = 64, 69, 70, 75, 130
-EXIT_GAVE_UP = 74
+EXIT_GAVE_UP, EXIT_SOME_FAILED = 74, 3
 
 
 class CommandError(WebUIError):

@@ -1,24 +1,20 @@
 """`render`: a parameters file becomes pictures, without any server."""
 
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from webui_image.cli.failures import EXIT_RETRY, CommandError
+from webui_image.cli.failures import EXIT_RETRY, EXIT_SOME_FAILED, CommandError
 from webui_image.cli.output import Output, OutputOption, console, emit, fail_line, note, table
+from webui_image.cli.stopping import stopped_by_signals
 
 if TYPE_CHECKING:
     from webui_image.batch.parameters import Batch, Names
     from webui_image.batch.run import Options, Plan, Result
     from webui_image.values.ports import Engine, Recommended
 
-EXIT_SOME_FAILED = 3
 _SHOWN = 40
 _IN_FLIGHT = 32
 
@@ -187,25 +183,6 @@ def _range(text: str | None) -> range | None:
     if last < first:
         raise CommandError(f"--only: {text[:40]!r} ends before it begins; write the smaller number first")
     return range(first, last + 1)
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and Ctrl-C set; a second one ends the run at once."""
-    stop = threading.Event()
-
-    def told(number: int, _frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        note(f"{signal.Signals(number).name}: finishing what is nearly done; once more ends at once")
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _plan_data(planned: "Plan") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webui_image.cli.failures import EXIT_GAVE_UP, EXIT_RETRY, CommandError
+from webui_image.cli.failures import EXIT_GAVE_UP, EXIT_RETRY, EXIT_SOME_FAILED, CommandError
 from webui_image.cli.output import Output, console, emit, fail_line
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def render_one(run: ShardRun, engine: Engine, options: Options, output: Output) 
     from webui_image.batch.places import below, place_of, split
     from webui_image.batch.shards import Worker, render_shard
     from webui_image.cli.progress import watching
-    from webui_image.cli.render import EXIT_SOME_FAILED, stopped_by_signals
+    from webui_image.cli.stopping import stopped_by_signals
     from webui_image.clock import SystemClock
 
     clock = SystemClock()

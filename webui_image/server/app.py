@@ -56,10 +56,3 @@ def create(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -
     add(Prefix, prefix=settings.path_prefix)
     add(Envelope, context=context)
     return app
-
-
-def serve(settings: Settings, engine: Engine, metrics: Metrics, clock: Clock) -> None:
-    """Serve until SIGTERM or SIGINT; see `serving.serve`."""
-    from webui_image.server import serving
-
-    serving.serve(settings, engine, metrics, clock)

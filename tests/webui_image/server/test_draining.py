@@ -23,7 +23,7 @@ PROGRAM = """
     from conftest import FakeEngine
     from webui_image.clock import SystemClock
     from webui_image.metrics import Metrics
-    from webui_image.server import app, environment, serving
+    from webui_image.server import environment, serving
     from webui_image.values.ports import Phase
 
     class Told(FakeEngine):
@@ -41,7 +41,7 @@ PROGRAM = """
     if sys.argv[3] == "broken":
         engine.phase, engine.detail = Phase.FAILED, "/models/x: truncated"
     try:
-        app.serve(environment.read(), engine, Metrics(), SystemClock())
+        serving.serve(environment.read(), engine, Metrics(), SystemClock())
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
     left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
