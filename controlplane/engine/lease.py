@@ -12,7 +12,7 @@ from datetime import timedelta
 from controlplane.clock import Clock
 from controlplane.engine.limits import LeaseName
 from controlplane.engine.ports import Json, LeaseStore
-from controlplane.gateways.errors import Conflict, GatewayError
+from controlplane.gateways.errors import Conflict, GatewayError, Gone, Invalid, ServerFault
 from controlplane.gateways.instants import micro_time, parse_instant
 
 HIGHEST_FENCE = 2**30
@@ -46,6 +46,8 @@ class Lease:
     def acquire(self) -> bool:
         """Take or keep the lease. False: another live run holds it, named by `held_by`."""
         began = self._clock.monotonic()
+        if self._kept(began):
+            return True
         found = self._store.read_lease(self._name.namespace, self._name.name)
         try:
             if found is None:
@@ -61,6 +63,18 @@ class Lease:
                 self._object = self._store.replace_lease(self._fresh(found, max(count, 1)))
         except Conflict:
             self.held_by = "a run that was faster"
+            return False
+        self._until = began + self._name.seconds - self._name.margin
+        return True
+
+    def _kept(self, began: float) -> bool:
+        """Keep what is held, in one call: if anybody wrote since, the resourceVersion tells, and it is read again."""
+        if self._object is None:
+            return False
+        try:
+            self._object = self._store.replace_lease(self._fresh(self._object, self.fence))
+        except (Conflict, Gone, Invalid, ServerFault):
+            self._object = None
             return False
         self._until = began + self._name.seconds - self._name.margin
         return True

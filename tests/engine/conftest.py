@@ -475,6 +475,8 @@ class Config(Store):
 
     def replace_lease(self, lease):
         self._read()
+        if self.lease is None:
+            raise errors.Gone("not found")
         if self.lease["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
             raise errors.Conflict("modified")
         return self._lease(lease)

@@ -27,6 +27,36 @@ def test_taking_and_giving_back_counts_up(lease):
     assert (second.acquire(), second.fence) == (True, 2)
 
 
+def test_what_is_held_is_kept_in_one_call(world, lease, monkeypatch):
+    """A process that goes on does not read what it wrote itself."""
+    held = lease("a")
+    held.acquire()
+    before = world.config.lease["spec"]["renewTime"]
+    world.clock.advance(5)
+    monkeypatch.setattr(world.config, "read_lease", None)
+    assert (held.acquire(), held.fence) == (True, 1)
+    assert world.config.lease["spec"]["renewTime"] > before
+
+
+def test_what_was_lost_in_the_meantime_is_not_kept(world, lease):
+    """Another run that took it holds it; once that one has given it back, there is a higher fence number."""
+    held, other = lease("a"), lease("b")
+    held.acquire()
+    world.clock.advance(61)
+    assert other.acquire()
+    assert (held.acquire(), held.held_by, held.fence) == (False, "b", 0)
+    other.release()
+    assert (held.acquire(), held.fence) == (True, 3)
+
+
+def test_a_lease_that_was_deleted_is_made_again(world, lease):
+    """Whoever held it counts anew, and lifts the fence over what the statuses say."""
+    held = lease("a")
+    held.acquire()
+    world.config.lease = None
+    assert (held.acquire(), held.fence) == (True, 1)
+
+
 def test_renewal_happens_in_time(world, lease):
     """A write in the second half of the lease's time renews it first."""
     held = lease("a")
