@@ -22,12 +22,19 @@ def hang():
     release.set()
 
 
-def until(condition):
-    """Wait for what another thread does."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
+def hanging_in_a_member(world, hang):
+    """Give a reconciler whose pass holds the lease and waits for a member that does not answer."""
+    asked = threading.Event()
+
+    def silent():
+        asked.set()
+        hang()
+
+    world.members[world.refs[0]].error = silent
+    reconciler = world.reconciler()
+    threading.Thread(target=reconciler.run_pass, daemon=True).start()
+    assert asked.wait(60)
+    return reconciler
 
 
 def never():
@@ -107,11 +114,7 @@ def test_an_interrupted_wait_gives_up_too(hang):
 
 def test_giving_up_gives_the_lease_back_and_is_cut_off(world, hang):
     """A pass that hangs in a member leaves no lease behind, and its report says that it was cut off."""
-    world.members[world.refs[0]].error = hang
-    reconciler = world.reconciler()
-    thread = threading.Thread(target=reconciler.run_pass, daemon=True)
-    thread.start()
-    until(lambda: world.config.lease and world.config.lease["spec"]["holderIdentity"])
+    reconciler = hanging_in_a_member(world, hang)
     report = reconciler.give_up()
     assert report.exit_code is ExitCode.CUT_OFF
     assert world.config.lease["spec"]["holderIdentity"] == ""
@@ -142,10 +145,7 @@ def test_a_renewal_that_hangs_does_not_keep_the_release_waiting(world, hang):
 def test_giving_up_does_not_wait_for_a_config_cluster_that_hangs(world, hang, monkeypatch):
     """Giving the lease back gets its own little time, not what is left of the pass."""
     world.clock.monotonic = time.monotonic
-    world.members[world.refs[0]].error = hang
-    reconciler = world.reconciler()
-    threading.Thread(target=reconciler.run_pass, daemon=True).start()
-    until(lambda: world.config.lease)
+    reconciler = hanging_in_a_member(world, hang)
     monkeypatch.setattr(world.config, "replace_lease", lambda _lease: hang())
     assert reconciler.give_up().exit_code is ExitCode.CUT_OFF
 
