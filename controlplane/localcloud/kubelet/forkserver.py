@@ -13,7 +13,6 @@ on until their own orders end too.
 Forking is sound for a process with one thread alone, so a MODULE that starts threads is refused.
 """
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -98,10 +97,8 @@ def run(argv: list[str], env: dict[str, str]) -> None:
     """Do what `python -m MODULE ARGUMENTS` does after Python itself has started."""
     os.environ.clear()
     os.environ.update(env)
-    with contextlib.suppress(ImportError):
-        import numpy as np
-
-        np.random.seed()  # noqa: NPY002 - its state was copied; Python's own generator sees to itself
+    if generator := sys.modules.get("numpy.random"):  # its state was copied; Python's own generator sees to itself
+        generator.seed()
     show(argv)
     sys.argv, sys.orig_argv = argv[2:], argv
     sys.path.insert(0, str(Path.cwd()))

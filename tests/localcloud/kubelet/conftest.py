@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -263,3 +264,25 @@ def world(tmp_path):
 @pytest.fixture
 def failed():
     return Outcome(False, "HTTP probe failed with statuscode: 503")
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def gone_within():
+    """Give what tells whether processes are no more, or will not be before so many seconds."""
+
+    def gone(pids, seconds):
+        deadline = time.monotonic() + seconds
+        while any(alive(pid) for pid in pids):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    return gone

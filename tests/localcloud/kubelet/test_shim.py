@@ -17,24 +17,8 @@ def command(folder, script):
     return Command(argv=["sh", "-c", script], env={"PATH": os.environ["PATH"]}, directory=folder, log=folder / "log")
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def parent_of(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def gone_within(pids, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not any(alive(pid) for pid in pids):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 async def read_pid(path):
@@ -108,7 +92,7 @@ def test_a_stubborn_container_dies_after_exactly_its_grace(tmp_path):
     assert 0.45 < seconds < 2
 
 
-def test_workers_that_left_the_session_die_with_their_container(tmp_path):
+def test_workers_that_left_the_session_die_with_their_container(tmp_path, gone_within):
     """A process that hid in a session of its own does not outlive the main process."""
 
     async def story():
@@ -135,7 +119,7 @@ def start_owner(folder, script):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["sigkill", "sigterm"])
-def test_nothing_survives_the_death_of_the_owner(tmp_path, number):
+def test_nothing_survives_the_death_of_the_owner(tmp_path, number, gone_within):
     """When the owner dies, even a container that ignores SIGTERM and hides its worker is gone within a second."""
     script = (
         f"trap '' TERM; setsid sh -c \"trap '' TERM; echo \\$\\$ > {tmp_path}/worker; sleep 60; sleep 60\" & "
@@ -149,7 +133,7 @@ def test_nothing_survives_the_death_of_the_owner(tmp_path, number):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent death signal is Linux's")
-def test_a_container_dies_with_its_shim(tmp_path):
+def test_a_container_dies_with_its_shim(tmp_path, gone_within):
     """SIGKILL to the shim takes the container with it, and the kubelet sees 137."""
 
     async def story():
